@@ -1,0 +1,13 @@
+//! The words every crate shares: names and ids that are valid once they exist, and [`Problem`], a user's mistake as a value.
+//!
+//! Nothing here knows Kubernetes clients, async or Envoy.
+
+mod field;
+mod ids;
+mod names;
+mod problem;
+
+pub use field::FieldPath;
+pub use ids::{NamespacedName, ObjectRef, ProxyId, ProxyIdError, ProxyKind, SourceId};
+pub use names::{Host, HostError, Port, PortError};
+pub use problem::{Origin, Problem, Severity};
