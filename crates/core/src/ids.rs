@@ -127,7 +127,8 @@ impl FromStr for ProxyId {
             _ => return Err(error()),
         };
         // Names may hold dots, namespaces cannot.
-        let (name, namespace) = name.rsplit_once('.').filter(|(n, ns)| !n.is_empty() && !ns.is_empty()).ok_or_else(error)?;
+        let (name, namespace) =
+            name.rsplit_once('.').filter(|(n, ns)| !n.is_empty() && !ns.is_empty()).ok_or_else(error)?;
         Ok(Self { kind, address: address.into(), name: NamespacedName::new(namespace, name), domain: domain.into() })
     }
 }

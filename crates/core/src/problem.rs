@@ -55,7 +55,15 @@ pub struct Problem {
 impl Problem {
     /// An error at a field of an object.
     pub fn error(object: ObjectRef, field: FieldPath, reason: &'static str, message: impl Into<String>) -> Self {
-        Self { origin: None, object, field, severity: Severity::Error, reason, message: message.into(), fix: String::new() }
+        Self {
+            origin: None,
+            object,
+            field,
+            severity: Severity::Error,
+            reason,
+            message: message.into(),
+            fix: String::new(),
+        }
     }
 
     /// A warning at a field of an object.

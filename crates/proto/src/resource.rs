@@ -134,7 +134,12 @@ pub struct Resource {
 
 impl Resource {
     /// A resource of one part.
-    pub fn encode<M: Message>(kind: ResourceType, name: impl Into<Arc<str>>, message: &M, refs: impl Into<Arc<[Ref]>>) -> Self {
+    pub fn encode<M: Message>(
+        kind: ResourceType,
+        name: impl Into<Arc<str>>,
+        message: &M,
+        refs: impl Into<Arc<[Ref]>>,
+    ) -> Self {
         Self::assemble(kind, name, vec![Arc::new(Part::of(message, refs))])
     }
 

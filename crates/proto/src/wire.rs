@@ -116,7 +116,8 @@ mod tests {
     #[test]
     fn parts_in_a_row_are_the_message() {
         let host = |name: &str| VirtualHost { name: name.into(), ..Default::default() };
-        let table = |name: &str, hosts| RouteConfiguration { name: name.into(), virtual_hosts: hosts, ..Default::default() };
+        let table =
+            |name: &str, hosts| RouteConfiguration { name: name.into(), virtual_hosts: hosts, ..Default::default() };
         let part = |table| Arc::new(Part::of(&table, Vec::<Ref>::new()));
         let parts = vec![part(table("80", vec![])), part(table("", vec![host("a")])), part(table("", vec![host("b")]))];
         let resource = Resource::assemble(ResourceType::Routes, "80", parts);

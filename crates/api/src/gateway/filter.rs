@@ -1,0 +1,244 @@
+//! How requests and responses are changed on the way.
+
+use super::{BackendRef, ObjectReference};
+use serde::Deserialize;
+use std::sync::Arc;
+use tombolo_core::{Host, Port};
+
+/// `HTTPRouteFilter`: one variant, with its settings.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(try_from = "flat::HttpFilter")]
+pub enum HttpFilter {
+    /// Before the request goes on.
+    RequestHeaderModifier(HeaderModifier),
+    /// Before the response goes back.
+    ResponseHeaderModifier(HeaderModifier),
+    /// Answer with a redirect.
+    RequestRedirect(Redirect),
+    /// Change host or path before the request goes on.
+    UrlRewrite(Rewrite),
+    /// Send a copy, ignore its response.
+    RequestMirror(Mirror),
+    /// Answer cross-origin questions.
+    Cors(CorsFilter),
+    /// An implementation's own: none is known here.
+    ExtensionRef(ObjectReference),
+    /// Experimental: not supported yet.
+    ExternalAuth,
+}
+
+/// `HTTPHeaderFilter`: removals, then sets, then additions.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(default)]
+pub struct HeaderModifier {
+    /// Replace, or add where absent.
+    pub set: Vec<HttpHeader>,
+    /// Append.
+    pub add: Vec<HttpHeader>,
+    /// Remove.
+    pub remove: Vec<Arc<str>>,
+}
+
+/// `HTTPHeader`
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+pub struct HttpHeader {
+    /// Its name; compares without case.
+    pub name: Arc<str>,
+    /// Its value.
+    pub value: Arc<str>,
+}
+
+/// `HTTPRequestRedirectFilter`
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Redirect {
+    /// The request's where absent.
+    pub scheme: Option<RedirectScheme>,
+    /// The request's where absent.
+    pub hostname: Option<Host>,
+    /// The request's where absent.
+    pub path: Option<PathModifier>,
+    /// The scheme's well-known one if a scheme is given, else the listener's.
+    pub port: Option<Port>,
+    /// 301, 302, 303, 307 or 308; 302 where absent.
+    pub status_code: Option<u16>,
+}
+
+/// A redirect's scheme.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+#[allow(missing_docs)]
+pub enum RedirectScheme {
+    Http,
+    Https,
+}
+
+/// `HTTPURLRewriteFilter`
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(default)]
+pub struct Rewrite {
+    /// The new `Host`.
+    pub hostname: Option<Host>,
+    /// The new path.
+    pub path: Option<PathModifier>,
+}
+
+/// `HTTPPathModifier`
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "flat::PathModifier")]
+pub enum PathModifier {
+    /// The whole path becomes this.
+    Full(Arc<str>),
+    /// The prefix that matched becomes this; only for rules whose matches are all prefixes.
+    PrefixMatch(Arc<str>),
+}
+
+/// `HTTPRequestMirrorFilter`
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "flat::Mirror")]
+pub struct Mirror {
+    /// Where copies go; its weight has no meaning.
+    pub backend: BackendRef,
+    /// The share of requests that is copied; all where absent.
+    pub fraction: Option<Fraction>,
+}
+
+/// `Fraction`: a percentage is one with 100 below.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+pub struct Fraction {
+    /// Not above the denominator.
+    pub numerator: u32,
+    /// Not zero; 100 where absent.
+    #[serde(default = "hundred")]
+    pub denominator: u32,
+}
+
+/// `HTTPCORSFilter` (GEP-1767)
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct CorsFilter {
+    /// `scheme://host[:port]`, a wildcard as the host's first label, or `*`.
+    pub allow_origins: Vec<Arc<str>>,
+    /// Whether cookies and the like may be sent.
+    pub allow_credentials: Option<bool>,
+    /// Methods, or `*`.
+    pub allow_methods: Vec<Arc<str>>,
+    /// Request headers, or `*`.
+    pub allow_headers: Vec<Arc<str>>,
+    /// Response headers that scripts may see, or `*`.
+    pub expose_headers: Vec<Arc<str>>,
+    /// Seconds that a preflight's answer may be kept; 5 where absent.
+    pub max_age: Option<i32>,
+}
+
+fn hundred() -> u32 {
+    100
+}
+
+/// As they are written: a type and, beside it, the settings of that type.
+mod flat {
+    use super::{
+        Arc, BackendRef, CorsFilter, Deserialize, Fraction, HeaderModifier, ObjectReference, Redirect, Rewrite,
+    };
+    use crate::Unsupported;
+
+    #[derive(Deserialize)]
+    #[serde(rename_all = "camelCase")]
+    pub(super) struct HttpFilter {
+        #[serde(rename = "type")]
+        kind: String,
+        request_header_modifier: Option<HeaderModifier>,
+        response_header_modifier: Option<HeaderModifier>,
+        request_redirect: Option<Redirect>,
+        url_rewrite: Option<Rewrite>,
+        request_mirror: Option<super::Mirror>,
+        cors: Option<CorsFilter>,
+        extension_ref: Option<ObjectReference>,
+        external_auth: Option<Unsupported>,
+    }
+
+    impl TryFrom<HttpFilter> for super::HttpFilter {
+        type Error = String;
+
+        fn try_from(f: HttpFilter) -> Result<Self, String> {
+            let kind = f.kind;
+            // Every setting may stand only beside its own type.
+            let mut given = [
+                (
+                    "RequestHeaderModifier",
+                    "requestHeaderModifier",
+                    f.request_header_modifier.map(Self::RequestHeaderModifier),
+                ),
+                (
+                    "ResponseHeaderModifier",
+                    "responseHeaderModifier",
+                    f.response_header_modifier.map(Self::ResponseHeaderModifier),
+                ),
+                ("RequestRedirect", "requestRedirect", f.request_redirect.map(Self::RequestRedirect)),
+                ("URLRewrite", "urlRewrite", f.url_rewrite.map(Self::UrlRewrite)),
+                ("RequestMirror", "requestMirror", f.request_mirror.map(Self::RequestMirror)),
+                ("CORS", "cors", f.cors.map(Self::Cors)),
+                ("ExtensionRef", "extensionRef", f.extension_ref.map(Self::ExtensionRef)),
+                ("ExternalAuth", "externalAuth", f.external_auth.map(|_| Self::ExternalAuth)),
+            ];
+            if let Some((_, field, _)) = given.iter().find(|(k, _, v)| *k != kind && v.is_some()) {
+                return Err(format!("{field} must not be set for a filter of type {kind}"));
+            }
+            let names = given.each_ref().map(|(k, ..)| *k).join(", ");
+            let Some((_, field, value)) = given.iter_mut().find(|(k, ..)| *k == kind) else {
+                return Err(format!("type {kind:?} is not one of {names}"));
+            };
+            value.take().ok_or_else(|| format!("{field} must be set for a filter of type {kind}"))
+        }
+    }
+
+    #[derive(Deserialize)]
+    #[serde(rename_all = "camelCase")]
+    pub(super) struct PathModifier {
+        #[serde(rename = "type")]
+        kind: String,
+        replace_full_path: Option<Arc<str>>,
+        replace_prefix_match: Option<Arc<str>>,
+    }
+
+    impl TryFrom<PathModifier> for super::PathModifier {
+        type Error = &'static str;
+
+        fn try_from(p: PathModifier) -> Result<Self, &'static str> {
+            match (p.kind.as_str(), p.replace_full_path, p.replace_prefix_match) {
+                ("ReplaceFullPath", Some(path), None) => Ok(Self::Full(path)),
+                ("ReplacePrefixMatch", None, Some(prefix)) => Ok(Self::PrefixMatch(prefix)),
+                ("ReplaceFullPath", ..) => Err("type ReplaceFullPath needs replaceFullPath and no replacePrefixMatch"),
+                ("ReplacePrefixMatch", ..) => {
+                    Err("type ReplacePrefixMatch needs replacePrefixMatch and no replaceFullPath")
+                }
+                _ => Err("type must be ReplaceFullPath or ReplacePrefixMatch"),
+            }
+        }
+    }
+
+    #[derive(Deserialize)]
+    #[serde(rename_all = "camelCase")]
+    pub(super) struct Mirror {
+        backend_ref: BackendRef,
+        percent: Option<u32>,
+        fraction: Option<Fraction>,
+    }
+
+    impl TryFrom<Mirror> for super::Mirror {
+        type Error = &'static str;
+
+        fn try_from(m: Mirror) -> Result<Self, &'static str> {
+            let fraction = match (m.percent, m.fraction) {
+                (Some(_), Some(_)) => return Err("only one of percent and fraction may be set"),
+                (Some(numerator), None) => Some(Fraction { numerator, denominator: 100 }),
+                (None, fraction) => fraction,
+            };
+            match fraction {
+                Some(f) if f.denominator == 0 => Err("denominator must not be 0"),
+                Some(f) if f.numerator > f.denominator => Err("a mirror's share must not be above the whole"),
+                _ => Ok(Self { backend: m.backend_ref, fraction }),
+            }
+        }
+    }
+}

@@ -1,0 +1,204 @@
+//! Gateway: listeners, and who may attach to them.
+
+use super::{LocalRef, ObjectReference};
+use crate::{LabelSelector, Object, Report, Spec, Unsupported};
+use serde::{Deserialize, Deserializer};
+use std::{collections::BTreeMap, fmt, sync::Arc};
+use tombolo_core::{Host, Port};
+
+/// `GatewaySpec`
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Gateway {
+    /// The class that serves it.
+    pub gateway_class_name: Arc<str>,
+    /// What it listens on: 1 to 64, of distinct names.
+    pub listeners: Vec<Listener>,
+    /// Addresses asked for; any where empty.
+    #[serde(default)]
+    pub addresses: Vec<GatewayAddress>,
+    /// Labels, annotations and parameters for what is made for it.
+    pub infrastructure: Option<Infrastructure>,
+    /// Which ListenerSets may add listeners; none where absent.
+    pub allowed_listeners: Option<AllowedListeners>,
+    /// Client certificates, frontend and backend: not supported yet.
+    pub tls: Option<Unsupported>,
+    /// Experimental: not supported yet.
+    pub default_scope: Option<Unsupported>,
+}
+
+/// `Listener`
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Listener {
+    /// Unique in its Gateway: what `sectionName` refers to.
+    pub name: Arc<str>,
+    /// Names served; all where absent.
+    pub hostname: Option<Host>,
+    /// Port listened on; several listeners may share one.
+    pub port: Port,
+    /// What is spoken there.
+    pub protocol: Protocol,
+    /// Required for HTTPS and TLS.
+    pub tls: Option<ListenerTls>,
+    /// Who may attach; routes of the same namespace and the protocol's kinds where absent.
+    #[serde(default)]
+    pub allowed_routes: AllowedRoutes,
+}
+
+/// `ProtocolType`
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[allow(missing_docs)] // the protocols' own names
+pub enum Protocol {
+    Http,
+    Https,
+    Tls,
+    Tcp,
+    Udp,
+    /// Domain-prefixed, or unknown: an implementation may have its own.
+    Other(Arc<str>),
+}
+
+impl Protocol {
+    /// As manifests write it.
+    pub fn as_str(&self) -> &str {
+        match self {
+            Self::Http => "HTTP",
+            Self::Https => "HTTPS",
+            Self::Tls => "TLS",
+            Self::Tcp => "TCP",
+            Self::Udp => "UDP",
+            Self::Other(name) => name,
+        }
+    }
+}
+
+impl fmt::Display for Protocol {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl<'de> Deserialize<'de> for Protocol {
+    fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
+        Ok(match String::deserialize(d)?.as_str() {
+            "HTTP" => Self::Http,
+            "HTTPS" => Self::Https,
+            "TLS" => Self::Tls,
+            "TCP" => Self::Tcp,
+            "UDP" => Self::Udp,
+            other => Self::Other(other.into()),
+        })
+    }
+}
+
+/// `ListenerTLSConfig`
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ListenerTls {
+    /// Who ends TLS.
+    #[serde(default)]
+    pub mode: TlsMode,
+    /// Certificates to serve: required to terminate.
+    #[serde(default)]
+    pub certificate_refs: Vec<ObjectReference>,
+    /// Implementation-specific: not supported.
+    #[serde(default)]
+    pub options: BTreeMap<Arc<str>, Arc<str>>,
+}
+
+/// `TLSModeType`
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+pub enum TlsMode {
+    /// The gateway ends TLS.
+    #[default]
+    Terminate,
+    /// The backend does.
+    Passthrough,
+}
+
+/// `AllowedRoutes`
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+pub struct AllowedRoutes {
+    /// Namespaces that routes may come from.
+    #[serde(default)]
+    pub namespaces: RouteNamespaces,
+    /// Kinds that may attach; the protocol's own where empty.
+    #[serde(default)]
+    pub kinds: Vec<RouteGroupKind>,
+}
+
+/// `RouteNamespaces`
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+pub struct RouteNamespaces {
+    /// Which.
+    #[serde(default)]
+    pub from: FromNamespaces,
+    /// Required for, and only for, [`FromNamespaces::Selector`].
+    pub selector: Option<LabelSelector>,
+}
+
+/// `FromNamespaces`
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+pub enum FromNamespaces {
+    /// Any.
+    All,
+    /// Those that the selector selects.
+    Selector,
+    /// The Gateway's own.
+    #[default]
+    Same,
+    /// None.
+    None,
+}
+
+/// `RouteGroupKind`
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Deserialize)]
+pub struct RouteGroupKind {
+    /// Defaults to the Gateway API's.
+    #[serde(default = "gateway_group")]
+    pub group: Arc<str>,
+    /// The route's kind.
+    pub kind: Arc<str>,
+}
+
+/// `GatewaySpecAddress`
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+pub struct GatewayAddress {
+    /// `IPAddress`, `Hostname`, or domain-prefixed.
+    #[serde(rename = "type", default = "ip_address")]
+    pub kind: Arc<str>,
+    /// Any address of the type where absent.
+    #[serde(default)]
+    pub value: Arc<str>,
+}
+
+/// `GatewayInfrastructure` (GEP-1867)
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Infrastructure {
+    /// Put on everything made for the Gateway; at most 8.
+    pub labels: BTreeMap<Arc<str>, Arc<str>>,
+    /// Likewise; at most 16.
+    pub annotations: BTreeMap<Arc<str>, Arc<str>>,
+    /// More settings, in the Gateway's namespace.
+    pub parameters_ref: Option<LocalRef>,
+}
+
+/// `AllowedListeners` (GEP-1713)
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+pub struct AllowedListeners {
+    /// From which namespaces; none by default.
+    pub namespaces: Option<Unsupported>,
+}
+
+impl Spec for Gateway {
+    fn validate(_object: &Object<Self>, _report: &mut Report) {}
+}
+
+fn gateway_group() -> Arc<str> {
+    super::GROUP.into()
+}
+fn ip_address() -> Arc<str> {
+    "IPAddress".into()
+}

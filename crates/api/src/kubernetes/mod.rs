@@ -1,0 +1,16 @@
+//! Kubernetes' own kinds, slim: only what is read.
+
+mod config_map;
+mod endpoint_slice;
+mod namespace;
+mod secret;
+mod service;
+
+pub use config_map::ConfigMap;
+pub use endpoint_slice::{AddressType, Conditions, Endpoint, EndpointPort, EndpointSlice, Hint, Hints};
+pub use namespace::Namespace;
+pub use secret::{Bytes, Secret};
+pub use service::{Service, ServicePort, ServiceType, TargetPort, Transport};
+
+/// Labels of an EndpointSlice: the Service that it belongs to.
+pub const SERVICE_NAME_LABEL: &str = "kubernetes.io/service-name";

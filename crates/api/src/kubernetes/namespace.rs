@@ -1,0 +1,13 @@
+//! Namespace: read for its labels only.
+
+use crate::{Object, Report, Spec};
+use serde::Deserialize;
+
+/// A Namespace; what matters are its metadata's labels.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+pub struct Namespace {}
+
+impl Spec for Namespace {
+    const FLAT: bool = true;
+    fn validate(_object: &Object<Self>, _report: &mut Report) {}
+}

@@ -1,0 +1,60 @@
+//! Collecting problems of one object.
+
+use tombolo_core::{FieldPath, ObjectRef, Origin, Problem};
+
+/// The problems of one object, collected while it is read and checked.
+#[derive(Debug)]
+pub struct Report {
+    object: ObjectRef,
+    origin: Option<Origin>,
+    problems: Vec<Problem>,
+}
+
+impl Report {
+    /// A report on an object, with the place where it stands, if it has one.
+    pub fn new(object: ObjectRef, origin: Option<Origin>) -> Self {
+        Self { object, origin, problems: Vec::new() }
+    }
+
+    /// The object cannot be served as written. `message`: lower case, no stop. `fix`: imperative.
+    pub fn error(
+        &mut self,
+        field: FieldPath,
+        reason: &'static str,
+        message: impl Into<String>,
+        fix: impl Into<String>,
+    ) {
+        self.push(Problem::error(self.object.clone(), field, reason, message).fix(fix));
+    }
+
+    /// Served, but not all of it.
+    pub fn warning(
+        &mut self,
+        field: FieldPath,
+        reason: &'static str,
+        message: impl Into<String>,
+        fix: impl Into<String>,
+    ) {
+        self.push(Problem::warning(self.object.clone(), field, reason, message).fix(fix));
+    }
+
+    /// The field is present, understood, and not supported: a warning that names it.
+    pub fn unsupported(&mut self, field: FieldPath, fix: &str) {
+        let message = format!("{field} is not supported and has no effect");
+        self.warning(field, "Unsupported", message, fix);
+    }
+
+    fn push(&mut self, problem: Problem) {
+        self.problems.push(Problem { origin: self.origin.clone(), ..problem });
+    }
+
+    /// True where the object cannot be served as written.
+    pub fn has_errors(&self) -> bool {
+        self.problems.iter().any(Problem::is_error)
+    }
+
+    /// The problems, in the order in which they were found.
+    pub fn into_problems(self) -> Vec<Problem> {
+        self.problems
+    }
+}
