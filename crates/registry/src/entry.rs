@@ -33,7 +33,8 @@ pub(crate) fn entries(key: &ObjectKey, object: &AnyObject) -> Vec<Entry> {
         AnyObject::ServiceEntry(entry) => entry.hosts.iter().cloned().map(Entry::Host).collect(),
         AnyObject::EndpointSlice(slice) => {
             let service = slice.metadata.labels.get(kubernetes::SERVICE_NAME_LABEL);
-            let name = |service: &Arc<str>| NamespacedName { namespace: key.name.namespace.clone(), name: service.clone() };
+            let name =
+                |service: &Arc<str>| NamespacedName { namespace: key.name.namespace.clone(), name: service.clone() };
             service.map(|s| Entry::Slices(source(), name(s))).into_iter().collect()
         }
         AnyObject::ReferenceGrant(_) => vec![Entry::Grants(source(), key.name.namespace.clone())],

@@ -19,6 +19,9 @@ pub enum Key {
 /// The keys whose lookup gives something else after an edit.
 pub type Changes = SmallVec<[Key; 4]>;
 
+/// A set of keys, in order; a clone costs the same whatever the size.
+pub type Keys = OrdSet<ObjectKey>;
+
 /// All inputs, kept current by edits.
 #[derive(Default)]
 pub struct Index {
@@ -29,7 +32,7 @@ pub struct Index {
 #[derive(Clone, Default)]
 pub struct Snapshot {
     objects: HashMap<ObjectKey, AnyObject>,
-    entries: HashMap<Entry, OrdSet<ObjectKey>>,
+    entries: HashMap<Entry, Keys>,
 }
 
 impl Index {
@@ -95,7 +98,7 @@ impl Snapshot {
     }
 
     /// The objects under an entry, ordered by key.
-    pub fn entry(&self, entry: &Entry) -> OrdSet<ObjectKey> {
+    pub fn entry(&self, entry: &Entry) -> Keys {
         self.entries.get(entry).cloned().unwrap_or_default()
     }
 
@@ -107,6 +110,11 @@ impl Snapshot {
     /// Every object with its key, in no order.
     pub fn objects(&self) -> impl Iterator<Item = (&ObjectKey, &AnyObject)> {
         self.objects.iter()
+    }
+
+    /// Every index entry under which there is something, in no order.
+    pub fn all_entries(&self) -> impl Iterator<Item = Entry> + '_ {
+        self.entries.keys().cloned()
     }
 
     /// How many objects there are.

@@ -7,4 +7,4 @@ mod entry;
 mod index;
 
 pub use entry::{Entry, service_host};
-pub use index::{Changes, Index, Key, Snapshot};
+pub use index::{Changes, Index, Key, Keys, Snapshot};

@@ -1,1 +1,17 @@
-//! .
+//! Objects to Envoy's configuration: pure, incremental, deterministic.
+//!
+//! `gateway_api` and `mesh` turn objects into the intermediate representation of [`ir`] and problems; `envoy` turns that
+//! into Envoy's messages. [`engine`] decides what is rebuilt.
+
+pub mod engine;
+pub mod ir;
+pub mod names;
+pub mod status;
+
+mod envoy;
+mod gateway_api;
+mod mesh;
+mod table;
+
+pub use engine::{Engine, Outcome};
+pub use mesh::Variant;

@@ -1,0 +1,159 @@
+//! The graph of units: who read what, what is out of date, what there is.
+
+use super::{Emits, Fact, Relation, UnitId, View, unit::AnyOutput, view::Lookup};
+use crate::status::Status;
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
+    sync::Arc,
+};
+use tombolo_api::ObjectKey;
+use tombolo_core::Problem;
+use tombolo_proto::{Change, Resource, ResourceType, Scope};
+use tombolo_registry::{Key, Snapshot};
+
+/// Everything that is translated, kept current by difference.
+#[derive(Default)]
+pub struct Engine {
+    pub(super) nodes: HashMap<UnitId, Node>,
+    pub(super) readers: HashMap<Lookup, HashSet<UnitId>>,
+    pub(super) relations: HashMap<Relation, BTreeMap<Fact, u32>>,
+    pub(super) resources: HashMap<Slot, Owned>,
+    pub(super) dirty: BTreeSet<(u8, UnitId)>,
+}
+
+/// A unit that exists: what it made, and what it read to make it.
+pub(super) struct Node {
+    pub(super) output: Arc<dyn AnyOutput>,
+    pub(super) emits: Emits,
+    pub(super) reads: Box<[Lookup]>,
+}
+
+/// Where a resource is seen.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(super) struct Slot {
+    pub(super) scope: Scope,
+    pub(super) kind: ResourceType,
+    pub(super) name: Arc<str>,
+}
+
+/// A resource and the unit that made it. A resource may pass from one unit to another within one edit.
+pub(super) struct Owned {
+    pub(super) by: UnitId,
+    pub(super) resource: Arc<Resource>,
+}
+
+/// What one edit changed.
+#[derive(Debug, Default)]
+pub struct Outcome {
+    /// Resources that are new, different or gone; in order of scope, type and name.
+    pub changes: Vec<Change>,
+    /// Objects whose status is new, different or (`None`) gone with the object.
+    pub statuses: BTreeMap<ObjectKey, Option<Arc<Status>>>,
+    /// Problems that were not there before.
+    pub appeared: BTreeSet<Problem>,
+    /// Problems that are no more.
+    pub resolved: BTreeSet<Problem>,
+    /// How many units were built: the work done.
+    pub built: usize,
+}
+
+/// An edit under way: what it has touched, with what was there before.
+#[derive(Default)]
+pub(super) struct Edit {
+    pub(super) slots: BTreeMap<Slot, Option<Arc<Resource>>>,
+    pub(super) outcome: Outcome,
+}
+
+impl Engine {
+    /// Brings everything up to date with a snapshot, given the keys that changed since the last one.
+    pub fn apply(&mut self, snapshot: &Snapshot, changed: impl IntoIterator<Item = Key>) -> Outcome {
+        for key in changed {
+            for unit in UnitId::of_key(&key) {
+                self.mark(unit);
+            }
+            self.touch(&Lookup::Source(key));
+        }
+        let mut edit = Edit::default();
+        while let Some((rank, unit)) = self.dirty.pop_first() {
+            let view = View::new(self, snapshot, rank);
+            let built = unit.build(&view);
+            let reads = view.into_reads();
+            edit.outcome.built += 1;
+            self.commit(unit, built, reads, &mut edit);
+        }
+        self.finish(edit)
+    }
+
+    /// Everything from scratch: what any sequence of edits that ends in this snapshot must equal.
+    pub fn from_scratch(snapshot: &Snapshot, inputs: impl IntoIterator<Item = (Relation, Fact)>) -> (Self, Outcome) {
+        let mut engine = Self::default();
+        engine.insert_facts(inputs);
+        let entries = snapshot.all_entries().map(Key::Entry);
+        let objects = snapshot.keys().cloned().map(Key::Object);
+        let outcome = engine.apply(snapshot, objects.chain(entries));
+        (engine, outcome)
+    }
+
+    /// Adds facts that come from outside, such as that proxies of a namespace are connected. Takes effect at the next [`Engine::apply`].
+    pub fn insert_facts(&mut self, facts: impl IntoIterator<Item = (Relation, Fact)>) {
+        for (relation, fact) in facts {
+            self.add_fact(relation, fact);
+        }
+    }
+
+    /// The resources now seen, unordered.
+    pub fn resources(&self) -> impl Iterator<Item = (&Scope, &Arc<Resource>)> {
+        self.resources.iter().map(|(slot, owned)| (&slot.scope, &owned.resource))
+    }
+
+    /// The status of every object that has one.
+    pub fn statuses(&self) -> BTreeMap<ObjectKey, Arc<Status>> {
+        self.nodes.values().flat_map(|node| node.emits.statuses.iter().cloned()).collect()
+    }
+
+    /// Every problem there is now.
+    pub fn problems(&self) -> BTreeSet<Problem> {
+        self.nodes.values().flat_map(|node| node.emits.problems.iter().cloned()).collect()
+    }
+
+    /// How many units exist.
+    pub fn len(&self) -> usize {
+        self.nodes.len()
+    }
+
+    /// True before anything was applied.
+    pub fn is_empty(&self) -> bool {
+        self.nodes.is_empty()
+    }
+
+    /// The objects that a resource was made from: whom to tell if a proxy rejects it.
+    pub fn origins(&self, scope: &Scope, kind: ResourceType, name: &Arc<str>) -> BTreeSet<ObjectKey> {
+        let slot = Slot { scope: scope.clone(), kind, name: name.clone() };
+        let mut origins = BTreeSet::new();
+        let mut seen = HashSet::new();
+        let mut open: Vec<UnitId> = self.resources.get(&slot).map(|owned| owned.by.clone()).into_iter().collect();
+        while let Some(unit) = open.pop() {
+            let Some(node) = self.nodes.get(&unit).filter(|_| seen.insert(unit.clone())) else { continue };
+            for lookup in &node.reads {
+                match lookup {
+                    Lookup::Source(Key::Object(key)) => drop(origins.insert(key.clone())),
+                    Lookup::Unit(unit) => open.push(unit.clone()),
+                    Lookup::Source(Key::Entry(_)) | Lookup::Relation(_) => {}
+                }
+            }
+        }
+        origins
+    }
+
+    /// Marks whoever looked this up.
+    pub(super) fn touch(&mut self, lookup: &Lookup) {
+        if let Some(readers) = self.readers.get(lookup) {
+            self.dirty.extend(readers.iter().map(|unit| (unit.rank(), unit.clone())));
+        }
+    }
+
+    /// Marks a unit, whether it exists yet or not.
+    pub(super) fn mark(&mut self, unit: UnitId) {
+        self.dirty.insert((unit.rank(), unit));
+    }
+}

@@ -1,0 +1,146 @@
+//! Route tables, put together from virtual hosts that are encoded once each.
+//!
+//! A table's virtual hosts are spread over a fixed number of buckets by a hash of their name. One edit encodes one virtual
+//! host, copies its bucket together, and lists the buckets: far less than the table.
+
+use crate::{
+    engine::{Built, Emits, Fact, Relation, TableKey, Unit, View},
+    envoy, gateway_api, ir, mesh, names,
+};
+use bytes::BytesMut;
+use std::sync::Arc;
+use tombolo_core::Host;
+use tombolo_proto::{Part, Resource, ResourceType, Scope};
+use xxhash_rust::xxh3::xxh3_64;
+
+/// Buckets of a table. Fixed, so that a table's bytes depend on its content alone.
+const BUCKETS: u64 = 64;
+
+/// One virtual host of a table.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct VirtualHost {
+    /// The table.
+    pub table: TableKey,
+    /// The host that it is for.
+    pub host: Host,
+}
+
+/// Some virtual hosts of a table.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Bucket {
+    /// The table.
+    pub table: TableKey,
+    /// Which.
+    pub bucket: u8,
+}
+
+/// A route table.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Table(pub TableKey);
+
+/// A virtual host, both ways.
+#[derive(Clone, Debug, PartialEq)]
+pub struct VirtualHostRow {
+    /// For people, and tests.
+    pub ir: Arc<ir::VirtualHost>,
+    /// As a field of the table.
+    pub part: Arc<Part>,
+}
+
+impl TableKey {
+    /// Whose proxies see it.
+    pub(crate) fn scope(&self) -> Scope {
+        match self {
+            Self::Gateway { gateway, .. } => Scope::gateway(&gateway.name.namespace, &gateway.name.name),
+            Self::Sidecar { namespace: Some(namespace), .. } => Scope::namespace(namespace),
+            Self::Sidecar { namespace: None, .. } => Scope::public(),
+        }
+    }
+
+    /// The resource's name.
+    pub(crate) fn name(&self) -> String {
+        match self {
+            Self::Gateway { port, listener: None, .. } => names::http_table(*port),
+            Self::Gateway { gateway, port, listener: Some(listener) } => {
+                names::https_table(*port, listener, &gateway.name.name, &gateway.name.namespace)
+            }
+            Self::Sidecar { port, .. } => port.to_string(),
+        }
+    }
+}
+
+fn bucket_of(host: &Host) -> u8 {
+    // Below 64: fits.
+    (xxh3_64(host.as_str().as_bytes()) % BUCKETS) as u8
+}
+
+impl Unit for VirtualHost {
+    type Output = VirtualHostRow;
+    const RANK: u8 = 6;
+
+    fn build(&self, view: &View<'_>) -> Option<Built<Self::Output>> {
+        let mut emits = Emits::default();
+        let ir = match &self.table {
+            TableKey::Gateway { gateway, port, listener } => {
+                gateway_api::virtual_host(view, self, gateway, *port, listener.is_some(), &mut emits)?
+            }
+            TableKey::Sidecar { namespace, port } => mesh::virtual_host(view, namespace.as_deref(), &self.host, *port)?,
+        };
+        emits.fact(Relation::Bucket(self.table.clone(), bucket_of(&self.host)), Fact::Host(self.host.clone()));
+        let part = Arc::new(envoy::virtual_host(&ir));
+        Some(Built { output: VirtualHostRow { ir: Arc::new(ir), part }, emits })
+    }
+}
+
+impl Unit for Bucket {
+    type Output = Arc<Part>;
+    const RANK: u8 = 7;
+
+    fn build(&self, view: &View<'_>) -> Option<Built<Self::Output>> {
+        let parts: Vec<&Arc<Part>> = view
+            .relation(Relation::Bucket(self.table.clone(), self.bucket))
+            .filter_map(|fact| match fact {
+                Fact::Host(host) => Some(VirtualHost { table: self.table.clone(), host: host.clone() }),
+                _ => None,
+            })
+            .filter_map(|unit| view.unit(&unit).map(|row| &row.part))
+            .collect();
+        if parts.is_empty() {
+            return None;
+        }
+        let mut emits = Emits::default();
+        emits.fact(Relation::Buckets(self.table.clone()), Fact::Bucket(self.bucket));
+        Some(Built { output: Arc::new(concat(&parts)), emits })
+    }
+}
+
+/// Some parts in a row as one: each reader of the bucket then handles one buffer.
+fn concat(parts: &[&Arc<Part>]) -> Part {
+    let mut bytes = BytesMut::with_capacity(parts.iter().map(|p| p.bytes().len()).sum());
+    parts.iter().for_each(|p| bytes.extend_from_slice(p.bytes()));
+    let mut refs: Vec<_> = parts.iter().flat_map(|p| p.refs().iter().cloned()).collect();
+    refs.sort_unstable();
+    refs.dedup();
+    Part::from_bytes(bytes.freeze(), refs)
+}
+
+impl Unit for Table {
+    type Output = ();
+    const RANK: u8 = 8;
+
+    fn build(&self, view: &View<'_>) -> Option<Built<()>> {
+        if view.count(Relation::Table(self.0.clone())) == 0 {
+            return None;
+        }
+        let name = self.0.name();
+        let head = Arc::new(envoy::route_table(&name, &self.0));
+        let buckets = view.relation(Relation::Buckets(self.0.clone())).filter_map(|fact| match fact {
+            Fact::Bucket(bucket) => view.unit(&Bucket { table: self.0.clone(), bucket: *bucket }).cloned(),
+            _ => None,
+        });
+        let parts: Vec<Arc<Part>> = std::iter::once(head).chain(buckets).collect();
+        let mut emits = Emits::default();
+        emits.resource(self.0.scope(), Arc::new(Resource::assemble(ResourceType::Routes, name, parts)));
+        Some(Built { output: (), emits })
+    }
+}
