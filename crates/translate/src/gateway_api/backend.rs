@@ -5,8 +5,12 @@ use super::{
     grants::{Target, permitted},
 };
 use crate::{engine::View, ir, mesh};
-use tombolo_api::{ObjectKey, gateway::BackendRef, istio};
-use tombolo_core::{Host, Port};
+use tombolo_api::{
+    ObjectKey,
+    gateway::BackendRef,
+    istio::{self, Resolution},
+};
+use tombolo_core::{Host, NamespacedName, Port};
 use tombolo_registry::service_host;
 
 /// The service's port that a reference leads to, or why it leads nowhere.
@@ -32,7 +36,7 @@ fn service(view: &View<'_>, route: &ObjectKey, backend: &BackendRef) -> Result<i
         );
         return Err(Refusal { reason: "RefNotPermitted", message });
     }
-    let name = tombolo_core::NamespacedName { namespace: namespace.clone(), name: backend.name.clone() };
+    let name = NamespacedName { namespace: namespace.clone(), name: backend.name.clone() };
     let row = service_host(&name).and_then(|host| view.unit(&mesh::Service(host)));
     let Some((row, definition)) = row.and_then(|row| Some((row, row.of(namespace)?))) else {
         return Err(not_found(format!("there is no Service {name}")));
@@ -69,7 +73,8 @@ fn port(
         let known: Vec<String> = definition.ports.iter().map(|p| p.port.to_string()).collect();
         return Err(not_found(format!("{} has no TCP port {port}; it has {}", name(), known.join(", "))));
     }
-    Ok(ir::Backend { host: host.clone(), port, namespace: definition.namespace.clone() })
+    let dynamic = definition.source == mesh::Source::Entry(Resolution::DynamicDns);
+    Ok(ir::Backend { host: host.clone(), port, namespace: definition.namespace.clone(), dynamic })
 }
 
 fn not_found(message: String) -> Refusal {
