@@ -1,7 +1,7 @@
 //! The units, the relations between them, and what a unit makes.
 
 use super::View;
-use crate::{gateway_api, ir, mesh, status::Status, table};
+use crate::{Bind, gateway_api, mesh, status::Status, table};
 use std::{any::Any, fmt::Debug, hash::Hash, sync::Arc};
 use tombolo_api::{Kind, ObjectKey};
 use tombolo_core::{Host, Port, Problem, SourceId};
@@ -141,7 +141,7 @@ pub enum Fact {
     Bucket(u8),
     Port(Port),
     Variant(mesh::Variant),
-    Bind(ir::Bind),
+    Bind(Bind),
     Service { host: Host, namespace: Arc<str> },
 }
 

@@ -14,9 +14,7 @@ use tombolo_proto::envoy::envoy::{
             DirectResponseAction, RedirectAction, RetryPolicy, RouteAction, WeightedCluster,
             redirect_action::{PathRewriteSpecifier, RedirectResponseCode, SchemeRewriteSpecifier},
             retry_policy::{RetryBackOff, RetryHostPredicate, retry_host_predicate::ConfigType},
-            route_action::{
-                ClusterNotFoundResponseCode, ClusterSpecifier, HostRewriteSpecifier, RequestMirrorPolicy,
-            },
+            route_action::{ClusterNotFoundResponseCode, ClusterSpecifier, HostRewriteSpecifier, RequestMirrorPolicy},
             weighted_cluster::{ClusterWeight, cluster_weight},
         },
     },
@@ -98,7 +96,9 @@ fn retries(to: &ir::Forward) -> RetryPolicy {
         retry_on: format!("{SAFE_RETRIES},reset,retriable-status-codes"),
         retriable_status_codes: retry.codes.iter().map(|code| u32::from(*code)).collect(),
         num_retries: uint32(retry.attempts),
-        retry_back_off: retry.backoff.map(|base| RetryBackOff { base_interval: Some(duration(base)), max_interval: None }),
+        retry_back_off: retry
+            .backoff
+            .map(|base| RetryBackOff { base_interval: Some(duration(base)), max_interval: None }),
         ..safe
     }
 }
@@ -164,7 +164,10 @@ enum PathRewrite {
 /// `ReplacePrefixMatch`): where Envoy would leave none or two, a regular expression does it.
 fn rewrite(change: &ir::PathChange, path: &PathMatch) -> PathRewrite {
     let substitute = |pattern: String, text: &str| {
-        PathRewrite::Regex(RegexMatchAndSubstitute { pattern: Some(regex(&pattern)), substitution: text.replace('\\', r"\\") })
+        PathRewrite::Regex(RegexMatchAndSubstitute {
+            pattern: Some(regex(&pattern)),
+            substitution: text.replace('\\', r"\\"),
+        })
     };
     match change {
         ir::PathChange::Full(path) => substitute("^/.*$".to_owned(), path),

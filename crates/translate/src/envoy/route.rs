@@ -15,10 +15,8 @@ use tombolo_proto::{
         envoy::{
             config::route::v3::{
                 FilterConfig, HeaderMatcher, QueryParameterMatcher, Route, RouteConfiguration, RouteMatch, VirtualHost,
-                header_matcher::HeaderMatchSpecifier,
-                query_parameter_matcher::QueryParameterMatchSpecifier,
-                route::Action,
-                route_match::PathSpecifier,
+                header_matcher::HeaderMatchSpecifier, query_parameter_matcher::QueryParameterMatchSpecifier,
+                route::Action, route_match::PathSpecifier,
             },
             r#type::matcher::v3::{RegexMatcher, StringMatcher, string_matcher::MatchPattern},
         },
@@ -48,7 +46,8 @@ pub(crate) fn virtual_host(ir: &ir::VirtualHost) -> Part {
         ..Default::default()
     };
     let clusters: BTreeSet<String> = ir.routes.iter().flat_map(|route| clusters(&route.rule)).collect();
-    let refs: Vec<Ref> = clusters.into_iter().map(|name| Ref { kind: ResourceType::Cluster, name: name.into() }).collect();
+    let refs: Vec<Ref> =
+        clusters.into_iter().map(|name| Ref { kind: ResourceType::Cluster, name: name.into() }).collect();
     Part::of(&RouteConfiguration { virtual_hosts: vec![host], ..Default::default() }, refs)
 }
 
@@ -94,7 +93,8 @@ fn filter_config(rule: &ir::Rule) -> HashMap<String, Any> {
     if let Some(cors) = &rule.cors {
         config.insert(hcm::filters::CORS.to_owned(), any(&cors::policy(cors)));
     }
-    let dynamic = matches!(&rule.action, ir::Action::Forward(f) if f.shares.iter().flat_map(|s| &s.backend).any(|b| b.dynamic));
+    let dynamic =
+        matches!(&rule.action, ir::Action::Forward(f) if f.shares.iter().flat_map(|s| &s.backend).any(|b| b.dynamic));
     if dynamic {
         config.insert(hcm::filters::DYNAMIC_FORWARD_PROXY.to_owned(), any(&FilterConfig::default()));
     }

@@ -20,7 +20,8 @@ pub(super) fn resolve(view: &View<'_>, route: &ObjectKey, backend: &BackendRef) 
         (istio::GROUP, "Hostname") => hostname(view, route, backend),
         (group, kind) => {
             let kind = if group.is_empty() { kind.to_owned() } else { format!("{kind}.{group}") };
-            let message = format!("backends of kind {kind} are not supported: use a Service, or a Hostname of {}", istio::GROUP);
+            let message =
+                format!("backends of kind {kind} are not supported: use a Service, or a Hostname of {}", istio::GROUP);
             Err(Refusal { reason: "InvalidKind", message })
         }
     }
@@ -54,7 +55,8 @@ fn hostname(view: &View<'_>, route: &ObjectKey, backend: &BackendRef) -> Result<
     let host = Host::parse(&backend.name).map_err(|error| not_found(format!("Hostname {}: {error}", backend.name)))?;
     let row = view.unit(&mesh::Service(host.clone()));
     let Some(definition) = row.and_then(|row| row.seen_by(&route.name.namespace)) else {
-        let message = format!("no Service or ServiceEntry of host {host} is visible to namespace {}", route.name.namespace);
+        let message =
+            format!("no Service or ServiceEntry of host {host} is visible to namespace {}", route.name.namespace);
         return Err(not_found(message));
     };
     port(&host, definition, backend.port, || format!("host {host}"))

@@ -119,7 +119,8 @@ impl Compiler<'_> {
             return Action::Respond(500);
         }
         let timeouts = rule.timeouts.unwrap_or_default();
-        let limit = |timeout: Option<tombolo_api::Duration>| timeout.filter(|t| !t.is_zero()).map(tombolo_api::Duration::get);
+        let limit =
+            |timeout: Option<tombolo_api::Duration>| timeout.filter(|t| !t.is_zero()).map(tombolo_api::Duration::get);
         Action::Forward(Forward {
             shares,
             host: filters.rewrite.hostname.clone(),
@@ -155,7 +156,9 @@ impl Compiler<'_> {
     }
 
     fn backend(&mut self, reference: &gateway::BackendRef) -> Option<crate::ir::Backend> {
-        backend::resolve(self.view, self.route, reference).map_err(|refusal| self.unresolved.get_or_insert(refusal)).ok()
+        backend::resolve(self.view, self.route, reference)
+            .map_err(|refusal| self.unresolved.get_or_insert(refusal))
+            .ok()
     }
 }
 

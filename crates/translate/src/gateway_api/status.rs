@@ -43,7 +43,12 @@ impl Unit for GatewayStatus {
 }
 
 /// A refusal is also a problem, for those who read no status.
-fn report<'a>(key: &ObjectKey, field: &FieldPath, refusals: impl IntoIterator<Item = &'a Option<Refusal>>, emits: &mut Emits) {
+fn report<'a>(
+    key: &ObjectKey,
+    field: &FieldPath,
+    refusals: impl IntoIterator<Item = &'a Option<Refusal>>,
+    emits: &mut Emits,
+) {
     for refusal in refusals.into_iter().flatten() {
         emits.problems.push(Problem::error(key.reference(), field.clone(), refusal.reason, refusal.message.clone()));
     }
@@ -111,7 +116,12 @@ impl Unit for RouteStatus {
         if let (Some(row), Some(rules)) = (view.unit(&Route(self.0.clone())), view.unit(&Rules(self.0.clone()))) {
             if !row.parents.is_empty() {
                 report(&self.0, &FieldPath::from("spec.rules"), [&rules.unresolved, &rules.unsupported], &mut emits);
-                report(&self.0, &FieldPath::from("spec.parentRefs"), row.parents.iter().map(|p| &p.refused), &mut emits);
+                report(
+                    &self.0,
+                    &FieldPath::from("spec.parentRefs"),
+                    row.parents.iter().map(|p| &p.refused),
+                    &mut emits,
+                );
                 let parents = row.parents.iter().map(|p| parent_status(p, rules, generation)).collect();
                 emits.status(self.0.clone(), Status::Route { parents });
             }
@@ -129,5 +139,9 @@ fn parent_status(row: &ParentRow, rules: &RulesRow, generation: i64) -> RoutePar
         Some(Refusal { reason, message }) => Condition::no("ResolvedRefs", reason, message, generation),
         None => Condition::yes("ResolvedRefs", "ResolvedRefs", "", generation),
     };
-    RouteParentStatus { parent_ref: row.parent.clone(), controller_name: CONTROLLER, conditions: vec![accepted, resolved] }
+    RouteParentStatus {
+        parent_ref: row.parent.clone(),
+        controller_name: CONTROLLER,
+        conditions: vec![accepted, resolved],
+    }
 }
