@@ -35,7 +35,8 @@ fn resources(engine: &Engine) -> Resources {
 
 fn published(set: &ResourceSet) -> Resources {
     let scopes = set.scopes();
-    let entries = scopes.flat_map(|s| set.resources(s).map(move |r| ((s.to_string(), r.kind(), r.name().to_string()), r.version())));
+    let entries = scopes
+        .flat_map(|s| set.resources(s).map(move |r| ((s.to_string(), r.kind(), r.name().to_string()), r.version())));
     entries.collect()
 }
 

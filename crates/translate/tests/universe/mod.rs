@@ -80,9 +80,9 @@ fn merge(into: &mut Value, from: &Value) {
 
 fn bodies(kind: Kind, seed: usize) -> Vec<Value> {
     match kind {
-        Kind::GatewayClass => {
-            ["mesh.tombolo.dev/gateway-controller", "example.com/other"].map(|c| json!({"spec": {"controllerName": c}})).into()
-        }
+        Kind::GatewayClass => ["mesh.tombolo.dev/gateway-controller", "example.com/other"]
+            .map(|c| json!({"spec": {"controllerName": c}}))
+            .into(),
         Kind::Gateway => gateways(),
         Kind::HttpRoute => routes(seed),
         Kind::ReferenceGrant => vec![
@@ -117,21 +117,30 @@ fn gateways() -> Vec<Value> {
     vec![
         gateway("own", json!([{"name": "http", "port": 80, "protocol": "HTTP"}])),
         gateway("tombolo", json!([{"name": "http", "port": 80, "protocol": "HTTP", "allowedRoutes": all}])),
-        gateway("own", json!([
-            {"name": "any", "port": 80, "protocol": "HTTP", "allowedRoutes": all},
-            {"name": "wild", "port": 80, "protocol": "HTTP", "hostname": "*.x.com", "allowedRoutes": all},
-            {"name": "exact", "port": 80, "protocol": "HTTP", "hostname": "a.x.com"},
-        ])),
-        gateway("own", json!([
-            {"name": "tls", "port": 443, "protocol": "HTTPS",
-             "tls": {"certificateRefs": [{"name": "tls", "namespace": "b"}]}, "allowedRoutes": all},
-            {"name": "http", "port": 8080, "protocol": "HTTP",
-             "allowedRoutes": {"namespaces": {"from": "Selector", "selector": {"matchLabels": {"team": "x"}}}}},
-        ])),
-        gateway("own", json!([
-            {"name": "one", "port": 80, "protocol": "HTTP"},
-            {"name": "two", "port": 80, "protocol": "HTTPS", "tls": {"certificateRefs": [{"name": "tls"}]}},
-        ])),
+        gateway(
+            "own",
+            json!([
+                {"name": "any", "port": 80, "protocol": "HTTP", "allowedRoutes": all},
+                {"name": "wild", "port": 80, "protocol": "HTTP", "hostname": "*.x.com", "allowedRoutes": all},
+                {"name": "exact", "port": 80, "protocol": "HTTP", "hostname": "a.x.com"},
+            ]),
+        ),
+        gateway(
+            "own",
+            json!([
+                {"name": "tls", "port": 443, "protocol": "HTTPS",
+                 "tls": {"certificateRefs": [{"name": "tls", "namespace": "b"}]}, "allowedRoutes": all},
+                {"name": "http", "port": 8080, "protocol": "HTTP",
+                 "allowedRoutes": {"namespaces": {"from": "Selector", "selector": {"matchLabels": {"team": "x"}}}}},
+            ]),
+        ),
+        gateway(
+            "own",
+            json!([
+                {"name": "one", "port": 80, "protocol": "HTTP"},
+                {"name": "two", "port": 80, "protocol": "HTTPS", "tls": {"certificateRefs": [{"name": "tls"}]}},
+            ]),
+        ),
     ]
 }
 
@@ -183,8 +192,14 @@ fn slices() -> Vec<Value> {
     };
     vec![
         slice(json!([{"addresses": ["10.1.0.1"]}, {"addresses": ["10.1.0.2"], "zone": "z1"}]), "IPv4"),
-        slice(json!([{"addresses": ["10.1.0.2"], "zone": "z1"}, {"addresses": ["10.1.0.3"], "conditions": {"ready": false}}]), "IPv4"),
-        slice(json!([{"addresses": ["10.1.0.4"], "conditions": {"ready": false, "serving": true, "terminating": true}}]), "IPv4"),
+        slice(
+            json!([{"addresses": ["10.1.0.2"], "zone": "z1"}, {"addresses": ["10.1.0.3"], "conditions": {"ready": false}}]),
+            "IPv4",
+        ),
+        slice(
+            json!([{"addresses": ["10.1.0.4"], "conditions": {"ready": false, "serving": true, "terminating": true}}]),
+            "IPv4",
+        ),
         slice(json!([{"addresses": ["fd00::1"], "hints": {"forZones": [{"name": "z1"}]}}]), "IPv6"),
         slice(json!([{"addresses": ["pod.example.com"]}]), "FQDN"),
     ]
