@@ -5,7 +5,12 @@
 //! [`run`] is what the process does; in between are [`Command`]s and replies, a line of JSON each.
 
 mod catalog;
+mod client;
 mod content;
+mod counter;
+mod process;
+mod protocol;
+mod remote;
 mod request;
 mod response;
 mod session;
@@ -14,5 +19,10 @@ mod table;
 mod testing;
 mod transcript;
 mod wire;
+mod world;
 
+pub use counter::{RequestCounter, RequestError};
+pub use process::run;
+pub use protocol::{Arrivals, Command, Holding, Holdings, Received, Reply, Settled};
+pub use remote::{Generator, GeneratorError};
 pub use transcript::{Message, Transcript};

@@ -41,6 +41,7 @@ pub(super) struct Session {
     /// The response that is coming in.
     kind: Option<ResourceType>,
     nonce: String,
+    removed: Vec<String>,
     /// Listeners have come once.
     listening: bool,
     /// Acknowledgements of clusters, withheld while one is warming.
@@ -61,6 +62,7 @@ impl Session {
             asked: Default::default(),
             kind: None,
             nonce: String::new(),
+            removed: Vec::new(),
             listening: false,
             withheld: Vec::new(),
             requests: 0,
@@ -71,6 +73,7 @@ impl Session {
     pub(super) fn open(&mut self, catalog: &Catalog) -> Vec<Bytes> {
         (self.kind, self.requests) = (None, 0);
         self.nonce.clear();
+        self.removed.clear();
         self.withheld.clear();
         self.asked[ResourceType::Cluster as usize] = true;
         let asked = self.asked;
@@ -85,6 +88,14 @@ impl Session {
     /// Everything that was ever asked for has come and is acknowledged.
     pub(super) fn is_settled(&self) -> bool {
         self.listening && self.withheld.is_empty() && self.tables.iter().all(|table| table.missing() == 0)
+    }
+
+    /// The type that an item belongs to, as far as is known yet.
+    pub(super) fn kind_of(&self, item: &Item<'_>) -> Option<ResourceType> {
+        match item {
+            Item::Resource(entry) => ResourceType::from_url(entry.type_url),
+            _ => self.kind,
+        }
     }
 
     /// What is held of a type.
@@ -118,7 +129,10 @@ impl Session {
                 Ok(None)
             }
             Item::Resource(entry) => self.resource(&entry, catalog),
-            Item::Removed(name) => self.removed(name, catalog).map(|()| None),
+            Item::Removed(name) => {
+                self.removed.push(name.to_owned()); // the response's type may come after it
+                Ok(None)
+            }
             Item::End => self.end(catalog, out).map(|()| None),
         }
     }
@@ -153,15 +167,13 @@ impl Session {
         Ok(content.sequence)
     }
 
-    fn removed(&mut self, name: &str, catalog: &mut Catalog) -> Result<(), SessionError> {
-        let kind = self.kind.ok_or(SessionError::NoType)?;
+    fn remove(&mut self, kind: ResourceType, name: &str, catalog: &mut Catalog) {
         let name = catalog.name_id(kind, name);
         let old = self.tables[kind as usize].hold(name, None);
         self.tables[kind as usize].answer(name);
         if let (Some(named), Some(old)) = (named_by(kind), old) {
             catalog.content(old).refs.iter().for_each(|name| self.tables[named as usize].unwant(*name));
         }
-        Ok(())
     }
 
     /// Resources that are named must have been asked for by name, and not been given up; Envoy drops others.
@@ -169,8 +181,11 @@ impl Session {
         matches!(kind, ResourceType::Cluster | ResourceType::Listener) || self.table(kind).is_subscribed(name)
     }
 
-    fn end(&mut self, catalog: &Catalog, out: &mut Vec<Bytes>) -> Result<(), SessionError> {
+    fn end(&mut self, catalog: &mut Catalog, out: &mut Vec<Bytes>) -> Result<(), SessionError> {
         let kind = self.kind.take().ok_or(SessionError::NoType)?;
+        for name in std::mem::take(&mut self.removed) {
+            self.remove(kind, &name, catalog);
+        }
         let ack = Request::ack(kind, &std::mem::take(&mut self.nonce));
         if let Some(named) = named_by(kind) {
             let difference = self.tables[named as usize].settle();
