@@ -221,15 +221,6 @@ pub enum Protocol {
     Tcp,
 }
 
-/// The endpoints of a cluster.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Assignment {
-    /// The cluster's name.
-    pub name: String,
-    /// Ordered, without repetitions.
-    pub endpoints: Vec<Endpoint>,
-}
-
 /// One endpoint.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub struct Endpoint {

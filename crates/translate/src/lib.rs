@@ -12,6 +12,8 @@ mod envoy;
 mod gateway_api;
 mod mesh;
 mod table;
+#[cfg(test)]
+mod testing;
 
 pub use engine::{Engine, Outcome};
-pub use mesh::Variant;
+pub use mesh::{Variant, scopes};
