@@ -13,6 +13,7 @@ use tombolo_bench::{
     fixture::Mesh,
     floor::Floor,
     generator::{Generator, Holdings, Received, Transcript},
+    oracle,
     sequence::Sequence,
 };
 
@@ -32,13 +33,8 @@ fn edited(service: usize, sequence: u32) -> Resources {
 fn assert_holds(holdings: &[Holdings], edit: Option<(usize, Sequence)>) {
     let [all] = holdings else { panic!("{} different holdings", holdings.len()) };
     assert_eq!(all.clients, (0..CLIENTS).collect::<Vec<_>>());
-    let held: Vec<_> =
-        all.resources.iter().filter(|r| r.kind == "eds").map(|r| (r.name.clone(), r.endpoints.clone())).collect();
     let of = |service| edit.and_then(|(edited, sequence)| (edited == service).then_some(sequence));
-    let mut expected: Vec<_> =
-        (0..MESH.services).map(|nth| (MESH.cluster(nth), MESH.endpoints(nth, of(nth)))).collect();
-    expected.sort();
-    assert_eq!(held, expected);
+    oracle::endpoints(holdings, MESH, of).unwrap();
     let count = |kind| all.resources.iter().filter(|r| r.kind == kind).count();
     assert_eq!((count("cds"), count("lds"), count("rds")), (MESH.services, 1, 1));
 }
