@@ -1,1 +1,33 @@
-fn main() {}
+//! Chores of the workspace: what is generated, and what the compiler does not check.
+
+#![allow(clippy::print_stdout)] // a command-line program
+
+mod descriptors;
+mod generated;
+mod workspace;
+
+use clap::{Parser, Subcommand};
+
+/// Chores of the Tombolo workspace.
+#[derive(Parser)]
+#[command(bin_name = "cargo xtask", version, about)]
+struct Arguments {
+    #[command(subcommand)]
+    chore: Chore,
+}
+
+#[derive(Subcommand)]
+enum Chore {
+    /// Write the descriptors of the Envoy messages that Tombolo emits to crates/proto/src/descriptors.bin.
+    Descriptors {
+        /// Write nothing; fail where the file is not what would be written.
+        #[arg(long)]
+        check: bool,
+    },
+}
+
+fn main() -> anyhow::Result<()> {
+    match Arguments::parse().chore {
+        Chore::Descriptors { check } => generated::settle(&[descriptors::file()?], check),
+    }
+}

@@ -14,6 +14,7 @@ mod kind;
 mod metadata;
 mod object;
 mod report;
+mod syntax;
 
 pub use duration::{Duration, DurationError};
 pub use kind::Kind;

@@ -1,8 +1,13 @@
 //! The metadata that every object has, and selectors over it.
 
-use serde::{Deserialize, Deserializer, de::Error as _};
+use crate::{Kind, Report, syntax};
+use serde::{
+    Deserialize, Deserializer,
+    de::{Error as _, IgnoredAny},
+};
 use std::{collections::BTreeMap, sync::Arc};
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
+use tombolo_core::FieldPath;
 
 /// Seconds since 1970, read from RFC 3339.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -20,10 +25,9 @@ impl<'de> Deserialize<'de> for Timestamp {
 /// Labels or annotations: few, ordered, shared.
 pub type Labels = Arc<BTreeMap<Arc<str>, Arc<str>>>;
 
-/// The part of `ObjectMeta` that is read. The rest (`managedFields`, `finalizers`, …) is accepted and dropped by
-/// [`crate::manifest`].
+/// The part of `ObjectMeta` that is read. The rest (`managedFields`, `finalizers`, …) is accepted and dropped.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
+#[serde(from = "ObjectMeta")]
 pub struct Metadata {
     /// The object's name.
     pub name: Arc<str>,
@@ -43,7 +47,56 @@ pub struct Metadata {
     pub deletion_timestamp: Option<Timestamp>,
 }
 
+/// `metav1.ObjectMeta`: every field that manifests, and objects got from a cluster, may have.
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct ObjectMeta {
+    name: Arc<str>,
+    namespace: Arc<str>,
+    labels: Labels,
+    annotations: Labels,
+    generation: i64,
+    uid: Arc<str>,
+    creation_timestamp: Option<Timestamp>,
+    deletion_timestamp: Option<Timestamp>,
+    #[serde(rename = "deletionGracePeriodSeconds")]
+    _deletion_grace_period_seconds: IgnoredAny,
+    #[serde(rename = "finalizers")]
+    _finalizers: IgnoredAny,
+    #[serde(rename = "generateName")]
+    _generate_name: IgnoredAny,
+    #[serde(rename = "managedFields")]
+    _managed_fields: IgnoredAny,
+    #[serde(rename = "ownerReferences")]
+    _owner_references: IgnoredAny,
+    #[serde(rename = "resourceVersion")]
+    _resource_version: IgnoredAny,
+    #[serde(rename = "selfLink")]
+    _self_link: IgnoredAny,
+}
+
+impl From<ObjectMeta> for Metadata {
+    fn from(meta: ObjectMeta) -> Self {
+        Self {
+            name: meta.name,
+            namespace: meta.namespace,
+            labels: meta.labels,
+            annotations: meta.annotations,
+            generation: meta.generation,
+            uid: meta.uid,
+            creation_timestamp: meta.creation_timestamp,
+            deletion_timestamp: meta.deletion_timestamp,
+        }
+    }
+}
+
+/// What the annotations of one object may have together. Bytes, as the API server counts them.
+const MOST_ANNOTATIONS: usize = 256 << 10;
+
 impl Metadata {
+    /// The namespace of a manifest that names none.
+    pub const DEFAULT_NAMESPACE: &'static str = "default";
+
     /// A label's value.
     pub fn label(&self, key: &str) -> Option<&str> {
         self.labels.get(key).map(|v| &**v)
@@ -53,6 +106,69 @@ impl Metadata {
     pub fn annotation(&self, key: &str) -> Option<&str> {
         self.annotations.get(key).map(|v| &**v)
     }
+
+    /// Fills in the namespace, and checks what the API server checks of every object of a kind.
+    pub(crate) fn settle(&mut self, kind: Kind, report: &mut Report) {
+        let field = FieldPath::from("metadata");
+        self.settle_namespace(kind, &field.key("namespace"), report);
+        check_name(kind, &self.name, field.key("name"), report);
+        check_labels(&self.labels, &field.key("labels"), report);
+        for key in self.annotations.keys() {
+            // Prefixes of annotations are compared without case.
+            if let Some(rule) = syntax::qualified_name(&key.to_ascii_lowercase()) {
+                invalid(report, field.key("annotations").key(key), "annotation's key", rule);
+            }
+        }
+        let size: usize = self.annotations.iter().map(|(k, v)| k.len() + v.len()).sum();
+        if size > MOST_ANNOTATIONS {
+            let message = format!("{size} bytes; at most {MOST_ANNOTATIONS} are allowed together");
+            report.error(field.key("annotations"), "TooLong", message, "shorten or remove some");
+        }
+    }
+
+    fn settle_namespace(&mut self, kind: Kind, field: &FieldPath, report: &mut Report) {
+        if !kind.namespaced() {
+            if !self.namespace.is_empty() {
+                let message = format!("a {kind} stands in no namespace");
+                report.warning(field.clone(), "NoNamespace", message, "remove it");
+            }
+            self.namespace = "".into();
+        } else if self.namespace.is_empty() {
+            self.namespace = Self::DEFAULT_NAMESPACE.into();
+        } else if let Some(rule) = syntax::dns_label(&self.namespace) {
+            invalid(report, field.clone(), "namespace", rule);
+        }
+    }
+}
+
+fn check_name(kind: Kind, name: &str, field: FieldPath, report: &mut Report) {
+    if name.is_empty() {
+        return report.error(field, "InvalidName", "required, but missing", "add metadata.name");
+    }
+    let broken = match kind {
+        Kind::Namespace => syntax::dns_label(name),
+        Kind::Service => syntax::service_name(name),
+        _ => syntax::dns_subdomain(name),
+    };
+    if let Some(rule) = broken {
+        invalid(report, field, "name", rule);
+    }
+}
+
+/// Checks the syntax of labels, be they an object's or a selector's.
+pub(crate) fn check_labels(labels: &BTreeMap<Arc<str>, Arc<str>>, field: &FieldPath, report: &mut Report) {
+    for (key, value) in labels {
+        if let Some(rule) = syntax::qualified_name(key) {
+            invalid(report, field.key(key), "label's key", rule);
+        }
+        if let Some(rule) = syntax::label_value(value) {
+            invalid(report, field.key(key), "label's value", rule);
+        }
+    }
+}
+
+fn invalid(report: &mut Report, field: FieldPath, what: &str, rule: syntax::Broken) {
+    report.error(field, "InvalidName", format!("not a valid {what}"), rule);
 }
 
 /// `metav1.LabelSelector`. Empty selects everything.
@@ -88,6 +204,14 @@ pub enum SelectorOperator {
 }
 
 impl LabelSelector {
+    /// Checks keys, values, and that each operator has the values that it needs.
+    pub(crate) fn validate(&self, field: &FieldPath, report: &mut Report) {
+        check_labels(&self.match_labels, &field.key("matchLabels"), report);
+        for (i, requirement) in self.match_expressions.iter().enumerate() {
+            requirement.validate(&field.key("matchExpressions").index(i), report);
+        }
+    }
+
     /// True where the labels meet every requirement.
     pub fn matches(&self, labels: &BTreeMap<Arc<str>, Arc<str>>) -> bool {
         self.match_labels.iter().all(|(k, v)| labels.get(k) == Some(v))
@@ -100,5 +224,26 @@ impl LabelSelector {
                     SelectorOperator::DoesNotExist => value.is_none(),
                 }
             })
+    }
+}
+
+impl Requirement {
+    fn validate(&self, field: &FieldPath, report: &mut Report) {
+        if let Some(rule) = syntax::qualified_name(&self.key) {
+            invalid(report, field.key("key"), "label's key", rule);
+        }
+        for (i, value) in self.values.iter().enumerate() {
+            if let Some(rule) = syntax::label_value(value) {
+                invalid(report, field.key("values").index(i), "label's value", rule);
+            }
+        }
+        let wants_values = matches!(self.operator, SelectorOperator::In | SelectorOperator::NotIn);
+        if wants_values == self.values.is_empty() {
+            let (message, fix) = match wants_values {
+                true => ("In and NotIn compare with values, and there is none", "add a value"),
+                false => ("Exists and DoesNotExist take no values", "remove them"),
+            };
+            report.error(field.key("values"), "InvalidSelector", message, fix);
+        }
     }
 }

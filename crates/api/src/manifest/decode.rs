@@ -1,5 +1,6 @@
 //! One document to one object.
 
+use super::{identity::identify, strict, wording::shorten};
 use crate::{AnyObject, Kind, Metadata, Object, Report, Spec, object::decode_kind};
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
@@ -7,14 +8,30 @@ use std::sync::Arc;
 use tombolo_core::{FieldPath, NamespacedName, ObjectRef, Origin, Problem};
 
 /// What became of one document.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Decoded {
     /// The object, unless a problem is an error.
     pub object: Option<AnyObject>,
+    /// Its kind, if it is one that is read here. Foreign kinds may have names like ours.
+    pub kind: Option<Kind>,
     /// Which object it is, as far as that could be read: its last good content may be kept.
     pub reference: ObjectRef,
+    /// Where it stood.
+    pub origin: Option<Origin>,
     /// What is wrong with it.
     pub problems: Vec<Problem>,
+}
+
+impl Decoded {
+    /// True for a kind that no mesh reads (a Deployment, a Role, …): it is no mistake to have one among the manifests.
+    pub fn is_foreign(&self) -> bool {
+        self.object.is_none() && self.problems.is_empty()
+    }
+
+    /// True where it is known which object this is, whatever else is wrong with it.
+    pub fn is_identified(&self) -> bool {
+        !self.reference.kind.is_empty() && !self.reference.name.name.is_empty()
+    }
 }
 
 /// A document's fields, read but not yet typed.
@@ -23,61 +40,68 @@ pub(crate) struct Fields {
     body: Map<String, Value>,
 }
 
-/// Reads and checks one document. Kinds that are not known here are refused with the list of those that are.
+/// Reads and checks one document.
+///
+/// A kind of a group that is read here, and is itself not read, is a problem: a warning if it is to come, an error if there is
+/// no such kind. A kind of any other group is nobody's mistake: see [`Decoded::is_foreign`].
 pub fn decode(document: Value, origin: Option<Origin>) -> Decoded {
-    let reference = reference(&document);
-    let mut report = Report::new(reference.clone(), origin);
+    let (kind, reference) = reference(&document);
+    let mut report = Report::new(reference.clone(), origin.clone());
     let object = decode_object(document, &mut report).filter(|_| !report.has_errors());
-    Decoded { object, reference, problems: report.into_problems() }
+    Decoded { object, kind, reference, origin, problems: report.into_problems() }
 }
 
-fn reference(document: &Value) -> ObjectRef {
+fn reference(document: &Value) -> (Option<Kind>, ObjectRef) {
     let text = |pointer: &str| document.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
-    ObjectRef::new(text("/kind"), NamespacedName::new(text("/metadata/namespace"), text("/metadata/name")))
+    let (kind, namespace) = (text("/kind"), text("/metadata/namespace"));
+    let group = text("/apiVersion").rsplit_once('/').map_or("", |(group, _)| group);
+    let found = Kind::find(group, kind);
+    let namespace = match found {
+        Some(kind) if !kind.namespaced() => "",
+        Some(_) if namespace.is_empty() => Metadata::DEFAULT_NAMESPACE,
+        _ => namespace,
+    };
+    (found, ObjectRef::new(shorten(kind), NamespacedName::new(shorten(namespace), shorten(text("/metadata/name")))))
 }
 
 fn decode_object(document: Value, report: &mut Report) -> Option<AnyObject> {
     let Value::Object(mut body) = document else {
-        report.error(
-            FieldPath::root(),
-            "Malformed",
-            "the document is not a mapping",
-            "start it with apiVersion and kind",
-        );
+        let fix = "begin it with apiVersion and kind";
+        report.error(FieldPath::root(), "Malformed", "the document is not a mapping", fix);
         return None;
     };
-    let kind = kind(&mut body, report)?;
-    let metadata = body.remove("metadata").unwrap_or_default();
-    let mut metadata: Metadata = typed(metadata, &FieldPath::from("metadata"), report)?;
-    if kind.namespaced() && metadata.namespace.is_empty() {
-        metadata.namespace = "default".into();
-    }
+    let api_version = word(&mut body, "apiVersion", report);
+    let name = word(&mut body, "kind", report);
+    let kind = identify(&api_version?, &name?, report)?;
+    let metadata = body.remove("metadata").filter(|m| !m.is_null()).unwrap_or_else(|| Value::Object(Map::new()));
+    let mut metadata: Metadata = typed(&metadata, &FieldPath::from("metadata"), report)?;
+    metadata.settle(kind, report);
     body.remove("status"); // the control plane's own to write
     decode_kind(kind, Fields { metadata, body }, report)
 }
 
-fn kind(body: &mut Map<String, Value>, report: &mut Report) -> Option<Kind> {
-    let mut text = |key: &str| body.remove(key).and_then(|v| v.as_str().map(str::to_owned)).unwrap_or_default();
-    let (api_version, name) = (text("apiVersion"), text("kind"));
-    let (group, version) = api_version.rsplit_once('/').unwrap_or(("", &api_version));
-    let found = Kind::find(group, &name).filter(|k| k.versions().contains(&version));
-    if found.is_none() {
-        let message = format!("kind {name:?} of {api_version:?} is not known here");
-        report.error(FieldPath::from("kind"), "UnknownKind", message, "see the list of kinds in the documentation");
-    }
-    found
+/// Takes a word that every document has.
+fn word(body: &mut Map<String, Value>, key: &str, report: &mut Report) -> Option<String> {
+    let message = match body.remove(key) {
+        Some(Value::String(word)) if !word.is_empty() => return Some(word),
+        None | Some(Value::Null) => "required, but missing",
+        Some(_) => "expected a word",
+    };
+    report.error(FieldPath::from(key), "Malformed", message, "begin the document with apiVersion and kind");
+    None
 }
 
 impl Fields {
     pub(crate) fn decode<S: Spec>(mut self, report: &mut Report) -> Option<AnyObject> {
-        let (value, path) = match S::FLAT {
-            true => (Value::Object(self.body), FieldPath::root()),
-            false => {
-                let spec = self.body.remove("spec").unwrap_or_else(|| Value::Object(Map::new()));
-                (spec, FieldPath::from("spec"))
+        let spec: S = if S::FLAT {
+            typed(&Value::Object(self.body), &FieldPath::root(), report)?
+        } else {
+            let spec = self.body.remove("spec").filter(|s| !s.is_null()).unwrap_or_else(|| Value::Object(Map::new()));
+            for key in self.body.keys() {
+                unknown(strict::Unknown::beside_spec(key), report);
             }
+            typed(&spec, &FieldPath::from("spec"), report)?
         };
-        let spec: S = typed(value, &path, report)?;
         let mut object = Object { metadata: self.metadata, spec };
         S::default(&mut object);
         S::validate(&object, report);
@@ -85,23 +109,24 @@ impl Fields {
     }
 }
 
-/// Deserializes, naming the path of a mistyped field and of every unknown one.
-fn typed<T: DeserializeOwned>(value: Value, path: &FieldPath, report: &mut Report) -> Option<T> {
-    let mut unknown = Vec::new();
-    let result = {
-        let mut ignored = |p: serde_ignored::Path<'_>| unknown.push(path.join(&p.to_string()));
-        let deserializer = serde_ignored::Deserializer::new(value, &mut ignored);
-        serde_path_to_error::deserialize::<_, T>(deserializer)
+/// Reads a type, naming the path of a mistyped field and of every unknown one.
+fn typed<T: DeserializeOwned>(value: &Value, path: &FieldPath, report: &mut Report) -> Option<T> {
+    let (result, unknowns) = strict::read(value, path);
+    for field in unknowns {
+        unknown(field, report);
+    }
+    result
+        .map_err(|mistyped| {
+            let (field, message, fix) = mistyped.into_parts();
+            report.error(field, "InvalidValue", message, fix);
+        })
+        .ok()
+}
+
+fn unknown(field: strict::Unknown, report: &mut Report) {
+    let fix = match field.nearest {
+        Some(meant) => format!("did you mean {meant}?"),
+        None => "remove it".to_owned(),
     };
-    for field in unknown {
-        report.error(field, "UnknownField", "unknown field", "remove it, or correct its spelling");
-    }
-    match result {
-        Ok(typed) => Some(typed),
-        Err(error) => {
-            let at = path.join(&error.path().to_string());
-            report.error(at, "InvalidValue", error.into_inner().to_string(), "see the field's documentation");
-            None
-        }
-    }
+    report.error(field.path, "UnknownField", "unknown field", fix);
 }

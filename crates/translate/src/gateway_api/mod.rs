@@ -1,56 +1,26 @@
 //! Gateways and their routes: objects to what is to be served, and to status.
+//!
+//! A [`Gateway`]'s listeners are checked on their own; a [`Route`] finds the listeners that take it; its [`Rules`] are
+//! compiled once, whatever number of Gateways and names they serve; a virtual host merges the routes of one name.
 
-use crate::{
-    engine::{Built, Emits, Unit, View},
-    ir, table,
-};
-use tombolo_api::ObjectKey;
-use tombolo_core::Port;
+mod attach;
+mod backend;
+mod class;
+mod gateway;
+mod grants;
+mod listener;
+mod listener_set;
+mod precedence;
+mod rules;
+mod status;
+mod tls;
+mod virtual_host;
 
-macro_rules! skeleton {
-    ($name:ident, $rank:literal) => {
-        /// .
-        #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-        pub struct $name(pub ObjectKey);
-        impl Unit for $name {
-            type Output = ();
-            const RANK: u8 = $rank;
-            fn build(&self, _view: &View<'_>) -> Option<Built<()>> {
-                None
-            }
-        }
-    };
-}
-skeleton!(Class, 1);
-skeleton!(Gateway, 2);
-skeleton!(Route, 3);
-skeleton!(Rules, 4);
-skeleton!(GatewayStatus, 10);
-skeleton!(RouteStatus, 10);
-
-/// A port that a Gateway listens on.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Listener {
-    /// .
-    pub gateway: ObjectKey,
-    /// .
-    pub port: Port,
-}
-impl Unit for Listener {
-    type Output = ();
-    const RANK: u8 = 8;
-    fn build(&self, _view: &View<'_>) -> Option<Built<()>> {
-        None
-    }
-}
-
-pub(crate) fn virtual_host(
-    _view: &View<'_>,
-    _unit: &table::VirtualHost,
-    _gateway: &ObjectKey,
-    _port: Port,
-    _tls: bool,
-    _emits: &mut Emits,
-) -> Option<ir::VirtualHost> {
-    None
-}
+pub use attach::{Attachment, ParentRow, Route, RouteRow};
+pub use class::Class;
+pub use gateway::{Gateway, GatewayRow};
+pub use listener::Listener;
+pub use listener_set::{ListenerRow, Refusal};
+pub use rules::{CompiledRule, Rules, RulesRow};
+pub use status::{GatewayStatus, RouteStatus};
+pub(crate) use virtual_host::virtual_host;

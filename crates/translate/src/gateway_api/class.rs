@@ -1,0 +1,79 @@
+//! GatewayClass: whether a Gateway is ours to serve.
+
+use crate::{
+    engine::{Built, Emits, Unit, View},
+    status::{Condition, Status},
+};
+use tombolo_api::{
+    Kind, ObjectKey,
+    gateway::{CONTROLLER, GatewayClass},
+};
+use tombolo_core::NamespacedName;
+
+/// The class that needs no GatewayClass object.
+const DEFAULT_CLASS: &str = "tombolo";
+
+/// What is claimed of the Gateway API beyond its core, in order: published in the status of our classes (GEP-2162).
+const FEATURES: &[&str] = &[
+    "Gateway",
+    "GatewayHTTPListenerIsolation",
+    "GatewayHTTPSListenerDetectMisdirectedRequests",
+    "GatewayPort8080",
+    "HTTPRoute",
+    "HTTPRoute303RedirectStatusCode",
+    "HTTPRoute307RedirectStatusCode",
+    "HTTPRoute308RedirectStatusCode",
+    "HTTPRouteBackendProtocolH2C",
+    "HTTPRouteBackendProtocolWebSocket",
+    "HTTPRouteBackendRequestHeaderModification",
+    "HTTPRouteBackendTimeout",
+    "HTTPRouteCORS",
+    "HTTPRouteDestinationPortMatching",
+    "HTTPRouteHostRewrite",
+    "HTTPRouteMethodMatching",
+    "HTTPRouteNamedRouteRule",
+    "HTTPRouteParentRefPort",
+    "HTTPRoutePathRedirect",
+    "HTTPRoutePathRewrite",
+    "HTTPRoutePortRedirect",
+    "HTTPRouteQueryParamMatching",
+    "HTTPRouteRequestMirror",
+    "HTTPRouteRequestMultipleMirrors",
+    "HTTPRouteRequestPercentageMirror",
+    "HTTPRouteRequestTimeout",
+    "HTTPRouteResponseHeaderModification",
+    "HTTPRouteRetry",
+    "HTTPRouteSchemeRedirect",
+    "ReferenceGrant",
+];
+
+/// Whether a GatewayClass is ours, and serves.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Class(pub ObjectKey);
+
+impl Unit for Class {
+    type Output = bool;
+    const RANK: u8 = 1;
+
+    fn build(&self, view: &View<'_>) -> Option<Built<bool>> {
+        let class = view.object::<GatewayClass>(&self.0)?;
+        if &*class.controller_name != CONTROLLER {
+            return Some(Built::from(false));
+        }
+        let generation = class.metadata.generation;
+        let accepted = match &class.parameters_ref {
+            None => Condition::yes("Accepted", "Accepted", "", generation),
+            Some(_) => Condition::no("Accepted", "InvalidParameters", "parametersRef is not supported: remove it", generation),
+        };
+        let serves = accepted.status;
+        let mut emits = Emits::default();
+        emits.status(self.0.clone(), Status::GatewayClass { conditions: vec![accepted], supported_features: FEATURES });
+        Some(Built { output: serves, emits })
+    }
+}
+
+/// Whether the Gateways of a class are ours. A class named `tombolo` is, also where no GatewayClass says so.
+pub(super) fn is_ours(view: &View<'_>, gateway: &ObjectKey, class: &str) -> bool {
+    let key = ObjectKey { source: gateway.source.clone(), kind: Kind::GatewayClass, name: NamespacedName::new("", class) };
+    view.unit(&Class(key)).copied().unwrap_or(class == DEFAULT_CLASS)
+}

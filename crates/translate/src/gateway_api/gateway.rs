@@ -1,0 +1,105 @@
+//! A Gateway: its listeners, and what exists because of them.
+
+use super::{
+    class::is_ours,
+    listener_set::{self, ListenerRow, Refusal},
+};
+use crate::engine::{Built, Emits, Fact, Relation, TableKey, Unit, View};
+use std::sync::Arc;
+use tombolo_api::{Object, ObjectKey, gateway};
+use tombolo_core::{Host, Port};
+
+/// A Gateway's listeners.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Gateway(pub ObjectKey);
+
+/// A Gateway of ours, checked.
+#[derive(Clone, Debug, PartialEq)]
+pub struct GatewayRow {
+    /// The generation that was checked.
+    pub generation: i64,
+    /// Why it is not accepted, whatever its listeners.
+    pub refused: Option<Refusal>,
+    /// Its listeners, in the spec's order.
+    pub listeners: Vec<ListenerRow>,
+}
+
+impl GatewayRow {
+    /// The listeners that serve: accepted, and with a certificate where one is needed.
+    pub fn serving(&self) -> impl Iterator<Item = &ListenerRow> {
+        self.listeners.iter().filter(|l| self.refused.is_none() && l.serves())
+    }
+
+    /// The listeners that serve on a port.
+    pub fn on_port(&self, port: Port) -> impl Iterator<Item = &ListenerRow> {
+        self.serving().filter(move |l| l.port == port)
+    }
+}
+
+impl Unit for Gateway {
+    /// `None` for the Gateways of others.
+    type Output = Option<Arc<GatewayRow>>;
+    const RANK: u8 = 2;
+
+    fn build(&self, view: &View<'_>) -> Option<Built<Self::Output>> {
+        let gateway = view.object::<gateway::Gateway>(&self.0)?;
+        if !is_ours(view, &self.0, &gateway.gateway_class_name) {
+            return Some(Built::from(None));
+        }
+        let mut emits = Emits::default();
+        let row = GatewayRow {
+            generation: gateway.metadata.generation,
+            refused: refusal(gateway),
+            listeners: listener_set::check(view, &self.0, gateway, &mut emits),
+        };
+        state_facts(&self.0, &row, &mut emits);
+        Some(Built { output: Some(Arc::new(row)), emits })
+    }
+}
+
+/// Why a Gateway is not accepted as a whole.
+fn refusal(gateway: &Object<gateway::Gateway>) -> Option<Refusal> {
+    if let Some(address) = gateway.addresses.iter().find(|a| !matches!(&*a.kind, "IPAddress" | "Hostname")) {
+        let message = format!("addresses of type {} are not supported: use IPAddress or Hostname", address.kind);
+        return Some(Refusal { reason: "UnsupportedAddress", message });
+    }
+    let parameters = gateway.infrastructure.as_ref()?.parameters_ref.as_ref()?;
+    let message = format!("infrastructure.parametersRef names a {}, which is not supported: remove it", parameters.kind);
+    Some(Refusal { reason: "InvalidParameters", message })
+}
+
+/// States what exists because of the listeners that serve.
+fn state_facts(gateway: &ObjectKey, row: &GatewayRow, emits: &mut Emits) {
+    for listener in row.serving() {
+        let table = listener.table(gateway);
+        emits.fact(Relation::GatewayPort(gateway.clone(), listener.port), Fact::Unit);
+        emits.fact(Relation::Table(table.clone()), Fact::Unit);
+        // A name that a listener serves is its own, even where no route does: requests for it must not reach the routes
+        // of a less specific listener.
+        emits.fact(Relation::VirtualHost(table.clone(), listener.host()), Fact::Name(listener.name.clone()));
+        if listener.protocol == gateway::Protocol::Https {
+            state_misdirected(&table, listener, row, emits);
+        }
+    }
+}
+
+/// Requests for the names of other HTTPS listeners are answered with 421 (RFC 9110, 15.5.20): the client reused a
+/// connection that was made for another name.
+fn state_misdirected(table: &TableKey, listener: &ListenerRow, row: &GatewayRow, emits: &mut Emits) {
+    for other in row.on_port(listener.port).filter(|other| other.name != listener.name) {
+        emits.fact(Relation::VirtualHost(table.clone(), other.host()), Fact::Name(other.name.clone()));
+    }
+}
+
+impl ListenerRow {
+    /// The names it serves, as one host.
+    pub fn host(&self) -> Host {
+        self.hostname.clone().unwrap_or_else(Host::any)
+    }
+
+    /// The route table of the routes attached to it.
+    pub fn table(&self, gateway: &ObjectKey) -> TableKey {
+        let own = (self.protocol == gateway::Protocol::Https).then(|| self.name.clone());
+        TableKey::Gateway { gateway: gateway.clone(), port: self.port, listener: own }
+    }
+}

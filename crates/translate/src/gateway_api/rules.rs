@@ -1,0 +1,180 @@
+//! A route's rules, compiled once for all its Gateways and names.
+
+use super::{Refusal, backend};
+use crate::{
+    engine::{Built, Unit, View},
+    ir::{Action, Forward, Mirror, PathChange, Redirect, Retry, Rule, Share},
+};
+use std::sync::Arc;
+use tombolo_api::{
+    ObjectKey,
+    gateway::{self, HeaderModifier, HttpBackendRef, HttpFilter, HttpMatch, HttpRoute, HttpRule, PathModifier},
+};
+
+/// A route's rules, compiled.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Rules(pub ObjectKey);
+
+/// A route's rules.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RulesRow {
+    /// In the spec's order.
+    pub rules: Vec<CompiledRule>,
+    /// The first reference that leads nowhere: the rule, or its share, answers with 500.
+    pub unresolved: Option<Refusal>,
+}
+
+/// A rule.
+#[derive(Clone, Debug, PartialEq)]
+pub struct CompiledRule {
+    /// Its name, else its index.
+    pub name: String,
+    /// At least one.
+    pub matches: Vec<HttpMatch>,
+    /// What becomes of the requests.
+    pub rule: Arc<Rule>,
+}
+
+impl Unit for Rules {
+    type Output = Arc<RulesRow>;
+    const RANK: u8 = 4;
+
+    fn build(&self, view: &View<'_>) -> Option<Built<Self::Output>> {
+        let route = view.object::<HttpRoute>(&self.0)?;
+        let mut compiler = Compiler { view, route: &self.0, unresolved: None };
+        let rules = route.rules.iter().enumerate().map(|(i, rule)| compiler.rule(i, rule)).collect();
+        let unresolved = compiler.unresolved;
+        Some(Built::from(Arc::new(RulesRow { rules, unresolved })))
+    }
+}
+
+/// Compiles rules, keeping the first reference that leads nowhere.
+struct Compiler<'a> {
+    view: &'a View<'a>,
+    route: &'a ObjectKey,
+    unresolved: Option<Refusal>,
+}
+
+/// What the filters of a rule, or of one of its backends, come to.
+#[derive(Default)]
+struct Filters {
+    request_headers: HeaderModifier,
+    response_headers: HeaderModifier,
+    redirect: Option<Redirect>,
+    rewrite: gateway::Rewrite,
+    mirrors: Vec<Mirror>,
+    cors: Option<gateway::CorsFilter>,
+    /// A filter that is not known: requests must not pass as if it were not there.
+    unknown: bool,
+}
+
+impl Compiler<'_> {
+    fn rule(&mut self, index: usize, rule: &HttpRule) -> CompiledRule {
+        let filters = self.filters(&rule.filters);
+        let action = match &filters.redirect {
+            _ if filters.unknown => Action::Respond(500),
+            Some(redirect) => Action::Redirect(redirect.clone()),
+            None => self.forward(rule, &filters),
+        };
+        let Filters { request_headers, response_headers, mirrors, cors, .. } = filters;
+        CompiledRule {
+            name: rule.name.as_deref().map_or_else(|| index.to_string(), str::to_owned),
+            matches: if rule.matches.is_empty() { vec![HttpMatch::default()] } else { rule.matches.clone() },
+            rule: Arc::new(Rule { action, request_headers, response_headers, cors, mirrors }),
+        }
+    }
+
+    fn filters(&mut self, filters: &[HttpFilter]) -> Filters {
+        let mut all = Filters::default();
+        for filter in filters {
+            match filter {
+                HttpFilter::RequestHeaderModifier(headers) => extend(&mut all.request_headers, headers),
+                HttpFilter::ResponseHeaderModifier(headers) => extend(&mut all.response_headers, headers),
+                HttpFilter::RequestRedirect(redirect) => all.redirect = Some(self::redirect(redirect)),
+                HttpFilter::UrlRewrite(rewrite) => all.rewrite = rewrite.clone(),
+                HttpFilter::RequestMirror(mirror) => all.mirrors.extend(self.mirror(mirror)),
+                HttpFilter::Cors(cors) => all.cors = Some(cors.clone()),
+                HttpFilter::ExtensionRef(reference) => {
+                    let message = format!("filters of kind {} are not supported: remove the filter", reference.kind);
+                    self.unresolved.get_or_insert(Refusal { reason: "InvalidKind", message });
+                    all.unknown = true;
+                }
+                // Refused at the edge already; were it served, it would be served open.
+                HttpFilter::ExternalAuth => all.unknown = true,
+            }
+        }
+        all
+    }
+
+    fn forward(&mut self, rule: &HttpRule, filters: &Filters) -> Action {
+        let shares: Vec<Share> = rule.backend_refs.iter().map(|backend| self.share(backend)).collect();
+        if !shares.iter().any(|share| share.backend.is_some() && share.weight > 0) {
+            return Action::Respond(500);
+        }
+        let timeouts = rule.timeouts.unwrap_or_default();
+        let limit = |timeout: Option<tombolo_api::Duration>| timeout.filter(|t| !t.is_zero()).map(tombolo_api::Duration::get);
+        Action::Forward(Forward {
+            shares,
+            host: filters.rewrite.hostname.clone(),
+            path: filters.rewrite.path.as_ref().map(path_change),
+            timeout: limit(timeouts.request),
+            try_timeout: limit(timeouts.backend_request),
+            retry: rule.retry.as_ref().map(retry),
+        })
+    }
+
+    fn share(&mut self, backend: &HttpBackendRef) -> Share {
+        let target = self.backend(&backend.backend);
+        let filters = self.filters(&backend.filters);
+        Share {
+            // A share that must be filtered and cannot be is answered with 500, like one that leads nowhere.
+            backend: target.filter(|_| !filters.unknown && filters.redirect.is_none()),
+            weight: backend.backend.weight,
+            request_headers: filters.request_headers,
+            response_headers: filters.response_headers,
+            host: filters.rewrite.hostname,
+            path: filters.rewrite.path.as_ref().map(path_change),
+        }
+    }
+
+    fn mirror(&mut self, mirror: &gateway::Mirror) -> Option<Mirror> {
+        let parts = |f: gateway::Fraction| u64::from(f.numerator) * 1_000_000 / u64::from(f.denominator.max(1));
+        let parts_per_million = mirror.fraction.map_or(1_000_000, |f| u32::try_from(parts(f)).unwrap_or(1_000_000));
+        Some(Mirror { backend: self.backend(&mirror.backend)?, parts_per_million })
+    }
+
+    fn backend(&mut self, reference: &gateway::BackendRef) -> Option<crate::ir::Backend> {
+        backend::resolve(self.view, self.route, reference).map_err(|refusal| self.unresolved.get_or_insert(refusal)).ok()
+    }
+}
+
+fn extend(all: &mut HeaderModifier, more: &HeaderModifier) {
+    all.set.extend(more.set.iter().cloned());
+    all.add.extend(more.add.iter().cloned());
+    all.remove.extend(more.remove.iter().cloned());
+}
+
+fn path_change(path: &PathModifier) -> PathChange {
+    match path {
+        PathModifier::Full(path) => PathChange::Full(path.clone()),
+        PathModifier::PrefixMatch(prefix) => PathChange::Prefix(prefix.clone()),
+    }
+}
+
+fn redirect(redirect: &gateway::Redirect) -> Redirect {
+    Redirect {
+        scheme: redirect.scheme,
+        host: redirect.hostname.clone(),
+        port: redirect.port,
+        path: redirect.path.as_ref().map(path_change),
+        status: redirect.status_code.unwrap_or(302),
+    }
+}
+
+fn retry(retry: &gateway::Retry) -> Retry {
+    Retry {
+        codes: retry.codes.clone(),
+        attempts: retry.attempts.unwrap_or(1),
+        backoff: retry.backoff.filter(|b| !b.is_zero()).map(tombolo_api::Duration::get),
+    }
+}

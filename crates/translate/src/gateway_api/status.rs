@@ -1,0 +1,134 @@
+//! What users are told of their Gateways and routes.
+
+use super::{Gateway, GatewayRow, ListenerRow, ParentRow, Refusal, Route, Rules};
+use crate::{
+    engine::{Built, Emits, Relation, Unit, View},
+    status::{self, Condition, ListenerStatus, RouteParentStatus, Status},
+};
+use tombolo_api::{
+    Kinded, ObjectKey,
+    gateway::{self, CONTROLLER, HttpRoute},
+};
+use tombolo_core::{FieldPath, Problem};
+
+/// A Gateway's status.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct GatewayStatus(pub ObjectKey);
+
+/// A route's status.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct RouteStatus(pub ObjectKey);
+
+impl Unit for GatewayStatus {
+    type Output = ();
+    const RANK: u8 = 10;
+
+    fn build(&self, view: &View<'_>) -> Option<Built<()>> {
+        view.object::<gateway::Gateway>(&self.0)?;
+        let mut emits = Emits::default();
+        if let Some(Some(row)) = view.unit(&Gateway(self.0.clone())) {
+            let listeners = row.listeners.iter().enumerate().map(|(i, listener)| {
+                let field = FieldPath::from("spec.listeners").index(i);
+                report(&self.0, &field, [&listener.refused, &listener.conflict, &listener.unresolved], &mut emits);
+                let attached = view.count(Relation::Attached(self.0.clone(), listener.name.clone()));
+                listener_status(row, listener, attached)
+            });
+            let listeners = listeners.collect();
+            report(&self.0, &FieldPath::from("spec"), [&row.refused], &mut emits);
+            let status = status::GatewayStatus { conditions: gateway_conditions(row), listeners };
+            emits.status(self.0.clone(), Status::Gateway(status));
+        }
+        Some(Built { output: (), emits })
+    }
+}
+
+/// A refusal is also a problem, for those who read no status.
+fn report<'a>(key: &ObjectKey, field: &FieldPath, refusals: impl IntoIterator<Item = &'a Option<Refusal>>, emits: &mut Emits) {
+    for refusal in refusals.into_iter().flatten() {
+        emits.problems.push(Problem::error(key.reference(), field.clone(), refusal.reason, refusal.message.clone()));
+    }
+}
+
+fn gateway_conditions(row: &GatewayRow) -> Vec<Condition> {
+    let generation = row.generation;
+    if let Some(Refusal { reason, message }) = &row.refused {
+        let programmed = Condition::no("Programmed", "Invalid", "the Gateway is not accepted", generation);
+        return vec![Condition::no("Accepted", reason, message, generation), programmed];
+    }
+    let valid = row.listeners.iter().filter(|l| l.serves() && l.unresolved.is_none()).count();
+    let serving = row.serving().count();
+    let total = row.listeners.len();
+    let accepted = match valid {
+        _ if valid == total => Condition::yes("Accepted", "Accepted", "", generation),
+        _ if row.listeners.iter().any(ListenerRow::accepted) => {
+            let message = format!("{valid} of {total} listeners are valid: see their conditions");
+            Condition::yes("Accepted", "ListenersNotValid", message, generation)
+        }
+        _ => Condition::no("Accepted", "ListenersNotValid", "no listener is valid: see their conditions", generation),
+    };
+    let programmed = match serving {
+        0 => Condition::no("Programmed", "Invalid", "no listener can serve: see their conditions", generation),
+        _ => Condition::yes("Programmed", "Programmed", "", generation),
+    };
+    vec![accepted, programmed]
+}
+
+fn listener_status(row: &GatewayRow, listener: &ListenerRow, attached_routes: usize) -> ListenerStatus {
+    let generation = row.generation;
+    let accepted = match listener.refused.as_ref().or(listener.conflict.as_ref()) {
+        Some(Refusal { reason, message }) => Condition::no("Accepted", reason, message, generation),
+        None => Condition::yes("Accepted", "Accepted", "", generation),
+    };
+    let conflicted = match &listener.conflict {
+        Some(Refusal { reason, message }) => Condition::yes("Conflicted", reason, message, generation),
+        None => Condition::no("Conflicted", "NoConflicts", "", generation),
+    };
+    let resolved = match &listener.unresolved {
+        Some(Refusal { reason, message }) => Condition::no("ResolvedRefs", reason, message, generation),
+        None => Condition::yes("ResolvedRefs", "ResolvedRefs", "", generation),
+    };
+    let programmed = if listener.serves() && listener.unresolved.is_none() && row.refused.is_none() {
+        Condition::yes("Programmed", "Programmed", "", generation)
+    } else {
+        Condition::no("Programmed", "Invalid", "see the other conditions", generation)
+    };
+    ListenerStatus {
+        name: listener.name.clone(),
+        supported_kinds: listener.kinds.clone(),
+        attached_routes,
+        conditions: vec![accepted, conflicted, programmed, resolved],
+    }
+}
+
+impl Unit for RouteStatus {
+    type Output = ();
+    const RANK: u8 = 10;
+
+    fn build(&self, view: &View<'_>) -> Option<Built<()>> {
+        let route = view.object::<HttpRoute>(&self.0)?;
+        let generation = route.metadata.generation;
+        let mut emits = Emits::default();
+        if let (Some(row), Some(rules)) = (view.unit(&Route(self.0.clone())), view.unit(&Rules(self.0.clone()))) {
+            if !row.parents.is_empty() {
+                report(&self.0, &FieldPath::from("spec.rules"), [&rules.unresolved], &mut emits);
+                report(&self.0, &FieldPath::from("spec.parentRefs"), row.parents.iter().map(|p| &p.refused), &mut emits);
+                let parents = row.parents.iter().map(|p| parent_status(p, rules.unresolved.as_ref(), generation)).collect();
+                emits.status(self.0.clone(), Status::Route { parents });
+            }
+        }
+        debug_assert_eq!(self.0.kind, <HttpRoute as Kinded>::KIND);
+        Some(Built { output: (), emits })
+    }
+}
+
+fn parent_status(row: &ParentRow, unresolved: Option<&Refusal>, generation: i64) -> RouteParentStatus {
+    let accepted = match &row.refused {
+        Some(Refusal { reason, message }) => Condition::no("Accepted", reason, message, generation),
+        None => Condition::yes("Accepted", "Accepted", "", generation),
+    };
+    let resolved = match unresolved {
+        Some(Refusal { reason, message }) => Condition::no("ResolvedRefs", reason, message, generation),
+        None => Condition::yes("ResolvedRefs", "ResolvedRefs", "", generation),
+    };
+    RouteParentStatus { parent_ref: row.parent.clone(), controller_name: CONTROLLER, conditions: vec![accepted, resolved] }
+}
