@@ -1,11 +1,9 @@
 //! What a control plane needs from outside: where objects come from, and what time it is.
 
 use crate::graph::Command;
-use std::{
-    collections::BTreeSet,
-    sync::mpsc::{self, SyncSender},
-    time::SystemTime,
-};
+use std::{collections::BTreeSet, time::SystemTime};
+use tokio::sync::mpsc::Sender;
+use tokio_util::sync::CancellationToken;
 use tombolo_api::{AnyObject, ObjectKey};
 use tombolo_core::{Origin, Problem, SourceId};
 
@@ -21,7 +19,7 @@ pub enum Edit {
 /// What a source has to say. Taken in as a whole: no proxy sees a half of it.
 #[derive(Clone, Debug, Default)]
 pub struct Update {
-    /// Objects that changed, in any order, each at most once.
+    /// Objects that changed, in order.
     pub edits: Vec<Edit>,
     /// All that is wrong with what the source holds now; `None` where that is as before.
     pub problems: Option<BTreeSet<Problem>>,
@@ -48,8 +46,8 @@ pub trait Source: Send {
 /// Where a source says what it has to say.
 pub struct Sink {
     source: SourceId,
-    commands: SyncSender<Command>,
-    closed: tokio_util::sync::CancellationToken,
+    commands: Sender<Command>,
+    closed: CancellationToken,
 }
 
 /// The control plane has stopped.
@@ -58,17 +56,13 @@ pub struct Sink {
 pub struct Stopped;
 
 impl Sink {
-    pub(crate) fn new(
-        source: SourceId,
-        commands: SyncSender<Command>,
-        closed: tokio_util::sync::CancellationToken,
-    ) -> Self {
+    pub(crate) fn new(source: SourceId, commands: Sender<Command>, closed: CancellationToken) -> Self {
         Self { source, commands, closed }
     }
 
-    /// Hands an update over; waits while the control plane is behind.
+    /// Hands an update over; blocks while the control plane is behind.
     pub fn send(&self, update: Update) -> Result<(), Stopped> {
-        self.commands.send(Command::Update(self.source.clone(), update)).map_err(|mpsc::SendError(_)| Stopped)
+        self.commands.blocking_send(Command::Update(self.source.clone(), update)).map_err(|_| Stopped)
     }
 
     /// True once nobody listens any more.

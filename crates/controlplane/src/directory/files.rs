@@ -196,7 +196,3 @@ impl Kept for Problem {
         self
     }
 }
-
-#[cfg(test)]
-#[path = "files_tests.rs"]
-mod tests;
