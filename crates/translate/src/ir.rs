@@ -85,8 +85,6 @@ pub struct Share {
     pub response_headers: HeaderModifier,
     /// The `Host` to send for this share.
     pub host: Option<Host>,
-    /// How the path changes for this share.
-    pub path: Option<PathChange>,
 }
 
 /// A service's port.
@@ -98,6 +96,16 @@ pub struct Backend {
     pub port: Port,
     /// Whose definition of the host.
     pub namespace: Arc<str>,
+    /// Whether the request's own host is looked up when it comes (`DYNAMIC_DNS`).
+    pub dynamic: bool,
+}
+
+impl Share {
+    /// True where the share is a backend and nothing else.
+    pub fn is_plain(&self) -> bool {
+        let none = HeaderModifier::default();
+        self.request_headers == none && self.response_headers == none && self.host.is_none()
+    }
 }
 
 /// How a path changes.

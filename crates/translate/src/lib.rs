@@ -14,4 +14,5 @@ mod mesh;
 mod table;
 
 pub use engine::{Engine, Outcome};
+pub use envoy::{Bind, bootstrap};
 pub use mesh::Variant;

@@ -33,3 +33,5 @@ pub const PASSTHROUGH: &str = "PassthroughCluster";
 pub const BLACK_HOLE: &str = "BlackHoleCluster";
 /// The cluster of a backend that a route names and that is not there. It never exists, so that Envoy answers for it.
 pub const INVALID_BACKEND: &str = "invalid-backend";
+/// The DNS cache that the filter and the cluster of dynamic hosts share.
+pub const DNS_CACHE: &str = "mesh-dns";

@@ -26,7 +26,16 @@ pub struct Condition {
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(untagged)]
 pub enum Status {
-    /// Conditions alone: GatewayClass, ServiceEntry, MeshInstallation.
+    /// `GatewayClassStatus`
+    #[serde(rename_all = "camelCase")]
+    GatewayClass {
+        /// Whether it is served.
+        conditions: Vec<Condition>,
+        /// What is claimed, by name, in order.
+        #[serde(serialize_with = "features")]
+        supported_features: &'static [&'static str],
+    },
+    /// Conditions alone: ServiceEntry, MeshInstallation.
     Conditions {
         /// In a fixed order.
         conditions: Vec<Condition>,
@@ -91,6 +100,10 @@ impl Condition {
 
 fn status_word<S: serde::Serializer>(status: &bool, s: S) -> Result<S::Ok, S::Error> {
     s.serialize_str(if *status { "True" } else { "False" })
+}
+
+fn features<S: serde::Serializer>(features: &&[&str], s: S) -> Result<S::Ok, S::Error> {
+    s.collect_seq(features.iter().map(|name| std::collections::BTreeMap::from([("name", name)])))
 }
 
 fn kinds<S: serde::Serializer>(kinds: &[RouteGroupKind], s: S) -> Result<S::Ok, S::Error> {

@@ -81,8 +81,8 @@ impl Unit for VirtualHost {
     fn build(&self, view: &View<'_>) -> Option<Built<Self::Output>> {
         let mut emits = Emits::default();
         let ir = match &self.table {
-            TableKey::Gateway { gateway, port, listener } => {
-                gateway_api::virtual_host(view, self, gateway, *port, listener.is_some(), &mut emits)?
+            TableKey::Gateway { port, listener, .. } => {
+                gateway_api::virtual_host(view, self, *port, listener.as_deref(), &mut emits)?
             }
             TableKey::Sidecar { namespace, port } => mesh::virtual_host(view, namespace.as_deref(), &self.host, *port)?,
         };

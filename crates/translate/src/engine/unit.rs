@@ -1,7 +1,7 @@
 //! The units, the relations between them, and what a unit makes.
 
 use super::View;
-use crate::{gateway_api, mesh, status::Status, table};
+use crate::{Bind, gateway_api, mesh, status::Status, table};
 use std::{any::Any, fmt::Debug, hash::Hash, sync::Arc};
 use tombolo_api::{Kind, ObjectKey};
 use tombolo_core::{Host, Port, Problem, SourceId};
@@ -111,6 +111,8 @@ pub enum Relation {
     Attached(ObjectKey, Arc<str>),
     /// [`Fact::Unit`]: a Gateway listens on a port.
     GatewayPort(ObjectKey, Port),
+    /// [`Fact::Bind`]: where a Gateway's listeners bind, other than everywhere. Comes from outside.
+    Bind(ObjectKey),
     /// [`Fact::Namespace`], of whose definition of the host: the proxies of a scope use a port of a host's service.
     Uses(Scope, Host, Port),
     /// [`Fact::Unit`]: a port of a service exists, so its cluster and its assignment do.
@@ -139,6 +141,7 @@ pub enum Fact {
     Bucket(u8),
     Port(Port),
     Variant(mesh::Variant),
+    Bind(Bind),
     Service { host: Host, namespace: Arc<str> },
 }
 

@@ -1,5 +1,17 @@
 //! The intermediate representation to Envoy's messages.
 
+mod access_log;
+mod action;
+mod any;
+pub mod bootstrap;
+mod cors;
+mod hcm;
+mod headers;
+mod listener;
 mod route;
+mod secret;
 
+pub use listener::Bind;
+pub(crate) use listener::{Edge, listener};
 pub(crate) use route::{route_table, virtual_host};
+pub(crate) use secret::secret;

@@ -70,7 +70,11 @@ impl Route {
             emits.problems.push(Problem::warning(self.0.reference(), field, "NoMatchingParent", message).fix(fix));
         };
         if (&*parent.group, &*parent.kind) != (GROUP, "Gateway") {
-            problem("kind", format!("parents of kind {} are not supported", parent.kind), "attach the route to a Gateway");
+            problem(
+                "kind",
+                format!("parents of kind {} are not supported", parent.kind),
+                "attach the route to a Gateway",
+            );
             return None;
         }
         let namespace = parent.namespace.clone().unwrap_or_else(|| self.0.name.namespace.clone());
@@ -95,7 +99,8 @@ impl Route {
         gateway: &GatewayRow,
     ) -> (Vec<Attachment>, Option<Refusal>) {
         let selected = |l: &&ListenerRow| {
-            parent.section_name.as_ref().is_none_or(|name| *name == l.name) && parent.port.is_none_or(|port| port == l.port)
+            parent.section_name.as_ref().is_none_or(|name| *name == l.name)
+                && parent.port.is_none_or(|port| port == l.port)
         };
         let mut refusal = Refusal { reason: "NoMatchingParent", message: no_listener(parent) };
         let mut attachments = Vec::new();
@@ -109,7 +114,8 @@ impl Route {
             }
             let hosts = intersect(&route.hostnames, &listener.host());
             if hosts.is_empty() {
-                let message = format!("no hostname of the route is one of listener {:?}'s, {}", listener.name, listener.host());
+                let message =
+                    format!("no hostname of the route is one of listener {:?}'s, {}", listener.name, listener.host());
                 refusal = Refusal { reason: "NoMatchingListenerHostname", message };
                 continue;
             }
@@ -130,7 +136,8 @@ impl Route {
             FromNamespaces::Selector => {
                 let name = NamespacedName { namespace: "".into(), name: namespace.clone() };
                 let key = ObjectKey { source: self.0.source.clone(), kind: Kind::Namespace, name };
-                let mut labels = view.object::<Namespace>(&key).map(|ns| (*ns.metadata.labels).clone()).unwrap_or_default();
+                let mut labels =
+                    view.object::<Namespace>(&key).map(|ns| (*ns.metadata.labels).clone()).unwrap_or_default();
                 // The one label that Kubernetes gives each namespace, whether anybody wrote it down or not.
                 labels.insert("kubernetes.io/metadata.name".into(), namespace.clone());
                 listener.selector.as_ref().is_some_and(|selector| selector.matches(&labels))

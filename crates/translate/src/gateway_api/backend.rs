@@ -5,8 +5,12 @@ use super::{
     grants::{Target, permitted},
 };
 use crate::{engine::View, ir, mesh};
-use tombolo_api::{ObjectKey, gateway::BackendRef, istio};
-use tombolo_core::{Host, Port};
+use tombolo_api::{
+    ObjectKey,
+    gateway::BackendRef,
+    istio::{self, Resolution},
+};
+use tombolo_core::{Host, NamespacedName, Port};
 use tombolo_registry::service_host;
 
 /// The service's port that a reference leads to, or why it leads nowhere.
@@ -16,7 +20,8 @@ pub(super) fn resolve(view: &View<'_>, route: &ObjectKey, backend: &BackendRef) 
         (istio::GROUP, "Hostname") => hostname(view, route, backend),
         (group, kind) => {
             let kind = if group.is_empty() { kind.to_owned() } else { format!("{kind}.{group}") };
-            let message = format!("backends of kind {kind} are not supported: use a Service, or a Hostname of {}", istio::GROUP);
+            let message =
+                format!("backends of kind {kind} are not supported: use a Service, or a Hostname of {}", istio::GROUP);
             Err(Refusal { reason: "InvalidKind", message })
         }
     }
@@ -32,7 +37,7 @@ fn service(view: &View<'_>, route: &ObjectKey, backend: &BackendRef) -> Result<i
         );
         return Err(Refusal { reason: "RefNotPermitted", message });
     }
-    let name = tombolo_core::NamespacedName { namespace: namespace.clone(), name: backend.name.clone() };
+    let name = NamespacedName { namespace: namespace.clone(), name: backend.name.clone() };
     let row = service_host(&name).and_then(|host| view.unit(&mesh::Service(host)));
     let Some((row, definition)) = row.and_then(|row| Some((row, row.of(namespace)?))) else {
         return Err(not_found(format!("there is no Service {name}")));
@@ -50,7 +55,8 @@ fn hostname(view: &View<'_>, route: &ObjectKey, backend: &BackendRef) -> Result<
     let host = Host::parse(&backend.name).map_err(|error| not_found(format!("Hostname {}: {error}", backend.name)))?;
     let row = view.unit(&mesh::Service(host.clone()));
     let Some(definition) = row.and_then(|row| row.seen_by(&route.name.namespace)) else {
-        let message = format!("no Service or ServiceEntry of host {host} is visible to namespace {}", route.name.namespace);
+        let message =
+            format!("no Service or ServiceEntry of host {host} is visible to namespace {}", route.name.namespace);
         return Err(not_found(message));
     };
     port(&host, definition, backend.port, || format!("host {host}"))
@@ -69,7 +75,8 @@ fn port(
         let known: Vec<String> = definition.ports.iter().map(|p| p.port.to_string()).collect();
         return Err(not_found(format!("{} has no TCP port {port}; it has {}", name(), known.join(", "))));
     }
-    Ok(ir::Backend { host: host.clone(), port, namespace: definition.namespace.clone() })
+    let dynamic = definition.source == mesh::Source::Entry(Resolution::DynamicDns);
+    Ok(ir::Backend { host: host.clone(), port, namespace: definition.namespace.clone(), dynamic })
 }
 
 fn not_found(message: String) -> Refusal {

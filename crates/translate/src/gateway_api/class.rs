@@ -63,7 +63,9 @@ impl Unit for Class {
         let generation = class.metadata.generation;
         let accepted = match &class.parameters_ref {
             None => Condition::yes("Accepted", "Accepted", "", generation),
-            Some(_) => Condition::no("Accepted", "InvalidParameters", "parametersRef is not supported: remove it", generation),
+            Some(_) => {
+                Condition::no("Accepted", "InvalidParameters", "parametersRef is not supported: remove it", generation)
+            }
         };
         let serves = accepted.status;
         let mut emits = Emits::default();
@@ -74,6 +76,7 @@ impl Unit for Class {
 
 /// Whether the Gateways of a class are ours. A class named `tombolo` is, also where no GatewayClass says so.
 pub(super) fn is_ours(view: &View<'_>, gateway: &ObjectKey, class: &str) -> bool {
-    let key = ObjectKey { source: gateway.source.clone(), kind: Kind::GatewayClass, name: NamespacedName::new("", class) };
+    let key =
+        ObjectKey { source: gateway.source.clone(), kind: Kind::GatewayClass, name: NamespacedName::new("", class) };
     view.unit(&Class(key)).copied().unwrap_or(class == DEFAULT_CLASS)
 }

@@ -64,7 +64,8 @@ fn refusal(gateway: &Object<gateway::Gateway>) -> Option<Refusal> {
         return Some(Refusal { reason: "UnsupportedAddress", message });
     }
     let parameters = gateway.infrastructure.as_ref()?.parameters_ref.as_ref()?;
-    let message = format!("infrastructure.parametersRef names a {}, which is not supported: remove it", parameters.kind);
+    let message =
+        format!("infrastructure.parametersRef names a {}, which is not supported: remove it", parameters.kind);
     Some(Refusal { reason: "InvalidParameters", message })
 }
 

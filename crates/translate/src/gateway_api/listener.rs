@@ -3,8 +3,8 @@
 use super::Gateway;
 use crate::{
     engine::{Built, Emits, Fact, Relation, Unit, View},
-    envoy,
-    ir::{self, Bind, Chains, TlsChain},
+    envoy::{self, Edge},
+    ir::{self, Chains, TlsChain},
     mesh,
 };
 use std::sync::Arc;
@@ -41,13 +41,16 @@ impl Unit for Listener {
             _ => Chains::Http { table: serving.peek()?.table(&self.gateway).name() },
         };
         let bind = view.relation(Relation::Bind(self.gateway.clone())).find_map(|fact| match fact {
-            Fact::Bind(bind) => Some(*bind),
+            Fact::Bind(bind) => Some(bind.clone()),
             _ => None,
         });
-        let listener = ir::Listener { port: self.port, bind: bind.unwrap_or(Bind::ANY), chains };
+        let settings = mesh::settings(view);
+        let edge =
+            Edge { bind: &bind.unwrap_or_default(), access_log: settings.access_log.as_ref(), trusted_proxies: 0 };
+        let listener = ir::Listener { port: self.port, chains };
         let mut emits = Emits::default();
         let scope = Scope::gateway(&self.gateway.name.namespace, &self.gateway.name.name);
-        emits.resource(scope, Arc::new(envoy::listener(&listener, &mesh::settings(view))));
+        emits.resource(scope, Arc::new(envoy::listener(&listener, &edge)));
         Some(Built { output: Arc::new(listener), emits })
     }
 }

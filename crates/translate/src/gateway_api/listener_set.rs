@@ -58,7 +58,12 @@ impl ListenerRow {
 }
 
 /// Checks the listeners of a Gateway. Its certificates become resources of its own.
-pub(super) fn check(view: &View<'_>, key: &ObjectKey, gateway: &gateway::Gateway, emits: &mut Emits) -> Vec<ListenerRow> {
+pub(super) fn check(
+    view: &View<'_>,
+    key: &ObjectKey,
+    gateway: &gateway::Gateway,
+    emits: &mut Emits,
+) -> Vec<ListenerRow> {
     let mut rows: Vec<ListenerRow> = gateway.listeners.iter().map(|l| check_one(view, key, l, emits)).collect();
     let conflicts: Vec<Option<Refusal>> = rows.iter().map(|row| conflict(row, &rows)).collect();
     rows.iter_mut().zip(conflicts).for_each(|(row, conflict)| row.conflict = conflict);
@@ -125,7 +130,10 @@ fn conflict(row: &ListenerRow, all: &[ListenerRow]) -> Option<Refusal> {
             Some(Refusal { reason: "ProtocolConflict", message })
         } else if other.hostname == row.hostname {
             let host = row.hostname.as_ref().map_or("every hostname", Host::as_str);
-            let message = format!("listener {:?} serves {host} on port {} too: use another hostname or port", other.name, row.port);
+            let message = format!(
+                "listener {:?} serves {host} on port {} too: use another hostname or port",
+                other.name, row.port
+            );
             Some(Refusal { reason: "HostnameConflict", message })
         } else {
             None

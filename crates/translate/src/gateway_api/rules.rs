@@ -22,6 +22,8 @@ pub struct RulesRow {
     pub rules: Vec<CompiledRule>,
     /// The first reference that leads nowhere: the rule, or its share, answers with 500.
     pub unresolved: Option<Refusal>,
+    /// The first thing that is valid and cannot be served: the rule, or its share, answers with 500.
+    pub unsupported: Option<Refusal>,
 }
 
 /// A rule.
@@ -41,18 +43,19 @@ impl Unit for Rules {
 
     fn build(&self, view: &View<'_>) -> Option<Built<Self::Output>> {
         let route = view.object::<HttpRoute>(&self.0)?;
-        let mut compiler = Compiler { view, route: &self.0, unresolved: None };
+        let mut compiler = Compiler { view, route: &self.0, unresolved: None, unsupported: None };
         let rules = route.rules.iter().enumerate().map(|(i, rule)| compiler.rule(i, rule)).collect();
-        let unresolved = compiler.unresolved;
-        Some(Built::from(Arc::new(RulesRow { rules, unresolved })))
+        let Compiler { unresolved, unsupported, .. } = compiler;
+        Some(Built::from(Arc::new(RulesRow { rules, unresolved, unsupported })))
     }
 }
 
-/// Compiles rules, keeping the first reference that leads nowhere.
+/// Compiles rules, keeping the first of each kind of refusal.
 struct Compiler<'a> {
     view: &'a View<'a>,
     route: &'a ObjectKey,
     unresolved: Option<Refusal>,
+    unsupported: Option<Refusal>,
 }
 
 /// What the filters of a rule, or of one of its backends, come to.
@@ -99,8 +102,12 @@ impl Compiler<'_> {
                     self.unresolved.get_or_insert(Refusal { reason: "InvalidKind", message });
                     all.unknown = true;
                 }
-                // Refused at the edge already; were it served, it would be served open.
-                HttpFilter::ExternalAuth => all.unknown = true,
+                // Were it served, it would be served open.
+                HttpFilter::ExternalAuth => {
+                    let message = "filters of type ExternalAuth are not supported: remove the filter".to_owned();
+                    self.unsupported.get_or_insert(Refusal { reason: "UnsupportedValue", message });
+                    all.unknown = true;
+                }
             }
         }
         all
@@ -112,7 +119,8 @@ impl Compiler<'_> {
             return Action::Respond(500);
         }
         let timeouts = rule.timeouts.unwrap_or_default();
-        let limit = |timeout: Option<tombolo_api::Duration>| timeout.filter(|t| !t.is_zero()).map(tombolo_api::Duration::get);
+        let limit =
+            |timeout: Option<tombolo_api::Duration>| timeout.filter(|t| !t.is_zero()).map(tombolo_api::Duration::get);
         Action::Forward(Forward {
             shares,
             host: filters.rewrite.hostname.clone(),
@@ -123,17 +131,21 @@ impl Compiler<'_> {
         })
     }
 
+    /// A share that must be changed in a way that cannot be is answered with 500, like one that leads nowhere.
     fn share(&mut self, backend: &HttpBackendRef) -> Share {
         let target = self.backend(&backend.backend);
         let filters = self.filters(&backend.filters);
+        let whole_rule = filters.redirect.is_some() || filters.rewrite.path.is_some() || filters.cors.is_some();
+        if whole_rule || !filters.mirrors.is_empty() {
+            let message = "backendRefs.filters may change headers and the host only: move other filters to the rule";
+            self.unsupported.get_or_insert(Refusal { reason: "UnsupportedValue", message: message.to_owned() });
+        }
         Share {
-            // A share that must be filtered and cannot be is answered with 500, like one that leads nowhere.
-            backend: target.filter(|_| !filters.unknown && filters.redirect.is_none()),
+            backend: target.filter(|_| !filters.unknown && !whole_rule),
             weight: backend.backend.weight,
             request_headers: filters.request_headers,
             response_headers: filters.response_headers,
             host: filters.rewrite.hostname,
-            path: filters.rewrite.path.as_ref().map(path_change),
         }
     }
 
@@ -144,7 +156,9 @@ impl Compiler<'_> {
     }
 
     fn backend(&mut self, reference: &gateway::BackendRef) -> Option<crate::ir::Backend> {
-        backend::resolve(self.view, self.route, reference).map_err(|refusal| self.unresolved.get_or_insert(refusal)).ok()
+        backend::resolve(self.view, self.route, reference)
+            .map_err(|refusal| self.unresolved.get_or_insert(refusal))
+            .ok()
     }
 }
 

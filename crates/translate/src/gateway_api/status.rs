@@ -1,12 +1,12 @@
 //! What users are told of their Gateways and routes.
 
-use super::{Gateway, GatewayRow, ListenerRow, ParentRow, Refusal, Route, Rules};
+use super::{Gateway, GatewayRow, ListenerRow, ParentRow, Refusal, Route, Rules, RulesRow};
 use crate::{
     engine::{Built, Emits, Relation, Unit, View},
     status::{self, Condition, ListenerStatus, RouteParentStatus, Status},
 };
 use tombolo_api::{
-    Kinded, ObjectKey,
+    ObjectKey,
     gateway::{self, CONTROLLER, HttpRoute},
 };
 use tombolo_core::{FieldPath, Problem};
@@ -43,7 +43,12 @@ impl Unit for GatewayStatus {
 }
 
 /// A refusal is also a problem, for those who read no status.
-fn report<'a>(key: &ObjectKey, field: &FieldPath, refusals: impl IntoIterator<Item = &'a Option<Refusal>>, emits: &mut Emits) {
+fn report<'a>(
+    key: &ObjectKey,
+    field: &FieldPath,
+    refusals: impl IntoIterator<Item = &'a Option<Refusal>>,
+    emits: &mut Emits,
+) {
     for refusal in refusals.into_iter().flatten() {
         emits.problems.push(Problem::error(key.reference(), field.clone(), refusal.reason, refusal.message.clone()));
     }
@@ -110,25 +115,33 @@ impl Unit for RouteStatus {
         let mut emits = Emits::default();
         if let (Some(row), Some(rules)) = (view.unit(&Route(self.0.clone())), view.unit(&Rules(self.0.clone()))) {
             if !row.parents.is_empty() {
-                report(&self.0, &FieldPath::from("spec.rules"), [&rules.unresolved], &mut emits);
-                report(&self.0, &FieldPath::from("spec.parentRefs"), row.parents.iter().map(|p| &p.refused), &mut emits);
-                let parents = row.parents.iter().map(|p| parent_status(p, rules.unresolved.as_ref(), generation)).collect();
+                report(&self.0, &FieldPath::from("spec.rules"), [&rules.unresolved, &rules.unsupported], &mut emits);
+                report(
+                    &self.0,
+                    &FieldPath::from("spec.parentRefs"),
+                    row.parents.iter().map(|p| &p.refused),
+                    &mut emits,
+                );
+                let parents = row.parents.iter().map(|p| parent_status(p, rules, generation)).collect();
                 emits.status(self.0.clone(), Status::Route { parents });
             }
         }
-        debug_assert_eq!(self.0.kind, <HttpRoute as Kinded>::KIND);
         Some(Built { output: (), emits })
     }
 }
 
-fn parent_status(row: &ParentRow, unresolved: Option<&Refusal>, generation: i64) -> RouteParentStatus {
-    let accepted = match &row.refused {
+fn parent_status(row: &ParentRow, rules: &RulesRow, generation: i64) -> RouteParentStatus {
+    let accepted = match row.refused.as_ref().or(rules.unsupported.as_ref()) {
         Some(Refusal { reason, message }) => Condition::no("Accepted", reason, message, generation),
         None => Condition::yes("Accepted", "Accepted", "", generation),
     };
-    let resolved = match unresolved {
+    let resolved = match &rules.unresolved {
         Some(Refusal { reason, message }) => Condition::no("ResolvedRefs", reason, message, generation),
         None => Condition::yes("ResolvedRefs", "ResolvedRefs", "", generation),
     };
-    RouteParentStatus { parent_ref: row.parent.clone(), controller_name: CONTROLLER, conditions: vec![accepted, resolved] }
+    RouteParentStatus {
+        parent_ref: row.parent.clone(),
+        controller_name: CONTROLLER,
+        conditions: vec![accepted, resolved],
+    }
 }

@@ -47,7 +47,7 @@ pub(crate) fn virtual_host(
         routes.push(respond(421));
     }
     let scope = unit.table.scope();
-    for Backend { host, port, namespace } in backends(&routes) {
+    for Backend { host, port, namespace, .. } in backends(&routes) {
         emits.fact(Relation::Uses(scope.clone(), host.clone(), *port), Fact::Namespace(namespace.clone()));
     }
     let domains = vec![unit.host.as_str().to_owned()];
