@@ -1,13 +1,15 @@
 //! Who a proxy is, and so what it sees.
 
-use crate::{Stopped, graph::Command, World};
+use crate::{Stopped, World, graph::Commands};
 use std::{net::IpAddr, sync::Arc};
-use tokio::sync::{mpsc, oneshot};
 use tombolo_api::Kind;
 use tombolo_core::{NamespacedName, ProxyId, ProxyKind};
 use tombolo_proto::{
     Scope,
-    envoy::{envoy::config::core::v3::Node, google::protobuf::{Struct, Value, value::Kind as ValueKind}},
+    envoy::{
+        envoy::config::core::v3::Node,
+        google::protobuf::{Struct, Value, value::Kind as ValueKind},
+    },
 };
 use tombolo_translate::{
     Variant,
@@ -20,43 +22,32 @@ pub const GATEWAY_LABEL: &str = "gateway.networking.k8s.io/gateway-name";
 
 /// Classifies by node id, metadata and locality.
 pub(crate) struct Classifier {
-    commands: mpsc::Sender<Command>,
+    commands: Commands,
 }
 
 impl Classifier {
-    pub(crate) fn new(commands: mpsc::Sender<Command>) -> Self {
+    pub(crate) fn new(commands: Commands) -> Self {
         Self { commands }
     }
 
     async fn class(&self, node: &Node) -> Result<Class, Refusal> {
         let proxy = Proxy::of(node)?;
         if let Some(gateway) = proxy.gateway.clone() {
-            let known = self.ask(move |world| is_served(world, &gateway)).await?;
+            let known = self.commands.ask(move |world| is_served(world, &gateway)).await.map_err(stopped)?;
             if !known {
                 let name = proxy.name();
-                return Err(Refusal::Unavailable(format!("no Gateway {name} of a class of ours is accepted here: see its status")));
+                return Err(Refusal::Unavailable(format!(
+                    "no Gateway {name} of a class of ours is accepted here: see its status"
+                )));
             }
         }
-        self.learn(proxy.facts()).await?;
+        self.commands.learn(proxy.facts()).await.map_err(stopped)?;
         Ok(Class { scopes: proxy.scopes().into(), proxy: node.id.as_str().into() })
-    }
-
-    async fn ask<R: Send + 'static>(&self, question: impl FnOnce(&World) -> R + Send + 'static) -> Result<R, Refusal> {
-        let (reply, answer) = oneshot::channel();
-        let query = Box::new(move |world: &World| drop(reply.send(question(world))));
-        self.commands.send(Command::Query(query)).await.map_err(|_| stopped())?;
-        answer.await.map_err(|_| stopped())
-    }
-
-    async fn learn(&self, facts: Vec<(Relation, Fact)>) -> Result<(), Refusal> {
-        let (reply, done) = oneshot::channel();
-        self.commands.send(Command::Learn(facts, reply)).await.map_err(|_| stopped())?;
-        done.await.map_err(|_| stopped())
     }
 }
 
-fn stopped() -> Refusal {
-    Refusal::Unavailable(Stopped.to_string())
+fn stopped(why: Stopped) -> Refusal {
+    Refusal::Unavailable(why.to_string())
 }
 
 impl Classify for Classifier {
@@ -83,10 +74,13 @@ impl Proxy {
     fn of(node: &Node) -> Result<Self, Refusal> {
         let id: ProxyId = node.id.parse().map_err(|error| Refusal::Invalid(format!("{error}")))?;
         let metadata = node.metadata.as_ref();
-        let namespace: Arc<str> = metadata.and_then(|m| text(m, "NAMESPACE")).map_or(id.name.namespace.clone(), Into::into);
+        let namespace: Arc<str> =
+            metadata.and_then(|m| text(m, "NAMESPACE")).map_or(id.name.namespace.clone(), Into::into);
         let label = || metadata.and_then(|m| text(record(m, "LABELS")?, GATEWAY_LABEL));
-        let gateway = (id.kind == ProxyKind::Gateway)
-            .then(|| NamespacedName { namespace: namespace.clone(), name: label().map_or(id.name.name.clone(), Into::into) });
+        let gateway = (id.kind == ProxyKind::Gateway).then(|| NamespacedName {
+            namespace: namespace.clone(),
+            name: label().map_or(id.name.name.clone(), Into::into),
+        });
         let addresses = addresses(metadata, &id.address);
         let variant = Variant {
             zone: node.locality.as_ref().map_or("", |locality| &*locality.zone).into(),

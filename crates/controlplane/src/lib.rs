@@ -18,7 +18,8 @@ mod port;
 mod rejections;
 mod store;
 
-pub use graph::{Applied, Cause, ControlPlane, Edited, TimedStatus, World};
+pub use classify::GATEWAY_LABEL;
+pub use graph::{Applied, Cause, ControlPlane, Edited, Setup, TimedStatus, World};
 pub use metrics::Metrics;
 pub use port::{Clock, Edit, Sink, Source, Stopped, SystemClock, Update};
 pub use store::{FileStore, Store, StoreError};

@@ -1,8 +1,7 @@
 //! What a control plane needs from outside: where objects come from, and what time it is.
 
-use crate::graph::Command;
+use crate::graph::{Command, Commands};
 use std::{collections::BTreeSet, time::SystemTime};
-use tokio::sync::mpsc::Sender;
 use tokio_util::sync::CancellationToken;
 use tombolo_api::{AnyObject, ObjectKey};
 use tombolo_core::{Origin, Problem, SourceId};
@@ -46,7 +45,7 @@ pub trait Source: Send {
 /// Where a source says what it has to say.
 pub struct Sink {
     source: SourceId,
-    commands: Sender<Command>,
+    commands: Commands,
     closed: CancellationToken,
 }
 
@@ -56,13 +55,13 @@ pub struct Sink {
 pub struct Stopped;
 
 impl Sink {
-    pub(crate) fn new(source: SourceId, commands: Sender<Command>, closed: CancellationToken) -> Self {
+    pub(crate) fn new(source: SourceId, commands: Commands, closed: CancellationToken) -> Self {
         Self { source, commands, closed }
     }
 
     /// Hands an update over; blocks while the control plane is behind.
     pub fn send(&self, update: Update) -> Result<(), Stopped> {
-        self.commands.blocking_send(Command::Update(self.source.clone(), update)).map_err(|_| Stopped)
+        self.commands.send_blocking(Command::Update(self.source.clone(), update))
     }
 
     /// True once nobody listens any more.

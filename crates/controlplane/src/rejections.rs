@@ -1,8 +1,10 @@
 //! What proxies reject, as problems of the objects that it was made from.
 
-use crate::{World, graph::Command};
+use crate::{
+    World,
+    graph::{Command, Commands},
+};
 use std::collections::{BTreeMap, BTreeSet};
-use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tombolo_api::{Kind, ObjectKey};
 use tombolo_core::{FieldPath, Problem};
@@ -10,7 +12,7 @@ use tombolo_proto::{ResourceType, Scope};
 use tombolo_xds::{Hub, Rejection};
 
 /// Tells the graph thread whenever rejections change, until `stop`.
-pub(crate) fn watch(hub: Hub, commands: mpsc::Sender<Command>, stop: CancellationToken) {
+pub(crate) fn watch(hub: Hub, commands: Commands, stop: CancellationToken) {
     tokio::spawn(async move {
         let mut changes = hub.watch_rejections();
         while let Some(Ok(())) = stop.run_until_cancelled(changes.changed()).await {
@@ -51,7 +53,10 @@ fn problem(world: &World, object: &ObjectKey, rejection: &Rejection, proxy: &str
 /// The objects that a rejected resource was made from: those that people write for such a resource, or else all.
 fn origins(world: &World, scopes: &[String], rejection: &Rejection) -> BTreeSet<ObjectKey> {
     let engine = world.engine();
-    let found = scopes.iter().map(|scope| engine.origins(&Scope::named(scope), rejection.kind, &rejection.name)).find(|o| !o.is_empty());
+    let found = scopes
+        .iter()
+        .map(|scope| engine.origins(&Scope::named(scope), rejection.kind, &rejection.name))
+        .find(|o| !o.is_empty());
     let all = found.unwrap_or_default();
     let likely: BTreeSet<_> = all.iter().filter(|key| likely(rejection.kind).contains(&key.kind)).cloned().collect();
     if likely.is_empty() { all } else { likely }

@@ -164,7 +164,8 @@ impl Files {
 
     /// What is to be said of an object, if anything: the first file that holds it decides.
     fn serve(&mut self, key: ObjectKey) -> Option<Edit> {
-        let winner = self.holders.get(&key).and_then(BTreeSet::first).and_then(|path| self.files.get(path)?.held.get(&key));
+        let winner =
+            self.holders.get(&key).and_then(BTreeSet::first).and_then(|path| self.files.get(path)?.held.get(&key));
         let Some(winner) = winner else {
             self.contested.remove(&key);
             return self.served.remove(&key).map(|_| Edit::Delete(key));
@@ -196,3 +197,7 @@ impl Kept for Problem {
         self
     }
 }
+
+#[cfg(test)]
+#[path = "files_tests.rs"]
+mod tests;

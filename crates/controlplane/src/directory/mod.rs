@@ -151,7 +151,17 @@ struct Reader {
 impl Reader {
     fn new(root: PathBuf, source: SourceId) -> Self {
         let (stamps, unsettled, trouble, said) = Default::default();
-        Self { root, files: Files::new(source), stamps, unsettled, trouble, said, watch: None, watched: None, synced: false }
+        Self {
+            root,
+            files: Files::new(source),
+            stamps,
+            unsettled,
+            trouble,
+            said,
+            watch: None,
+            watched: None,
+            synced: false,
+        }
     }
 
     /// Waits until there is something to say, or a while has passed.

@@ -33,11 +33,14 @@ fn notice(kind: EventKind, index: usize, path: &Path, root: &Path) -> Option<Not
     };
     if below.components().any(|part| is_hidden(part.as_ref())) {
         // Mounted ConfigMaps change by turning the link `..data`. Whatever else is hidden is an editor's or git's own.
-        let turned = below.components().next().is_some_and(|part| part.as_os_str().as_encoded_bytes().starts_with(b".."));
+        let turned =
+            below.components().next().is_some_and(|part| part.as_os_str().as_encoded_bytes().starts_with(b".."));
         return (turned && changes(kind)).then_some(Notice::Rescan);
     }
     if !is_manifest(path) || path.is_dir() {
-        let directory = path.is_dir() || path == root || matches!(kind, EventKind::Remove(_) | EventKind::Modify(ModifyKind::Name(_)));
+        let directory = path.is_dir()
+            || path == root
+            || matches!(kind, EventKind::Remove(_) | EventKind::Modify(ModifyKind::Name(_)));
         return (directory && moves(kind)).then_some(Notice::Rescan);
     }
     let path = path.to_owned();

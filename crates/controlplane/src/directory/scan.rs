@@ -62,12 +62,7 @@ impl Scan {
         Ok(scan)
     }
 
-    fn directory(
-        &mut self,
-        directory: &Path,
-        base: &Path,
-        seen: &mut BTreeSet<PathBuf>,
-    ) -> io::Result<Vec<PathBuf>> {
+    fn directory(&mut self, directory: &Path, base: &Path, seen: &mut BTreeSet<PathBuf>) -> io::Result<Vec<PathBuf>> {
         let mut below = Vec::new();
         for entry in fs::read_dir(directory)? {
             let entry = entry?;

@@ -1,62 +1,68 @@
 //! The graph thread: the one writer of all that a control plane knows, and the handle to it.
 
+mod commands;
 mod event;
 mod status;
 mod world;
 
+pub(crate) use commands::{Command, Commands};
 pub use event::{Applied, Cause, Edited};
 pub use status::TimedStatus;
 pub use world::World;
 
-use crate::{Clock, Metrics, Sink, Source, Stopped, Update, classify::Classifier, rejections};
+use crate::{Clock, Metrics, Sink, Source, Stopped, classify::Classifier, rejections};
 use std::{
     collections::BTreeSet,
     sync::Arc,
     thread::{self, JoinHandle},
 };
-use tokio::sync::{broadcast, mpsc, oneshot};
+use tokio::sync::{broadcast, mpsc, watch};
 use tokio_util::sync::CancellationToken;
 use tombolo_core::SourceId;
 use tombolo_proto::Change;
 use tombolo_translate::engine::{Fact, Relation};
 use tombolo_xds::Hub;
 
-/// Commands that wait; whoever has one more waits too.
-const BACKLOG: usize = 256;
 /// Events that an observer may be behind; past that it is told how many it missed.
 const EVENTS: usize = 1024;
-
-/// What the graph thread is asked to do.
-pub(crate) enum Command {
-    /// A source has something to say.
-    Update(SourceId, Update),
-    /// Proxies of some kind are connected. Answered once what they see has been published.
-    Learn(Vec<(Relation, Fact)>, oneshot::Sender<()>),
-    /// What proxies reject may have changed.
-    Rejections,
-    /// A question.
-    Query(Box<dyn FnOnce(&World) + Send>),
-}
 
 /// A running control plane. A handle: clones are the same one. It stops with [`ControlPlane::stop`].
 #[derive(Clone)]
 pub struct ControlPlane {
-    commands: mpsc::Sender<Command>,
+    commands: Commands,
     events: broadcast::Sender<Arc<Applied>>,
     stop: CancellationToken,
+    ready: watch::Sender<bool>,
     hub: Hub,
     metrics: Metrics,
 }
 
+/// What a control plane starts from.
+pub struct Setup {
+    /// Where objects come from.
+    pub sources: Vec<Box<dyn Source>>,
+    /// Facts known beforehand, such as where gateways bind: in effect before anything is served.
+    pub facts: Vec<(Relation, Fact)>,
+    /// How proxies are served.
+    pub xds: tombolo_xds::Config,
+    /// What time it is.
+    pub clock: Arc<dyn Clock>,
+}
+
 impl ControlPlane {
-    /// Starts the graph thread and a thread for each source. The hub opens once every source has said everything once.
-    pub fn start(sources: Vec<Box<dyn Source>>, config: tombolo_xds::Config, clock: Arc<dyn Clock>) -> std::io::Result<Self> {
-        let (commands, inbox) = mpsc::channel(BACKLOG);
-        let hub = Hub::new(config, Classifier::new(commands.clone()));
+    /// Starts the graph thread and a thread for each source. The hub opens once every source has said everything once. Must be
+    /// called within a tokio runtime.
+    pub fn start(setup: Setup) -> std::io::Result<Self> {
+        let Setup { sources, facts, xds, clock } = setup;
+        let (commands, inbox) = Commands::new();
+        let hub = Hub::new(xds, Classifier::new(commands.clone()));
         let (events, _) = broadcast::channel(EVENTS);
-        let plane = Self { commands, events, stop: CancellationToken::new(), hub, metrics: Metrics::default() };
+        let (stop, ready) = (CancellationToken::new(), watch::Sender::new(false));
+        let plane = Self { commands, events, stop, ready, hub, metrics: Metrics::default() };
         let waiting = sources.iter().map(|source| source.id().clone()).collect();
-        let graph = Graph { world: World::default(), waiting, plane: plane.clone(), clock };
+        let mut world = World::default();
+        world.learn(facts, clock.now());
+        let graph = Graph { world, waiting, plane: plane.clone(), clock };
         let stop = plane.stop.clone();
         spawn("graph", move || graph.run(inbox, &stop))?;
         for source in sources {
@@ -83,11 +89,22 @@ impl ControlPlane {
     }
 
     /// Asks something of all that is known. The graph thread answers between two changes: keep it short.
-    pub async fn ask<R: Send + 'static>(&self, question: impl FnOnce(&World) -> R + Send + 'static) -> Result<R, Stopped> {
-        let (reply, answer) = oneshot::channel();
-        let query = Box::new(move |world: &World| drop(reply.send(question(world))));
-        self.commands.send(Command::Query(query)).await.map_err(|_| Stopped)?;
-        answer.await.map_err(|_| Stopped)
+    pub async fn ask<R: Send + 'static>(
+        &self,
+        question: impl FnOnce(&World) -> R + Send + 'static,
+    ) -> Result<R, Stopped> {
+        self.commands.ask(question).await
+    }
+
+    /// Adds facts that come from outside. Once this returns, what follows from them has been published.
+    pub async fn learn(&self, facts: Vec<(Relation, Fact)>) -> Result<(), Stopped> {
+        self.commands.learn(facts).await
+    }
+
+    /// Resolves once every source has said everything once, and the hub is open.
+    pub async fn ready(&self) {
+        // The sender lives as long as this handle.
+        _ = self.ready.subscribe().wait_for(|ready| *ready).await;
     }
 
     /// Ends the threads; streams are shed by [`Hub::shed`].
@@ -128,6 +145,7 @@ impl Graph {
                 self.publish(applied, changes);
                 if synced && self.waiting.remove(&source) && self.waiting.is_empty() {
                     self.plane.hub.open();
+                    self.plane.ready.send_replace(true);
                 }
             }
             Command::Learn(facts, reply) => {

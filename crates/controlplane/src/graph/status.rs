@@ -91,7 +91,9 @@ fn rfc3339(time: SystemTime) -> String {
 /// The lists of conditions of a status, each with a name that stays when others come and go.
 fn sections(status: &Status) -> Vec<(String, &[Condition])> {
     match status {
-        Status::Conditions { conditions } => vec![(String::new(), conditions)],
+        Status::Conditions { conditions } | Status::GatewayClass { conditions, .. } => {
+            vec![(String::new(), conditions)]
+        }
         Status::Gateway(gateway) => {
             let listeners = gateway.listeners.iter().map(|l| (l.name.to_string(), &*l.conditions));
             std::iter::once((String::new(), &*gateway.conditions)).chain(listeners).collect()
@@ -109,9 +111,10 @@ fn collect<'a>(value: &'a mut Value, lists: &mut Vec<&'a mut Vec<Value>>) {
         Value::Object(map) => {
             let mut rest = Vec::new();
             for (key, value) in map {
-                match value {
-                    Value::Array(list) if key == "conditions" => lists.push(list),
-                    other => rest.push(other),
+                if key == "conditions" {
+                    lists.extend(value.as_array_mut());
+                } else {
+                    rest.push(value);
                 }
             }
             rest.into_iter().for_each(|value| collect(value, lists));
