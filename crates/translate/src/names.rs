@@ -33,5 +33,7 @@ pub const PASSTHROUGH: &str = "PassthroughCluster";
 pub const BLACK_HOLE: &str = "BlackHoleCluster";
 /// The cluster of a backend that a route names and that is not there. It never exists, so that Envoy answers for it.
 pub const INVALID_BACKEND: &str = "invalid-backend";
-/// The DNS cache that the filter and the cluster of dynamic hosts share.
+/// The DNS cache that clusters of dynamic hosts share.
 pub const DNS_CACHE: &str = "mesh-dns";
+/// Where the metadata of a cluster of dynamic hosts holds the service's port, as text: a namespace and a key.
+pub const DYNAMIC_PORT: [&str; 2] = ["mesh.tombolo.dev", "dynamic_port"];

@@ -1,6 +1,6 @@
 //! How requests and responses are changed on the way.
 
-use super::{BackendRef, ObjectReference};
+use super::{BackendRef, ObjectReference, hostname};
 use serde::Deserialize;
 use std::sync::Arc;
 use tombolo_core::{Host, Port};
@@ -25,6 +25,57 @@ pub enum HttpFilter {
     ExtensionRef(ObjectReference),
     /// Experimental: not supported yet.
     ExternalAuth,
+}
+
+/// `HTTPRouteFilterType`
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+enum FilterType {
+    RequestHeaderModifier,
+    ResponseHeaderModifier,
+    RequestRedirect,
+    #[serde(rename = "URLRewrite")]
+    UrlRewrite,
+    RequestMirror,
+    #[serde(rename = "CORS")]
+    Cors,
+    ExtensionRef,
+    ExternalAuth,
+}
+
+impl HttpFilter {
+    /// As manifests write it: `URLRewrite`.
+    pub fn type_name(&self) -> &'static str {
+        self.kind().names().0
+    }
+
+    fn kind(&self) -> FilterType {
+        match self {
+            Self::RequestHeaderModifier(_) => FilterType::RequestHeaderModifier,
+            Self::ResponseHeaderModifier(_) => FilterType::ResponseHeaderModifier,
+            Self::RequestRedirect(_) => FilterType::RequestRedirect,
+            Self::UrlRewrite(_) => FilterType::UrlRewrite,
+            Self::RequestMirror(_) => FilterType::RequestMirror,
+            Self::Cors(_) => FilterType::Cors,
+            Self::ExtensionRef(_) => FilterType::ExtensionRef,
+            Self::ExternalAuth => FilterType::ExternalAuth,
+        }
+    }
+}
+
+impl FilterType {
+    /// Its name, and its settings' field.
+    fn names(self) -> (&'static str, &'static str) {
+        match self {
+            Self::RequestHeaderModifier => ("RequestHeaderModifier", "requestHeaderModifier"),
+            Self::ResponseHeaderModifier => ("ResponseHeaderModifier", "responseHeaderModifier"),
+            Self::RequestRedirect => ("RequestRedirect", "requestRedirect"),
+            Self::UrlRewrite => ("URLRewrite", "urlRewrite"),
+            Self::RequestMirror => ("RequestMirror", "requestMirror"),
+            Self::Cors => ("CORS", "cors"),
+            Self::ExtensionRef => ("ExtensionRef", "extensionRef"),
+            Self::ExternalAuth => ("ExternalAuth", "externalAuth"),
+        }
+    }
 }
 
 /// `HTTPHeaderFilter`: removals, then sets, then additions.
@@ -55,6 +106,7 @@ pub struct Redirect {
     /// The request's where absent.
     pub scheme: Option<RedirectScheme>,
     /// The request's where absent.
+    #[serde(deserialize_with = "hostname::precise")]
     pub hostname: Option<Host>,
     /// The request's where absent.
     pub path: Option<PathModifier>,
@@ -78,6 +130,7 @@ pub enum RedirectScheme {
 #[serde(default)]
 pub struct Rewrite {
     /// The new `Host`.
+    #[serde(deserialize_with = "hostname::precise")]
     pub hostname: Option<Host>,
     /// The new path.
     pub path: Option<PathModifier>,
@@ -138,22 +191,23 @@ fn hundred() -> u32 {
 /// As they are written: a type and, beside it, the settings of that type.
 mod flat {
     use super::{
-        Arc, BackendRef, CorsFilter, Deserialize, Fraction, HeaderModifier, ObjectReference, Redirect, Rewrite,
+        Arc, BackendRef, CorsFilter, Deserialize, FilterType, Fraction, HeaderModifier, ObjectReference, Redirect,
+        Rewrite,
     };
-    use crate::Unsupported;
+    use crate::{Unsupported, gateway::LocalRef};
 
     #[derive(Deserialize)]
     #[serde(rename_all = "camelCase")]
     pub(super) struct HttpFilter {
         #[serde(rename = "type")]
-        kind: String,
+        kind: FilterType,
         request_header_modifier: Option<HeaderModifier>,
         response_header_modifier: Option<HeaderModifier>,
         request_redirect: Option<Redirect>,
         url_rewrite: Option<Rewrite>,
         request_mirror: Option<super::Mirror>,
         cors: Option<CorsFilter>,
-        extension_ref: Option<ObjectReference>,
+        extension_ref: Option<LocalRef>,
         external_auth: Option<Unsupported>,
     }
 
@@ -161,34 +215,24 @@ mod flat {
         type Error = String;
 
         fn try_from(f: HttpFilter) -> Result<Self, String> {
-            let kind = f.kind;
-            // Every setting may stand only beside its own type.
-            let mut given = [
-                (
-                    "RequestHeaderModifier",
-                    "requestHeaderModifier",
-                    f.request_header_modifier.map(Self::RequestHeaderModifier),
-                ),
-                (
-                    "ResponseHeaderModifier",
-                    "responseHeaderModifier",
-                    f.response_header_modifier.map(Self::ResponseHeaderModifier),
-                ),
-                ("RequestRedirect", "requestRedirect", f.request_redirect.map(Self::RequestRedirect)),
-                ("URLRewrite", "urlRewrite", f.url_rewrite.map(Self::UrlRewrite)),
-                ("RequestMirror", "requestMirror", f.request_mirror.map(Self::RequestMirror)),
-                ("CORS", "cors", f.cors.map(Self::Cors)),
-                ("ExtensionRef", "extensionRef", f.extension_ref.map(Self::ExtensionRef)),
-                ("ExternalAuth", "externalAuth", f.external_auth.map(|_| Self::ExternalAuth)),
+            let (name, field) = f.kind.names();
+            let extension = |LocalRef { group, kind, name }| ObjectReference { group, kind, name, namespace: None };
+            let given = [
+                f.request_header_modifier.map(Self::RequestHeaderModifier),
+                f.response_header_modifier.map(Self::ResponseHeaderModifier),
+                f.request_redirect.map(Self::RequestRedirect),
+                f.url_rewrite.map(Self::UrlRewrite),
+                f.request_mirror.map(Self::RequestMirror),
+                f.cors.map(Self::Cors),
+                f.extension_ref.map(extension).map(Self::ExtensionRef),
+                f.external_auth.map(|_| Self::ExternalAuth),
             ];
-            if let Some((_, field, _)) = given.iter().find(|(k, _, v)| *k != kind && v.is_some()) {
-                return Err(format!("{field} must not be set for a filter of type {kind}"));
+            // Settings may stand only beside their own type.
+            let (mut own, others): (Vec<_>, Vec<_>) = given.into_iter().flatten().partition(|g| g.kind() == f.kind);
+            match others.first() {
+                Some(other) => Err(format!("{} must not be set for a filter of type {name}", other.kind().names().1)),
+                None => own.pop().ok_or_else(|| format!("{field} must be set for a filter of type {name}")),
             }
-            let names = given.each_ref().map(|(k, ..)| *k).join(", ");
-            let Some((_, field, value)) = given.iter_mut().find(|(k, ..)| *k == kind) else {
-                return Err(format!("type {kind:?} is not one of {names}"));
-            };
-            value.take().ok_or_else(|| format!("{field} must be set for a filter of type {kind}"))
         }
     }
 
@@ -196,23 +240,31 @@ mod flat {
     #[serde(rename_all = "camelCase")]
     pub(super) struct PathModifier {
         #[serde(rename = "type")]
-        kind: String,
+        kind: PathModifierType,
         replace_full_path: Option<Arc<str>>,
         replace_prefix_match: Option<Arc<str>>,
+    }
+
+    #[derive(Deserialize)]
+    #[allow(clippy::enum_variant_names)] // the API's own words
+    enum PathModifierType {
+        ReplaceFullPath,
+        ReplacePrefixMatch,
     }
 
     impl TryFrom<PathModifier> for super::PathModifier {
         type Error = &'static str;
 
         fn try_from(p: PathModifier) -> Result<Self, &'static str> {
-            match (p.kind.as_str(), p.replace_full_path, p.replace_prefix_match) {
-                ("ReplaceFullPath", Some(path), None) => Ok(Self::Full(path)),
-                ("ReplacePrefixMatch", None, Some(prefix)) => Ok(Self::PrefixMatch(prefix)),
-                ("ReplaceFullPath", ..) => Err("type ReplaceFullPath needs replaceFullPath and no replacePrefixMatch"),
-                ("ReplacePrefixMatch", ..) => {
+            match (p.kind, p.replace_full_path, p.replace_prefix_match) {
+                (PathModifierType::ReplaceFullPath, Some(path), None) => Ok(Self::Full(path)),
+                (PathModifierType::ReplacePrefixMatch, None, Some(prefix)) => Ok(Self::PrefixMatch(prefix)),
+                (PathModifierType::ReplaceFullPath, ..) => {
+                    Err("type ReplaceFullPath needs replaceFullPath and no replacePrefixMatch")
+                }
+                (PathModifierType::ReplacePrefixMatch, ..) => {
                     Err("type ReplacePrefixMatch needs replacePrefixMatch and no replaceFullPath")
                 }
-                _ => Err("type must be ReplaceFullPath or ReplacePrefixMatch"),
             }
         }
     }

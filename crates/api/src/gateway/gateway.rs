@@ -1,6 +1,6 @@
 //! Gateway: listeners, and who may attach to them.
 
-use super::{LocalRef, ObjectReference};
+use super::{LocalRef, ObjectReference, hostname, validate};
 use crate::{LabelSelector, Object, Report, Spec, Unsupported};
 use serde::{Deserialize, Deserializer};
 use std::{collections::BTreeMap, fmt, sync::Arc};
@@ -34,6 +34,7 @@ pub struct Listener {
     /// Unique in its Gateway: what `sectionName` refers to.
     pub name: Arc<str>,
     /// Names served; all where absent.
+    #[serde(default, deserialize_with = "hostname::optional")]
     pub hostname: Option<Host>,
     /// Port listened on; several listeners may share one.
     pub port: Port,
@@ -193,7 +194,9 @@ pub struct AllowedListeners {
 }
 
 impl Spec for Gateway {
-    fn validate(_object: &Object<Self>, _report: &mut Report) {}
+    fn validate(object: &Object<Self>, report: &mut Report) {
+        validate::gateway(object, report);
+    }
 }
 
 fn gateway_group() -> Arc<str> {

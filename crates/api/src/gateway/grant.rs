@@ -1,8 +1,12 @@
 //! ReferenceGrant: consent to be referred to from another namespace.
 
+use super::validate;
 use crate::{Object, Report, Spec};
 use serde::Deserialize;
 use std::sync::Arc;
+
+/// Of each list.
+const MOST: usize = 16;
 
 /// `ReferenceGrantSpec`: objects `from` elsewhere may refer to objects `to` here.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
@@ -36,7 +40,18 @@ pub struct GrantTo {
 }
 
 impl Spec for ReferenceGrant {
-    fn validate(_object: &Object<Self>, _report: &mut Report) {}
+    fn validate(object: &Object<Self>, report: &mut Report) {
+        let from = validate::spec().key("from");
+        validate::not_empty(object.from.len(), &from, report);
+        for (i, f) in validate::capped(&object.from, MOST, &from, report).iter().enumerate() {
+            validate::object((&f.group, &f.kind), None, Some(&f.namespace), &from.index(i), report);
+        }
+        let to = validate::spec().key("to");
+        validate::not_empty(object.to.len(), &to, report);
+        for (i, t) in validate::capped(&object.to, MOST, &to, report).iter().enumerate() {
+            validate::object((&t.group, &t.kind), t.name.as_deref(), None, &to.index(i), report);
+        }
+    }
 }
 
 impl ReferenceGrant {

@@ -1,6 +1,6 @@
 //! HTTPRoute: which requests go where, and how they are changed on the way.
 
-use super::{BackendRef, HttpFilter, HttpMatch, ParentRef};
+use super::{BackendRef, HttpFilter, HttpMatch, ParentRef, hostname, validate};
 use crate::{Duration, Object, Report, Spec, Unsupported};
 use serde::Deserialize;
 use std::sync::Arc;
@@ -14,7 +14,7 @@ pub struct HttpRoute {
     #[serde(default)]
     pub parent_refs: Vec<ParentRef>,
     /// Names served, each narrowed to what the listener serves; the listener's where empty.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "hostname::list")]
     pub hostnames: Vec<Host>,
     /// In any order: precedence is by match. One that matches everything where absent.
     #[serde(default = "one_default_rule")]
@@ -76,7 +76,9 @@ pub struct Retry {
 }
 
 impl Spec for HttpRoute {
-    fn validate(_object: &Object<Self>, _report: &mut Report) {}
+    fn validate(object: &Object<Self>, report: &mut Report) {
+        validate::http_route(object, report);
+    }
 }
 
 fn one_default_rule() -> Vec<HttpRule> {

@@ -1,7 +1,7 @@
 //! What a request must be like.
 
 use serde::{Deserialize, Deserializer, de::Error as _};
-use std::sync::Arc;
+use std::{collections::HashSet, sync::Arc};
 
 /// `HTTPRouteMatch`: all of its conditions must hold.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Deserialize)]
@@ -10,6 +10,7 @@ pub struct HttpMatch {
     /// Defaults to the prefix `/`.
     pub path: PathMatch,
     /// All of these; of several for one name the first counts.
+    #[serde(deserialize_with = "header_matches")]
     pub headers: Vec<HeaderMatch>,
     /// All of these; of several for one name the first counts.
     pub query_params: Vec<QueryParamMatch>,
@@ -112,6 +113,17 @@ impl NamedValue {
             ValueKind::RegularExpression => ValueMatch::Regex(self.value),
         };
         (self.name, value)
+    }
+}
+
+/// Headers by name. The schema compares names as they are written; that those which differ in case are the same header is for
+/// validation to tell.
+fn header_matches<'de, D: Deserializer<'de>>(d: D) -> Result<Vec<HeaderMatch>, D::Error> {
+    let list = Vec::<NamedValue>::deserialize(d)?;
+    let mut seen = HashSet::new();
+    match list.iter().find(|header| !seen.insert(&header.name)) {
+        Some(header) => Err(D::Error::custom(format!("header {} stands here twice", header.name))),
+        None => Ok(list.into_iter().map(HeaderMatch::from).collect()),
     }
 }
 

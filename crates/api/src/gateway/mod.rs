@@ -5,9 +5,11 @@ mod filter;
 #[allow(clippy::module_inception)]
 mod gateway;
 mod grant;
+mod hostname;
 mod http_route;
 mod matching;
 mod reference;
+mod validate;
 
 pub use class::GatewayClass;
 pub use filter::{

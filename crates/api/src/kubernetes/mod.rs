@@ -1,5 +1,6 @@
 //! Kubernetes' own kinds, slim: only what is read.
 
+pub(crate) mod check;
 mod config_map;
 mod endpoint_slice;
 mod namespace;

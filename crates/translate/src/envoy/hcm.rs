@@ -11,18 +11,16 @@ use tombolo_proto::envoy::{
         config::{
             cluster::v3::cluster::DnsLookupFamily,
             core::v3::{
-                Http2ProtocolOptions, HttpProtocolOptions, http_protocol_options::HeadersWithUnderscoresAction,
+                DataSource, Http2ProtocolOptions, HttpProtocolOptions, SubstitutionFormatString, data_source,
+                http_protocol_options::HeadersWithUnderscoresAction, substitution_format_string,
             },
             listener::v3::{Filter, filter},
         },
         extensions::{
             common::dynamic_forward_proxy::v3::DnsCacheConfig,
             filters::{
-                http::{
-                    cors::v3::Cors,
-                    dynamic_forward_proxy::v3::{FilterConfig as DynamicForwardProxy, filter_config},
-                    router::v3::Router,
-                },
+                common::set_filter_state::v3::{FilterStateValue, filter_state_value},
+                http::{cors::v3::Cors, router::v3::Router, set_filter_state::v3::Config as SetFilterState},
                 network::http_connection_manager::v3::{
                     HttpConnectionManager, HttpFilter, Rds,
                     http_connection_manager::{
@@ -37,15 +35,8 @@ use tombolo_proto::envoy::{
     google::protobuf::Any,
 };
 
-/// The filters' names, under which routes have settings for them.
-pub(crate) mod filters {
-    /// Answers preflight requests, for routes that say how.
-    pub(crate) const CORS: &str = "envoy.filters.http.cors";
-    /// Resolves the host that a request names. Off, except for routes that turn it on.
-    pub(crate) const DYNAMIC_FORWARD_PROXY: &str = "envoy.filters.http.dynamic_forward_proxy";
-    /// Sends requests on. Always last.
-    pub(super) const ROUTER: &str = "envoy.filters.http.router";
-}
+/// The filter that answers preflight requests, for routes that say how under this name.
+pub(crate) const CORS_FILTER: &str = "envoy.filters.http.cors";
 
 /// What every connection manager of the mesh has: routes from a table, an access log, the filters that routes rely on.
 pub(crate) fn connection_manager(
@@ -60,8 +51,7 @@ pub(crate) fn connection_manager(
             route_config_name: table.to_owned(),
         })),
         access_log: access_logs(access_log),
-        // CORS before the host is resolved: a preflight request needs no backend. The router ends the chain.
-        http_filters: vec![cors(), dynamic_forward_proxy(), router()],
+        http_filters: vec![cors(), dynamic_port(), router()],
         upgrade_configs: vec![UpgradeConfig { upgrade_type: "websocket".to_owned(), ..Default::default() }],
         ..Default::default()
     }
@@ -105,7 +95,8 @@ pub(crate) fn filter(manager: &HttpConnectionManager) -> Filter {
     }
 }
 
-/// The cache that the filter and the cluster of dynamic hosts share: both must name it with the same settings.
+/// The cache of resolved names that every cluster of dynamic hosts shares. Such a cluster resolves the host that a request
+/// names by itself: no filter is needed for that.
 pub(crate) fn dns_cache() -> DnsCacheConfig {
     DnsCacheConfig {
         name: names::DNS_CACHE.to_owned(),
@@ -125,21 +116,35 @@ fn http2_limits() -> Http2ProtocolOptions {
 }
 
 fn cors() -> HttpFilter {
-    http_filter(filters::CORS, any(&Cors::default()))
+    http_filter(CORS_FILTER, any(&Cors::default()))
 }
 
-fn dynamic_forward_proxy() -> HttpFilter {
-    let config = DynamicForwardProxy {
-        implementation_specifier: Some(filter_config::ImplementationSpecifier::DnsCacheConfig(dns_cache())),
+/// A request names a host, and its cluster the port: requests to a cluster of dynamic hosts go to the service's port, not
+/// to 80. A cluster without that metadata is left alone; a port that the request itself names wins.
+fn dynamic_port() -> HttpFilter {
+    let [namespace, key] = names::DYNAMIC_PORT;
+    let port = SubstitutionFormatString {
+        format: Some(substitution_format_string::Format::TextFormatSource(DataSource {
+            specifier: Some(data_source::Specifier::InlineString(format!("%METADATA(CLUSTER:{namespace}:{key})%"))),
+            ..Default::default()
+        })),
+        omit_empty_values: true,
         ..Default::default()
     };
-    // Whom a request reaches is for routes to say: only those to a dynamic host turn it on.
-    HttpFilter { disabled: true, ..http_filter(filters::DYNAMIC_FORWARD_PROXY, any(&config)) }
+    let value = FilterStateValue {
+        key: Some(filter_state_value::Key::ObjectKey("envoy.upstream.dynamic_port".to_owned())),
+        value: Some(filter_state_value::Value::FormatString(port)),
+        skip_if_empty: true,
+        ..Default::default()
+    };
+    let config = SetFilterState { on_request_headers: vec![value], ..Default::default() };
+    http_filter("envoy.filters.http.set_filter_state", any(&config))
 }
 
 fn router() -> HttpFilter {
     // Callers are not told of tries and timings behind the gateway.
-    http_filter(filters::ROUTER, any(&Router { suppress_envoy_headers: true, ..Default::default() }))
+    let config = Router { suppress_envoy_headers: true, ..Default::default() };
+    http_filter("envoy.filters.http.router", any(&config))
 }
 
 fn http_filter(name: &str, config: Any) -> HttpFilter {

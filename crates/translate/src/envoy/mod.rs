@@ -15,3 +15,6 @@ pub use listener::Bind;
 pub(crate) use listener::{Edge, listener};
 pub(crate) use route::{route_table, virtual_host};
 pub(crate) use secret::secret;
+
+#[cfg(test)]
+mod tests;

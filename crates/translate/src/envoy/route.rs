@@ -14,7 +14,7 @@ use tombolo_proto::{
     envoy::{
         envoy::{
             config::route::v3::{
-                FilterConfig, HeaderMatcher, QueryParameterMatcher, Route, RouteConfiguration, RouteMatch, VirtualHost,
+                HeaderMatcher, QueryParameterMatcher, Route, RouteConfiguration, RouteMatch, VirtualHost,
                 header_matcher::HeaderMatchSpecifier, query_parameter_matcher::QueryParameterMatchSpecifier,
                 route::Action, route_match::PathSpecifier,
             },
@@ -87,18 +87,9 @@ fn route(ir: &ir::Route) -> Route {
     }
 }
 
-/// Settings that a rule has for the filters before the router.
+/// Settings that a rule has for the filters before the router. Of at most one filter: the map would encode more in any order.
 fn filter_config(rule: &ir::Rule) -> HashMap<String, Any> {
-    let mut config = HashMap::new();
-    if let Some(cors) = &rule.cors {
-        config.insert(hcm::filters::CORS.to_owned(), any(&cors::policy(cors)));
-    }
-    let dynamic =
-        matches!(&rule.action, ir::Action::Forward(f) if f.shares.iter().flat_map(|s| &s.backend).any(|b| b.dynamic));
-    if dynamic {
-        config.insert(hcm::filters::DYNAMIC_FORWARD_PROXY.to_owned(), any(&FilterConfig::default()));
-    }
-    config
+    rule.cors.iter().map(|cors| (hcm::CORS_FILTER.to_owned(), any(&cors::policy(cors)))).collect()
 }
 
 fn route_match(ir: &HttpMatch) -> RouteMatch {

@@ -1,0 +1,240 @@
+//! Who sees which resource: every scope's resources, and the way back from a resource to the connections that it concerns.
+
+mod table;
+#[cfg(test)]
+mod tests;
+
+use crate::mailbox::Mailbox;
+use roaring::RoaringBitmap;
+use slab::Slab;
+use smallvec::SmallVec;
+use std::{collections::HashMap, fmt, sync::Arc};
+pub(crate) use table::NameId;
+use table::Table;
+use tombolo_proto::{Change, Resource, ResourceType, Scope};
+
+/// One ADS stream, while it lasts. Ids are used again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize)]
+#[serde(transparent)]
+pub struct ConnectionId(pub(crate) u32);
+
+impl fmt::Display for ConnectionId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+type ScopeId = u32;
+const TYPES: usize = ResourceType::ALL.len();
+
+/// Every resource and every subscription. Synchronous; the hub keeps it behind a lock.
+#[derive(Default)]
+pub(crate) struct Index {
+    tables: [Table; TYPES],
+    scope_ids: HashMap<Scope, ScopeId>,
+    scopes: Slab<ScopeEntry>,
+    connections: Slab<Connection>,
+}
+
+struct ScopeEntry {
+    scope: Scope,
+    /// What it holds, by type.
+    names: [RoaringBitmap; TYPES],
+    /// Who sees it.
+    connections: RoaringBitmap,
+    /// Who of them asked for everything of a type.
+    wildcards: [RoaringBitmap; TYPES],
+}
+
+struct Connection {
+    scopes: SmallVec<[ScopeId; 3]>,
+    wildcards: [bool; TYPES],
+    mailbox: Arc<Mailbox>,
+}
+
+/// Publishing.
+impl Index {
+    /// Takes one change in, posts it to the connections that it concerns, and adds them to `touched`. Returns false where the
+    /// scope held just that already.
+    ///
+    /// The cost follows the connections concerned, not the number of resources or connections.
+    pub(crate) fn apply(&mut self, change: &Change, touched: &mut RoaringBitmap) -> bool {
+        let kind = change.kind as usize;
+        let scope = self.scope(&change.scope);
+        let Some((id, old)) = self.tables[kind].set(scope, &change.name, change.resource.as_ref()) else {
+            self.release_scope(scope);
+            return false;
+        };
+        let same = old.as_ref().map(|r| r.version()) == change.resource.as_ref().map(|r| r.version());
+        if !same {
+            match change.resource {
+                Some(_) => self.scopes[scope as usize].names[kind].insert(id),
+                None => self.scopes[scope as usize].names[kind].remove(id),
+            };
+            self.post(scope, change, id, old, touched);
+        }
+        self.tables[kind].release(id);
+        self.release_scope(scope);
+        !same
+    }
+
+    fn post(
+        &self,
+        scope: ScopeId,
+        change: &Change,
+        id: NameId,
+        old: Option<Arc<Resource>>,
+        touched: &mut RoaringBitmap,
+    ) {
+        let kind = change.kind as usize;
+        let (Some(entry), at) = (self.tables[kind].get(id), &self.scopes[scope as usize]) else { return };
+        let named = &entry.subscribers & &at.connections;
+        for number in &named | &at.wildcards[kind] {
+            let connection = &self.connections[number as usize];
+            let mut scopes = connection.scopes.iter();
+            // An earlier scope's copy hides this one; a later scope's copy is what was hidden.
+            if scopes.by_ref().take_while(|s| **s != scope).any(|s| entry.copy(*s).is_some()) {
+                continue;
+            }
+            let hidden = || entry.visible(scopes.as_slice()).cloned();
+            let (before, after) = match (&old, &change.resource) {
+                (Some(old), Some(new)) => (Some(old.clone()), Some(new.clone())),
+                (Some(old), None) => (Some(old.clone()), hidden()),
+                (None, Some(new)) => (hidden(), Some(new.clone())),
+                (None, None) => continue,
+            };
+            connection.mailbox.post(change.kind, &entry.name, before, after);
+            touched.insert(number);
+        }
+    }
+
+    /// The mailboxes of these connections.
+    pub(crate) fn mailboxes<'a>(&'a self, connections: &'a RoaringBitmap) -> impl Iterator<Item = &'a Arc<Mailbox>> {
+        connections.iter().filter_map(|number| Some(&self.connections.get(number as usize)?.mailbox))
+    }
+}
+
+/// Connections and their subscriptions.
+impl Index {
+    /// Lets a connection in. It sees nothing until [`Index::set_scopes`].
+    pub(crate) fn connect(&mut self, mailbox: Arc<Mailbox>) -> ConnectionId {
+        let entry = Connection { scopes: SmallVec::new(), wildcards: [false; TYPES], mailbox };
+        // A slab's keys are dense, and the connection limit is far below 2^32.
+        #[expect(clippy::cast_possible_truncation)]
+        ConnectionId(self.connections.insert(entry) as u32)
+    }
+
+    /// Forgets a connection that has unsubscribed from every name.
+    pub(crate) fn disconnect(&mut self, connection: ConnectionId) {
+        self.set_scopes(connection, &[]);
+        self.connections.try_remove(connection.0 as usize);
+    }
+
+    /// How many connections there are.
+    pub(crate) fn connection_count(&self) -> usize {
+        self.connections.len()
+    }
+
+    /// What a connection sees from now on. Its subscriptions stay.
+    pub(crate) fn set_scopes(&mut self, connection: ConnectionId, scopes: &[Scope]) {
+        let new: SmallVec<[ScopeId; 3]> = scopes.iter().map(|scope| self.scope(scope)).collect();
+        let Some(entry) = self.connections.get_mut(connection.0 as usize) else { return };
+        let old = std::mem::replace(&mut entry.scopes, new.clone());
+        let wildcards = entry.wildcards;
+        for scope in &old {
+            let scope = &mut self.scopes[*scope as usize];
+            scope.connections.remove(connection.0);
+            scope.wildcards.iter_mut().for_each(|bitmap| _ = bitmap.remove(connection.0));
+        }
+        for scope in new {
+            let scope = &mut self.scopes[scope as usize];
+            scope.connections.insert(connection.0);
+            let asked = scope.wildcards.iter_mut().zip(wildcards).filter(|(_, wildcard)| *wildcard);
+            asked.for_each(|(bitmap, _)| _ = bitmap.insert(connection.0));
+        }
+        old.into_iter().for_each(|scope| self.release_scope(scope));
+    }
+
+    /// Whether a connection wants everything of a type that it sees.
+    pub(crate) fn set_wildcard(&mut self, connection: ConnectionId, kind: ResourceType, wanted: bool) {
+        let Some(entry) = self.connections.get_mut(connection.0 as usize) else { return };
+        entry.wildcards[kind as usize] = wanted;
+        for scope in &entry.scopes {
+            let bitmap = &mut self.scopes[*scope as usize].wildcards[kind as usize];
+            if wanted {
+                bitmap.insert(connection.0)
+            } else {
+                bitmap.remove(connection.0)
+            };
+        }
+    }
+
+    /// A connection wants this name. Returns the name's id and false where it did already.
+    pub(crate) fn subscribe(&mut self, connection: ConnectionId, kind: ResourceType, name: &str) -> (NameId, bool) {
+        self.tables[kind as usize].subscribe(connection, name)
+    }
+
+    /// A connection wants this name no more.
+    pub(crate) fn unsubscribe(&mut self, connection: ConnectionId, kind: ResourceType, id: NameId) {
+        self.tables[kind as usize].unsubscribe(connection, id);
+    }
+}
+
+/// Reading.
+impl Index {
+    /// A name's id, while it is held or wanted by anyone.
+    pub(crate) fn id(&self, kind: ResourceType, name: &str) -> Option<NameId> {
+        self.tables[kind as usize].id(name)
+    }
+
+    /// The name under an id.
+    pub(crate) fn name(&self, kind: ResourceType, id: NameId) -> Option<&Arc<str>> {
+        Some(&self.tables[kind as usize].get(id)?.name)
+    }
+
+    /// What a connection sees under a name.
+    pub(crate) fn visible(&self, connection: ConnectionId, kind: ResourceType, id: NameId) -> Option<&Arc<Resource>> {
+        let scopes = &self.connections.get(connection.0 as usize)?.scopes;
+        self.tables[kind as usize].get(id)?.visible(scopes)
+    }
+
+    /// Everything of a type that a connection sees, whether it asked for it or not.
+    pub(crate) fn list(
+        &self,
+        connection: ConnectionId,
+        kind: ResourceType,
+    ) -> impl Iterator<Item = (NameId, &Arc<Resource>)> {
+        let scopes = self.connections.get(connection.0 as usize).map_or(&[][..], |c| &c.scopes);
+        let mut names = RoaringBitmap::new();
+        for scope in scopes {
+            names |= &self.scopes[*scope as usize].names[kind as usize];
+        }
+        let table = &self.tables[kind as usize];
+        names.into_iter().filter_map(move |id| Some((id, table.get(id)?.visible(scopes)?)))
+    }
+
+    fn scope(&mut self, scope: &Scope) -> ScopeId {
+        if let Some(id) = self.scope_ids.get(scope) {
+            return *id;
+        }
+        let entry = ScopeEntry {
+            scope: scope.clone(),
+            names: Default::default(),
+            connections: RoaringBitmap::new(),
+            wildcards: Default::default(),
+        };
+        // As for connections.
+        #[expect(clippy::cast_possible_truncation)]
+        let id = self.scopes.insert(entry) as ScopeId;
+        self.scope_ids.insert(scope.clone(), id);
+        id
+    }
+
+    fn release_scope(&mut self, id: ScopeId) {
+        let unused = |s: &ScopeEntry| s.connections.is_empty() && s.names.iter().all(RoaringBitmap::is_empty);
+        if self.scopes.get(id as usize).is_some_and(unused) {
+            let entry = self.scopes.remove(id as usize);
+            self.scope_ids.remove(&entry.scope);
+        }
+    }
+}

@@ -1,0 +1,88 @@
+//! What a response holds.
+
+use super::{
+    Session,
+    channel::{Base, Item},
+    empty_assignment,
+    message::Response,
+    naming_nothing_is_everything,
+};
+use crate::index::Index;
+use std::{collections::HashMap, sync::Arc, time::Instant};
+use tombolo_proto::{Framing, Resource, ResourceType, Version};
+
+impl Session {
+    /// The response that carries these items, recorded as sent; `None` where there is nothing to say.
+    pub(super) fn respond(
+        &mut self,
+        kind: ResourceType,
+        items: HashMap<Arc<str>, Item>,
+        index: &Index,
+        now: Instant,
+    ) -> Option<Response> {
+        let owes_answer = self.channel(kind)?.owes_answer;
+        let whole = self.framing == Framing::StateOfTheWorld && naming_nothing_is_everything(kind);
+        // State-of-the-world has no word for the removal of what it sends one by one.
+        let speechless = |item: &Item| {
+            self.framing == Framing::StateOfTheWorld && item.want.is_none() && kind != ResourceType::Endpoints
+        };
+        if !owes_answer && !whole && items.values().all(speechless) {
+            return None;
+        }
+        let (resources, removed) =
+            if whole { (self.whole_world(kind, &items, index), Vec::new()) } else { difference(kind, &items) };
+        self.nonce += 1;
+        if kind == ResourceType::Cluster {
+            self.repeat_dependents(&items, index, now);
+        }
+        let nonce = self.nonce;
+        let channel = self.channels[kind as usize].as_mut()?;
+        channel.depart(nonce, items, now);
+        Some(Response { kind, framing: self.framing, nonce, version: Version(channel.digest), resources, removed })
+    }
+
+    /// Everything that the client is to hold, once it has this response.
+    fn whole_world(&self, kind: ResourceType, items: &HashMap<Arc<str>, Item>, index: &Index) -> Vec<Arc<Resource>> {
+        let Some(channel) = self.channel(kind) else { return Vec::new() };
+        let mut world = self.wanted(kind, index);
+        for name in channel.unsettled().into_iter().filter(|name| !items.contains_key(name)) {
+            match channel.held(&name, None) {
+                Base::At(resource) => _ = world.insert(name, Some(resource)),
+                Base::Nothing => _ = world.remove(&name),
+                Base::Unknown => {}
+            }
+        }
+        for (name, item) in items {
+            world.insert(name.clone(), item.want.clone());
+        }
+        world.into_values().flatten().collect()
+    }
+
+    /// When Envoy takes a changed cluster in, it waits for the cluster's endpoints and secrets to be sent again, changed or not.
+    fn repeat_dependents(&mut self, clusters: &HashMap<Arc<str>, Item>, index: &Index, now: Instant) {
+        let resumed = self.channel(ResourceType::Cluster).is_some_and(|channel| channel.resumed);
+        let sent = clusters.values().filter_map(|item| item.want.as_ref());
+        let dependents =
+            |r: &&_| matches!(r, tombolo_proto::Ref { kind: ResourceType::Endpoints | ResourceType::Secret, .. });
+        for dependent in sent.flat_map(|cluster| cluster.refs()).filter(dependents) {
+            if let Some(visible) = self.wants(dependent.kind, &dependent.name, index) {
+                let Some(channel) = &mut self.channels[dependent.kind as usize] else { continue };
+                channel.repeat(&dependent.name, visible, now);
+            } else if resumed && self.channel(dependent.kind).is_none() {
+                self.owed.insert(dependent.clone());
+            }
+        }
+    }
+}
+
+fn difference(kind: ResourceType, items: &HashMap<Arc<str>, Item>) -> (Vec<Arc<Resource>>, Vec<Arc<str>>) {
+    let (mut resources, mut removed) = (Vec::with_capacity(items.len()), Vec::new());
+    for (name, item) in items {
+        match &item.want {
+            Some(resource) => resources.push(resource.clone()),
+            None if kind == ResourceType::Endpoints => resources.push(empty_assignment(name)),
+            None => removed.push(name.clone()),
+        }
+    }
+    (resources, removed)
+}

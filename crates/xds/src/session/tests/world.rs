@@ -1,0 +1,72 @@
+use super::model::{Model, resource};
+use crate::session::Response;
+use tombolo_proto::ResourceType::*;
+
+fn names(response: &Response) -> Vec<&str> {
+    let mut names: Vec<_> = response.resources.iter().map(|r| &**r.name()).collect();
+    names.sort_unstable();
+    names
+}
+
+#[test]
+fn clusters_come_as_a_full_set_and_endpoints_one_by_one() {
+    let mut m = Model::world();
+    m.publish(&["a", "b"].map(|name| resource(Cluster, name, "1", &[])));
+    m.publish(&["a", "b"].map(|name| resource(Endpoints, name, "1", &[])));
+    m.subscribe_all(Cluster);
+    m.subscribe(Endpoints, &["a", "b"]);
+    assert_eq!(names(&m.read().unwrap()), ["a", "b"]);
+    assert_eq!(names(&m.read().unwrap()), ["a", "b"]);
+    m.publish(&[resource(Endpoints, "a", "2", &[])]);
+    assert_eq!(names(&m.read().unwrap()), ["a"]);
+    m.unpublish(Cluster, "b");
+    m.flush();
+    assert_eq!(names(&m.read().unwrap()), ["a"]);
+    m.publish(&[resource(Cluster, "a", "2", &[])]);
+    assert_eq!(names(&m.read().unwrap()), ["a"]);
+    assert_eq!(names(&m.read().unwrap()), ["a"], "the endpoints of a changed cluster again");
+    assert!(m.settle().is_empty());
+}
+
+#[test]
+fn an_unchanged_reconnect_is_answered_by_silence() {
+    let mut m = Model::world();
+    m.publish(&["a", "b"].map(|name| resource(Cluster, name, "1", &[])));
+    m.publish(&["a", "b"].map(|name| resource(Endpoints, name, "1", &[])));
+    m.subscribe_all(Cluster);
+    m.subscribe(Endpoints, &["a", "b", "none"]);
+    m.settle();
+    m.publish(&[resource(Endpoints, "a", "2", &[])]);
+    m.subscribe(Endpoints, &["c"]);
+    m.settle();
+    m.unsubscribe(Endpoints, "b");
+    m.publish(&[resource(Endpoints, "c", "1", &[])]);
+    m.settle();
+    m.reconnect();
+    assert!(m.settle().is_empty());
+    m.publish(&[resource(Endpoints, "c", "2", &[])]);
+    assert_eq!(names(&m.read().unwrap()), ["c"]);
+    m.session.close(&mut m.index);
+    m.publish(&[resource(Cluster, "a", "2", &[])]);
+    m.reconnect();
+    let read = m.settle();
+    assert_eq!(
+        read.iter().map(|r| (r.kind, names(r))).collect::<Vec<_>>(),
+        [(Cluster, vec!["a", "b"]), (Endpoints, vec!["a"])]
+    );
+}
+
+#[test]
+fn naming_something_ends_naming_nothing() {
+    let mut m = Model::world();
+    m.publish(&["a", "b"].map(|name| resource(Cluster, name, "1", &[])));
+    m.subscribe_all(Cluster);
+    m.settle();
+    m.wants.get_mut(&Cluster).unwrap().1 = false;
+    m.subscribe(Cluster, &["a"]);
+    m.settle();
+    assert_eq!(m.holds[&Cluster].keys().collect::<Vec<_>>(), ["a"]);
+    m.unsubscribe(Cluster, "a");
+    m.publish(&[resource(Cluster, "b", "2", &[])]);
+    assert!(m.settle().is_empty(), "naming nothing now means nothing");
+}

@@ -1,0 +1,10 @@
+//! gRPC messages, framed by hand: requests decoded within a limit, responses made of shared bytes.
+
+mod request;
+mod response;
+
+pub(crate) use request::{AdsRequest, Asked, Requests};
+pub(crate) use response::Outgoing;
+
+/// A gRPC message is preceded by one byte that says whether it is compressed, and four bytes of length.
+const PREFIX: usize = 5;
