@@ -1,1 +1,25 @@
-//! .
+//! One control plane over ports: sources of objects go in, xDS resources and statuses come out.
+//!
+//! ```text
+//! Source ──► graph thread: Index ──► Engine ──► Hub ──► proxies
+//! (thread)       │ one writer            └──► statuses, problems ──► observers
+//!                └── queries, facts about connected proxies
+//! ```
+//!
+//! [`ControlPlane`] is the handle. [`World`] is what the graph thread owns: it works without threads too, which is how
+//! `tombolo validate` and `tombolo translate` run the code that serves. No Kubernetes client here.
+
+pub mod directory;
+
+mod classify;
+mod graph;
+mod metrics;
+mod port;
+mod rejections;
+mod store;
+
+pub use classify::GATEWAY_LABEL;
+pub use graph::{Applied, Cause, ControlPlane, Edited, Setup, TimedStatus, World};
+pub use metrics::Metrics;
+pub use port::{Clock, Edit, Sink, Source, Stopped, SystemClock, Update};
+pub use store::{FileStore, Store, StoreError};

@@ -35,6 +35,11 @@ impl Scope {
         Self(format!("{}@{variant}", self.0).into())
     }
 
+    /// The scope of a text that [`Scope::as_str`] gave.
+    pub fn named(text: &str) -> Self {
+        Self(text.into())
+    }
+
     /// The text.
     pub fn as_str(&self) -> &str {
         &self.0

@@ -1,0 +1,103 @@
+//! The page for operators: metrics, readiness, and what is inside.
+
+use bytes::Bytes;
+use http_body_util::Full;
+use hyper::{Request, Response, StatusCode, body::Incoming, server::conn::http1, service::service_fn};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use prometheus_client::registry::Registry;
+use serde_json::{Value, json};
+use std::{collections::BTreeMap, convert::Infallible, sync::Arc, time::Duration};
+use tokio::{net::TcpListener, sync::Semaphore};
+use tombolo_controlplane::{ControlPlane, Stopped, World};
+
+/// Connections at once: this is for people and scrapers.
+const CONNECTIONS: usize = 64;
+const PAGES: &str = "/metrics\n/healthz/ready\n/debug/snapshot\n/debug/proxies\n/debug/status\n/debug/problems\n";
+
+struct Admin {
+    plane: ControlPlane,
+    registry: Registry,
+}
+
+/// Serves until it is dropped.
+pub(crate) async fn serve(listener: TcpListener, plane: ControlPlane) {
+    let mut registry = Registry::default();
+    tombolo_xds::Metrics::register(plane.hub(), &mut registry);
+    plane.metrics().register(&mut registry);
+    let admin = Arc::new(Admin { plane, registry });
+    let places = Arc::new(Semaphore::new(CONNECTIONS));
+    loop {
+        let Ok(place) = places.clone().acquire_owned().await else { return };
+        let Ok((stream, _)) = listener.accept().await else {
+            tokio::time::sleep(Duration::from_millis(100)).await; // out of files: others must end first
+            continue;
+        };
+        let admin = admin.clone();
+        tokio::spawn(async move {
+            let service = service_fn(|request| answer(admin.clone(), request));
+            let mut server = http1::Builder::new();
+            server.timer(TokioTimer::new()).header_read_timeout(Duration::from_secs(10));
+            _ = server.serve_connection(TokioIo::new(stream), service).await; // clients come and go
+            drop(place);
+        });
+    }
+}
+
+async fn answer(admin: Arc<Admin>, request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Infallible> {
+    let (status, kind, body) = match request.uri().path() {
+        "/" => text(StatusCode::OK, PAGES.to_owned()),
+        "/metrics" => metrics(&admin),
+        "/healthz/ready" if admin.plane.hub().is_open() => text(StatusCode::OK, "ready\n".to_owned()),
+        "/healthz/ready" => text(StatusCode::SERVICE_UNAVAILABLE, "the directory is not read yet\n".to_owned()),
+        "/debug/proxies" => json(Ok(json!(admin.plane.hub().proxies()))),
+        "/debug/snapshot" => json(admin.plane.ask(snapshot).await),
+        "/debug/status" => json(admin.plane.ask(statuses).await),
+        "/debug/problems" => json(admin.plane.ask(|world| json!(world.problems())).await),
+        _ => text(StatusCode::NOT_FOUND, format!("there is no such page; there are:\n{PAGES}")),
+    };
+    let mut response = Response::new(Full::new(Bytes::from(body)));
+    *response.status_mut() = status;
+    response.headers_mut().insert("content-type", hyper::header::HeaderValue::from_static(kind));
+    Ok(response)
+}
+
+type Page = (StatusCode, &'static str, String);
+
+fn text(status: StatusCode, body: String) -> Page {
+    (status, "text/plain; charset=utf-8", body)
+}
+
+fn json(value: Result<Value, Stopped>) -> Page {
+    match value {
+        Ok(value) => (StatusCode::OK, "application/json", format!("{value:#}\n")),
+        Err(stopped) => text(StatusCode::SERVICE_UNAVAILABLE, format!("{stopped}\n")),
+    }
+}
+
+fn metrics(admin: &Admin) -> Page {
+    let mut body = String::new();
+    match prometheus_client::encoding::text::encode(&mut body, &admin.registry) {
+        Ok(()) => (StatusCode::OK, "application/openmetrics-text; version=1.0.0; charset=utf-8", body),
+        Err(error) => text(StatusCode::INTERNAL_SERVER_ERROR, format!("{error}\n")),
+    }
+}
+
+fn snapshot(world: &World) -> Value {
+    let mut objects: Vec<_> = world.snapshot().objects().collect();
+    objects.sort_by_key(|(key, _)| *key);
+    let objects = objects.into_iter().map(|(key, object)| {
+        let origin = world.origin(&key.reference()).map(ToString::to_string);
+        json!({"object": key.to_string(), "generation": object.metadata().generation, "origin": origin})
+    });
+    let mut resources = BTreeMap::<&str, BTreeMap<&str, BTreeMap<&str, String>>>::new();
+    for (scope, resource) in world.engine().resources() {
+        let types = resources.entry(scope.as_str()).or_default();
+        types.entry(resource.kind().short()).or_default().insert(resource.name(), resource.version().to_string());
+    }
+    json!({"objects": objects.collect::<Vec<_>>(), "resources": resources})
+}
+
+fn statuses(world: &World) -> Value {
+    let statuses = world.statuses().map(|(key, status)| (key.to_string(), status.to_json()));
+    Value::Object(statuses.collect())
+}

@@ -1,0 +1,158 @@
+//! `tombolo run`: a control plane over a directory, and an Envoy for each Gateway. Here the parts are put together.
+
+mod addresses;
+mod admin;
+mod backoff;
+mod envoy;
+mod find;
+mod gateways;
+mod keeper;
+mod process;
+mod records;
+mod report;
+
+use crate::{args::RunArgs, terminal};
+use addresses::Addresses;
+use anyhow::{Context, bail, ensure};
+use gateways::Gateways;
+use records::Records;
+use std::{net::SocketAddr, path::PathBuf, process::ExitCode, sync::Arc, time::Duration};
+use tokio::{
+    net::TcpListener,
+    signal::unix::{SignalKind, signal},
+    task::JoinHandle,
+};
+use tokio_util::sync::CancellationToken;
+use tombolo_controlplane::{ControlPlane, Setup, Source, SystemClock, directory::Directory};
+
+/// Serves a directory until it is told to stop.
+pub(crate) fn run(args: RunArgs) -> anyhow::Result<ExitCode> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+    runtime.block_on(Box::pin(serve(args)))
+}
+
+async fn serve(args: RunArgs) -> anyhow::Result<ExitCode> {
+    check(&args)?;
+    tracing_subscriber::fmt()
+        .with_env_filter(tracing_subscriber::EnvFilter::from_default_env())
+        .with_writer(std::io::stderr)
+        .init();
+    let envoy = find::envoy(args.envoy.as_deref())?;
+    let mut stopping = stop_signals()?;
+    let records = Arc::new(Records::open(state_directory(&args)?)?);
+    let listener = listen(&args, &records).await?;
+    let xds = listener.local_addr()?;
+    let source = Directory::new(&args.directory);
+    let addresses = Addresses::new(source.id().clone(), records.all()?);
+    let plane = start_plane(source, &addresses)?;
+    say_where(&args, xds, &records);
+
+    let stop = CancellationToken::new();
+    let reporter = tokio::spawn(report::run(plane.clone(), plane.subscribe()));
+    let server = serve_xds(listener, &plane, &stop);
+    let admin = serve_admin(&args, &plane).await?;
+    let settings = keeper::Settings { envoy, xds, drain: Duration::from_secs(args.drain) };
+    let gateways = Gateways::new(plane.clone(), records, addresses, settings);
+    gateways.run(async move { stopping.recv().await }).await;
+
+    stop.cancel();
+    _ = server.await;
+    plane.stop();
+    reporter.abort();
+    admin.iter().for_each(JoinHandle::abort);
+    terminal::line("stopped; nothing is left running");
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Refuses what cannot work, before anything is started.
+fn check(args: &RunArgs) -> anyhow::Result<()> {
+    ensure!(
+        args.directory.is_dir(),
+        "{} is not a directory: name the one with your manifests",
+        args.directory.display()
+    );
+    for (flag, address) in [("--xds", args.xds), ("--admin", args.admin)] {
+        if let Some(address) = address.filter(|address| !address.ip().is_loopback()) {
+            bail!(
+                "{flag} {address} is open to other machines, and asks nobody who he is: use 127.0.0.1:{}",
+                address.port()
+            );
+        }
+    }
+    Ok(())
+}
+
+/// Every SIGINT, SIGTERM and SIGHUP.
+fn stop_signals() -> anyhow::Result<tokio::sync::mpsc::Receiver<()>> {
+    let (sender, receiver) = tokio::sync::mpsc::channel(1);
+    for kind in [SignalKind::interrupt(), SignalKind::terminate(), SignalKind::hangup()] {
+        let (mut signals, sender) = (signal(kind)?, sender.clone());
+        tokio::spawn(async move { while signals.recv().await.is_some() && sender.send(()).await.is_ok() {} });
+    }
+    Ok(receiver)
+}
+
+/// One state directory for each directory of manifests, unless told otherwise.
+fn state_directory(args: &RunArgs) -> anyhow::Result<PathBuf> {
+    if let Some(state) = &args.state {
+        return Ok(state.clone());
+    }
+    let variable = |name| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+    let base = variable("XDG_STATE_HOME").or_else(|| Some(variable("HOME")?.join(".local/state")));
+    let base = base.context("neither XDG_STATE_HOME nor HOME is set: name a directory with --state")?;
+    let directory = args.directory.canonicalize()?;
+    let name = directory.file_name().unwrap_or_default().to_string_lossy();
+    Ok(base.join("tombolo").join(records::slug(&[&name, &directory.display().to_string()])))
+}
+
+/// The port of the last run where that is free: Envoys that outlived it come back there.
+async fn listen(args: &RunArgs, records: &Records) -> anyhow::Result<TcpListener> {
+    let listener = match (args.xds, records.xds_address()) {
+        (Some(address), _) => {
+            TcpListener::bind(address).await.with_context(|| format!("cannot serve xDS on {address}"))?
+        }
+        (None, Some(last)) => match TcpListener::bind(last).await {
+            Ok(listener) => listener,
+            Err(error) => {
+                terminal::line(&format!(
+                    "cannot serve xDS on {last} as before ({error}): Envoys that still run are replaced"
+                ));
+                any_port().await?
+            }
+        },
+        (None, None) => any_port().await?,
+    };
+    records.save_xds_address(listener.local_addr()?)?;
+    Ok(listener)
+}
+
+async fn any_port() -> anyhow::Result<TcpListener> {
+    TcpListener::bind(SocketAddr::from(([127, 0, 0, 1], 0))).await.context("cannot serve xDS on any port of 127.0.0.1")
+}
+
+fn start_plane(source: Directory, addresses: &Addresses) -> anyhow::Result<ControlPlane> {
+    let setup = Setup {
+        sources: vec![Box::new(source)],
+        facts: addresses.facts(),
+        xds: tombolo_xds::Config::default(),
+        clock: Arc::new(SystemClock),
+    };
+    Ok(ControlPlane::start(setup)?)
+}
+
+fn say_where(args: &RunArgs, xds: SocketAddr, records: &Records) {
+    let version = env!("CARGO_PKG_VERSION");
+    terminal::line(&format!("tombolo {version} serves {}; xDS on {xds}", args.directory.display()));
+    terminal::line(&format!("state and Envoys' logs are in {}", records.root().display()));
+}
+
+fn serve_xds(listener: TcpListener, plane: &ControlPlane, stop: &CancellationToken) -> JoinHandle<()> {
+    tokio::spawn(tombolo_xds::serve(listener, plane.hub().clone(), stop.clone().cancelled_owned()))
+}
+
+async fn serve_admin(args: &RunArgs, plane: &ControlPlane) -> anyhow::Result<Option<JoinHandle<()>>> {
+    let Some(address) = args.admin else { return Ok(None) };
+    let listener = TcpListener::bind(address).await.with_context(|| format!("cannot serve --admin on {address}"))?;
+    terminal::line(&format!("admin on http://{}", listener.local_addr()?));
+    Ok(Some(tokio::spawn(admin::serve(listener, plane.clone()))))
+}

@@ -1,0 +1,178 @@
+//! Who a proxy is, and so what it sees.
+
+use crate::{Stopped, World, graph::Commands};
+use std::{net::IpAddr, sync::Arc};
+use tombolo_api::Kind;
+use tombolo_core::{NamespacedName, ProxyId, ProxyKind};
+use tombolo_proto::{
+    Scope,
+    envoy::{
+        envoy::config::core::v3::Node,
+        google::protobuf::{Struct, Value, value::Kind as ValueKind},
+    },
+};
+use tombolo_translate::{
+    Variant,
+    engine::{Fact, Relation},
+};
+use tombolo_xds::{Class, Classify, Classifying, Refusal};
+
+/// The label of a gateway's proxies that names their Gateway.
+pub const GATEWAY_LABEL: &str = "gateway.networking.k8s.io/gateway-name";
+
+/// Classifies by node id, metadata and locality.
+pub(crate) struct Classifier {
+    commands: Commands,
+}
+
+impl Classifier {
+    pub(crate) fn new(commands: Commands) -> Self {
+        Self { commands }
+    }
+
+    async fn class(&self, node: &Node) -> Result<Class, Refusal> {
+        let proxy = Proxy::of(node)?;
+        if let Some(gateway) = proxy.gateway.clone() {
+            let known = self.commands.ask(move |world| is_served(world, &gateway)).await.map_err(stopped)?;
+            if !known {
+                let name = proxy.name();
+                return Err(Refusal::Unavailable(format!(
+                    "no Gateway {name} of a class of ours is accepted here: see its status"
+                )));
+            }
+        }
+        self.commands.learn(proxy.facts()).await.map_err(stopped)?;
+        Ok(Class { scopes: proxy.scopes().into(), proxy: node.id.as_str().into() })
+    }
+}
+
+fn stopped(why: Stopped) -> Refusal {
+    Refusal::Unavailable(why.to_string())
+}
+
+impl Classify for Classifier {
+    fn classify<'a>(&'a self, node: &'a Node) -> Classifying<'a> {
+        Box::pin(self.class(node))
+    }
+}
+
+/// True for Gateways that have a status here: those of our classes.
+fn is_served(world: &World, gateway: &NamespacedName) -> bool {
+    world.statuses().any(|(key, _)| key.kind == Kind::Gateway && key.name == *gateway)
+}
+
+/// What a node says of itself, as far as it decides what it sees.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Proxy {
+    namespace: Arc<str>,
+    /// The Gateway that it serves; `None` for sidecars.
+    gateway: Option<NamespacedName>,
+    variant: Variant,
+}
+
+impl Proxy {
+    fn of(node: &Node) -> Result<Self, Refusal> {
+        let id: ProxyId = node.id.parse().map_err(|error| Refusal::Invalid(format!("{error}")))?;
+        let metadata = node.metadata.as_ref();
+        let namespace: Arc<str> =
+            metadata.and_then(|m| text(m, "NAMESPACE")).map_or(id.name.namespace.clone(), Into::into);
+        let label = || metadata.and_then(|m| text(record(m, "LABELS")?, GATEWAY_LABEL));
+        let gateway = (id.kind == ProxyKind::Gateway).then(|| NamespacedName {
+            namespace: namespace.clone(),
+            name: label().map_or(id.name.name.clone(), Into::into),
+        });
+        let addresses = addresses(metadata, &id.address);
+        let variant = Variant {
+            zone: node.locality.as_ref().map_or("", |locality| &*locality.zone).into(),
+            node: metadata.and_then(|m| text(m, "NODE_NAME")).unwrap_or_default().into(),
+            // A proxy that names no address is taken to reach both.
+            ipv4: addresses.is_empty() || addresses.iter().any(IpAddr::is_ipv4),
+            ipv6: addresses.is_empty() || addresses.iter().any(IpAddr::is_ipv6),
+        };
+        Ok(Self { namespace, gateway, variant })
+    }
+
+    fn name(&self) -> String {
+        self.gateway.as_ref().map_or_else(|| self.namespace.to_string(), ToString::to_string)
+    }
+
+    /// What the engine must know before this proxy's resources exist.
+    fn facts(&self) -> Vec<(Relation, Fact)> {
+        let mut facts = vec![(Relation::Variants, Fact::Variant(self.variant.clone()))];
+        if self.gateway.is_none() {
+            facts.push((Relation::SidecarNamespace(self.namespace.clone()), Fact::Unit));
+        }
+        facts
+    }
+
+    fn scopes(&self) -> Vec<Scope> {
+        match &self.gateway {
+            Some(gateway) => vec![Scope::gateway(&gateway.namespace, &gateway.name)],
+            None => vec![Scope::namespace(&self.namespace), Scope::public()],
+        }
+    }
+}
+
+/// `INSTANCE_IPS`, or the address in the node id.
+fn addresses(metadata: Option<&Struct>, claimed: &str) -> Vec<IpAddr> {
+    let listed = metadata.and_then(|m| text(m, "INSTANCE_IPS")).unwrap_or(claimed);
+    let parsed = listed.split(',').filter_map(|address| address.trim().parse().ok());
+    parsed.filter(|address: &IpAddr| !address.is_unspecified()).collect()
+}
+
+fn field<'a>(record: &'a Struct, name: &str) -> Option<&'a ValueKind> {
+    record.fields.get(name).and_then(|Value { kind }| kind.as_ref())
+}
+
+fn text<'a>(record: &'a Struct, name: &str) -> Option<&'a str> {
+    match field(record, name)? {
+        ValueKind::StringValue(text) if !text.is_empty() => Some(text),
+        _ => None,
+    }
+}
+
+fn record<'a>(parent: &'a Struct, name: &str) -> Option<&'a Struct> {
+    match field(parent, name)? {
+        ValueKind::StructValue(record) => Some(record),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn string(text: &str) -> Value {
+        Value { kind: Some(ValueKind::StringValue(text.into())) }
+    }
+
+    fn node(id: &str, metadata: Vec<(&str, Value)>) -> Node {
+        let fields = metadata.into_iter().map(|(k, v)| (k.to_owned(), v)).collect();
+        Node { id: id.into(), metadata: Some(Struct { fields }), ..Node::default() }
+    }
+
+    #[test]
+    fn a_gateway_is_named_by_its_label_or_else_by_its_node_id() {
+        let id = "router~10.0.0.1~edge-7f9.infra~infra.svc.cluster.local";
+        let labels = Struct { fields: [(GATEWAY_LABEL.to_owned(), string("edge"))].into() };
+        let labels = Value { kind: Some(ValueKind::StructValue(labels)) };
+        let labelled = Proxy::of(&node(id, vec![("LABELS", labels)])).unwrap();
+        assert_eq!(labelled.scopes(), [Scope::gateway("infra", "edge")]);
+        assert_eq!(Proxy::of(&node(id, vec![])).unwrap().scopes(), [Scope::gateway("infra", "edge-7f9")]);
+    }
+
+    #[test]
+    fn a_sidecar_sees_its_namespace_and_what_is_public() {
+        let id = "sidecar~10.0.0.1~reviews-1.default~default.svc.cluster.local";
+        let proxy = Proxy::of(&node(id, vec![("NAMESPACE", string("shop"))])).unwrap();
+        assert_eq!(proxy.scopes(), [Scope::namespace("shop"), Scope::public()]);
+        assert!(proxy.facts().contains(&(Relation::SidecarNamespace("shop".into()), Fact::Unit)));
+        assert!(proxy.variant.ipv4 && !proxy.variant.ipv6);
+    }
+
+    #[test]
+    fn a_node_id_that_cannot_be_read_is_refused() {
+        let refusal = Proxy::of(&node("envoy-1", vec![])).unwrap_err();
+        assert!(matches!(&refusal, Refusal::Invalid(why) if why.contains("envoy-1")), "{refusal}");
+    }
+}

@@ -1,0 +1,174 @@
+//! The graph thread: the one writer of all that a control plane knows, and the handle to it.
+
+mod commands;
+mod event;
+mod status;
+mod world;
+
+pub(crate) use commands::{Command, Commands};
+pub use event::{Applied, Cause, Edited};
+pub use status::TimedStatus;
+pub use world::World;
+
+use crate::{Clock, Metrics, Sink, Source, Stopped, classify::Classifier, rejections};
+use std::{
+    collections::BTreeSet,
+    sync::Arc,
+    thread::{self, JoinHandle},
+};
+use tokio::sync::{broadcast, mpsc, watch};
+use tokio_util::sync::CancellationToken;
+use tombolo_core::SourceId;
+use tombolo_proto::Change;
+use tombolo_translate::engine::{Fact, Relation};
+use tombolo_xds::Hub;
+
+/// Events that an observer may be behind; past that it is told how many it missed.
+const EVENTS: usize = 1024;
+
+/// A running control plane. A handle: clones are the same one. It stops with [`ControlPlane::stop`].
+#[derive(Clone)]
+pub struct ControlPlane {
+    commands: Commands,
+    events: broadcast::Sender<Arc<Applied>>,
+    stop: CancellationToken,
+    ready: watch::Sender<bool>,
+    hub: Hub,
+    metrics: Metrics,
+}
+
+/// What a control plane starts from.
+pub struct Setup {
+    /// Where objects come from.
+    pub sources: Vec<Box<dyn Source>>,
+    /// Facts known beforehand, such as where gateways bind: in effect before anything is served.
+    pub facts: Vec<(Relation, Fact)>,
+    /// How proxies are served.
+    pub xds: tombolo_xds::Config,
+    /// What time it is.
+    pub clock: Arc<dyn Clock>,
+}
+
+impl ControlPlane {
+    /// Starts the graph thread and a thread for each source. The hub opens once every source has said everything once. Must be
+    /// called within a tokio runtime.
+    pub fn start(setup: Setup) -> std::io::Result<Self> {
+        let Setup { sources, facts, xds, clock } = setup;
+        let (commands, inbox) = Commands::new();
+        let hub = Hub::new(xds, Classifier::new(commands.clone()));
+        let (events, _) = broadcast::channel(EVENTS);
+        let (stop, ready) = (CancellationToken::new(), watch::Sender::new(false));
+        let plane = Self { commands, events, stop, ready, hub, metrics: Metrics::default() };
+        let waiting = sources.iter().map(|source| source.id().clone()).collect();
+        let mut world = World::default();
+        world.learn(facts, clock.now());
+        let graph = Graph { world, waiting, plane: plane.clone(), clock };
+        let stop = plane.stop.clone();
+        spawn("graph", move || graph.run(inbox, &stop))?;
+        for source in sources {
+            let sink = Sink::new(source.id().clone(), plane.commands.clone(), plane.stop.clone());
+            spawn("source", move || source.run(sink))?;
+        }
+        rejections::watch(plane.hub.clone(), plane.commands.clone(), plane.stop.clone());
+        Ok(plane)
+    }
+
+    /// Where proxies are served from.
+    pub fn hub(&self) -> &Hub {
+        &self.hub
+    }
+
+    /// What the graph thread has done.
+    pub fn metrics(&self) -> &Metrics {
+        &self.metrics
+    }
+
+    /// Every change from now on.
+    pub fn subscribe(&self) -> broadcast::Receiver<Arc<Applied>> {
+        self.events.subscribe()
+    }
+
+    /// Asks something of all that is known. The graph thread answers between two changes: keep it short.
+    pub async fn ask<R: Send + 'static>(
+        &self,
+        question: impl FnOnce(&World) -> R + Send + 'static,
+    ) -> Result<R, Stopped> {
+        self.commands.ask(question).await
+    }
+
+    /// Adds facts that come from outside. Once this returns, what follows from them has been published.
+    pub async fn learn(&self, facts: Vec<(Relation, Fact)>) -> Result<(), Stopped> {
+        self.commands.learn(facts).await
+    }
+
+    /// Resolves once every source has said everything once, and the hub is open.
+    pub async fn ready(&self) {
+        // The sender lives as long as this handle.
+        _ = self.ready.subscribe().wait_for(|ready| *ready).await;
+    }
+
+    /// Ends the threads; streams are shed by [`Hub::shed`].
+    pub fn stop(&self) {
+        self.stop.cancel();
+    }
+}
+
+fn spawn(name: &str, run: impl FnOnce() + Send + 'static) -> std::io::Result<JoinHandle<()>> {
+    thread::Builder::new().name(name.to_owned()).spawn(run)
+}
+
+/// The state of the graph thread.
+struct Graph {
+    world: World,
+    /// Sources that have not said everything yet.
+    waiting: BTreeSet<SourceId>,
+    plane: ControlPlane,
+    clock: Arc<dyn Clock>,
+}
+
+impl Graph {
+    fn run(mut self, mut inbox: mpsc::Receiver<Command>, stop: &CancellationToken) {
+        let runtime = tokio::runtime::Builder::new_current_thread().build();
+        let Ok(runtime) = runtime.inspect_err(|error| tracing::error!(%error, "the graph thread cannot start")) else {
+            return;
+        };
+        while let Some(Some(command)) = runtime.block_on(stop.run_until_cancelled(inbox.recv())) {
+            self.obey(command);
+        }
+    }
+
+    fn obey(&mut self, command: Command) {
+        match command {
+            Command::Update(source, update) => {
+                let synced = update.synced;
+                let (applied, changes) = self.world.update(&source, update, self.clock.now());
+                self.publish(applied, changes);
+                if synced && self.waiting.remove(&source) && self.waiting.is_empty() {
+                    self.plane.hub.open();
+                    self.plane.ready.send_replace(true);
+                }
+            }
+            Command::Learn(facts, reply) => {
+                let (applied, changes) = self.world.learn(facts, self.clock.now());
+                self.publish(applied, changes);
+                _ = reply.send(());
+            }
+            Command::Rejections => {
+                let problems = rejections::problems(&self.plane.hub, &self.world);
+                let applied = self.world.reject(problems);
+                self.publish(applied, Vec::new());
+            }
+            Command::Query(query) => query(&self.world),
+        }
+    }
+
+    fn publish(&self, applied: Applied, changes: Vec<Change>) {
+        if !changes.is_empty() {
+            self.plane.hub.publish(changes);
+        }
+        self.plane.metrics.count(&applied);
+        if !applied.is_empty() || !applied.statuses.is_empty() {
+            _ = self.plane.events.send(Arc::new(applied)); // nobody listening is fine
+        }
+    }
+}

@@ -1,0 +1,125 @@
+//! Statuses with the times that their conditions last changed.
+
+use serde_json::{Value, json};
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+    time::SystemTime,
+};
+use time::{OffsetDateTime, format_description::well_known::Rfc3339};
+use tombolo_api::ObjectKey;
+use tombolo_translate::status::{Condition, Status};
+
+/// The status of every object that has one.
+#[derive(Default)]
+pub(super) struct StatusTable {
+    statuses: BTreeMap<ObjectKey, TimedStatus>,
+}
+
+/// A status, and since when each of its conditions has been what it is.
+#[derive(Clone, Debug)]
+pub struct TimedStatus {
+    status: Arc<Status>,
+    since: HashMap<(String, &'static str), (bool, SystemTime)>,
+}
+
+impl StatusTable {
+    pub(super) fn take(&mut self, changed: BTreeMap<ObjectKey, Option<Arc<Status>>>, now: SystemTime) {
+        for (key, status) in changed {
+            match status {
+                Some(status) => {
+                    let old = self.statuses.remove(&key);
+                    self.statuses.insert(key, TimedStatus::after(old, status, now));
+                }
+                None => drop(self.statuses.remove(&key)),
+            }
+        }
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = (&ObjectKey, &TimedStatus)> {
+        self.statuses.iter()
+    }
+}
+
+impl TimedStatus {
+    /// The status after another: conditions that hold as before keep their time.
+    fn after(old: Option<Self>, status: Arc<Status>, now: SystemTime) -> Self {
+        let mut since = HashMap::new();
+        for (section, conditions) in sections(&status) {
+            for condition in conditions {
+                let key = (section.clone(), condition.kind);
+                let kept = old.as_ref().and_then(|old| old.since.get(&key)).filter(|(was, _)| *was == condition.status);
+                since.insert(key, kept.copied().unwrap_or((condition.status, now)));
+            }
+        }
+        Self { status, since }
+    }
+
+    /// The status alone.
+    pub fn status(&self) -> &Arc<Status> {
+        &self.status
+    }
+
+    /// When a condition of a section last changed between true and false. Sections: the empty text for the object's own
+    /// conditions, a listener's name, or a parent reference in JSON.
+    pub fn since(&self, section: &str, condition: &'static str) -> Option<SystemTime> {
+        self.since.get(&(section.to_owned(), condition)).map(|(_, time)| *time)
+    }
+
+    /// As Kubernetes shows it, `lastTransitionTime` included.
+    pub fn to_json(&self) -> Value {
+        let mut value = serde_json::to_value(&*self.status).unwrap_or_default();
+        let mut lists = Vec::new();
+        collect(&mut value, &mut lists);
+        // Both walks go through the conditions in the order in which they are written.
+        for ((section, conditions), list) in sections(&self.status).into_iter().zip(lists) {
+            for (condition, shown) in conditions.iter().zip(list.iter_mut()) {
+                if let Some(time) = self.since(&section, condition.kind) {
+                    shown["lastTransitionTime"] = json!(rfc3339(time));
+                }
+            }
+        }
+        value
+    }
+}
+
+fn rfc3339(time: SystemTime) -> String {
+    let whole = OffsetDateTime::from(time).replace_nanosecond(0).unwrap_or(OffsetDateTime::UNIX_EPOCH);
+    whole.format(&Rfc3339).unwrap_or_default()
+}
+
+/// The lists of conditions of a status, each with a name that stays when others come and go.
+fn sections(status: &Status) -> Vec<(String, &[Condition])> {
+    match status {
+        Status::Conditions { conditions } | Status::GatewayClass { conditions, .. } => {
+            vec![(String::new(), conditions)]
+        }
+        Status::Gateway(gateway) => {
+            let listeners = gateway.listeners.iter().map(|l| (l.name.to_string(), &*l.conditions));
+            std::iter::once((String::new(), &*gateway.conditions)).chain(listeners).collect()
+        }
+        Status::Route { parents } => {
+            let section = |value: Value| value["parentRef"].to_string();
+            parents.iter().map(|p| (serde_json::to_value(p).map(section).unwrap_or_default(), &*p.conditions)).collect()
+        }
+    }
+}
+
+/// The lists under `conditions`: an object's own before those of its listeners.
+fn collect<'a>(value: &'a mut Value, lists: &mut Vec<&'a mut Vec<Value>>) {
+    match value {
+        Value::Object(map) => {
+            let mut rest = Vec::new();
+            for (key, value) in map {
+                if key == "conditions" {
+                    lists.extend(value.as_array_mut());
+                } else {
+                    rest.push(value);
+                }
+            }
+            rest.into_iter().for_each(|value| collect(value, lists));
+        }
+        Value::Array(items) => items.iter_mut().for_each(|item| collect(item, lists)),
+        _ => {}
+    }
+}

@@ -1,0 +1,151 @@
+//! All that one control plane knows, kept current by one writer. No threads, no sockets.
+
+use super::{
+    event::{Applied, Cause, Edited},
+    status::{StatusTable, TimedStatus},
+};
+use crate::{Edit, Update};
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap},
+    time::{Instant, SystemTime},
+};
+use tombolo_api::ObjectKey;
+use tombolo_core::{ObjectRef, Origin, Problem, SourceId};
+use tombolo_proto::Change;
+use tombolo_registry::{Index, Key, Snapshot};
+use tombolo_translate::{
+    Engine, Outcome,
+    engine::{Fact, Relation},
+};
+
+/// All that one control plane knows: objects, what they translate to, statuses, problems.
+#[derive(Default)]
+pub struct World {
+    index: Index,
+    engine: Engine,
+    statuses: StatusTable,
+    /// Problems of each source's manifests, as the source says them.
+    said: BTreeMap<SourceId, BTreeSet<Problem>>,
+    /// Problems that translation found, and those that proxies found.
+    translated: BTreeSet<Problem>,
+    rejected: BTreeSet<Problem>,
+    /// Where objects stand, for problems that translation finds.
+    origins: HashMap<ObjectRef, Origin>,
+    facts: BTreeSet<(Relation, Fact)>,
+}
+
+impl World {
+    /// Takes in what a source says. Returns what it came to, and the resources that changed, to be published.
+    pub fn update(&mut self, source: &SourceId, update: Update, now: SystemTime) -> (Applied, Vec<Change>) {
+        let began = Instant::now();
+        let mut applied = Applied::new(Cause::Source(source.clone()));
+        let mut changed = Vec::new();
+        for edit in update.edits {
+            changed.extend(self.edit(source, edit, &mut applied));
+        }
+        if let Some(problems) = update.problems {
+            let old = self.said.insert(source.clone(), problems.clone()).unwrap_or_default();
+            applied.differ(&old, &problems);
+        }
+        let changes = self.translate(changed, now, &mut applied);
+        applied.took = began.elapsed();
+        (applied, changes)
+    }
+
+    /// Takes in facts about connected proxies. Those that are known already cost nothing.
+    pub fn learn(&mut self, facts: Vec<(Relation, Fact)>, now: SystemTime) -> (Applied, Vec<Change>) {
+        let began = Instant::now();
+        let mut applied = Applied::new(Cause::Proxies);
+        let new: Vec<_> = facts.into_iter().filter(|fact| self.facts.insert(fact.clone())).collect();
+        if new.is_empty() {
+            return (applied, Vec::new());
+        }
+        self.engine.insert_facts(new);
+        let changes = self.translate(Vec::new(), now, &mut applied);
+        applied.took = began.elapsed();
+        (applied, changes)
+    }
+
+    /// Takes in all that proxies reject now.
+    pub(crate) fn reject(&mut self, problems: BTreeSet<Problem>) -> Applied {
+        let mut applied = Applied::new(Cause::Rejections);
+        applied.differ(&self.rejected, &problems);
+        self.rejected = problems;
+        applied
+    }
+
+    /// All objects now.
+    pub fn snapshot(&self) -> &Snapshot {
+        self.index.current()
+    }
+
+    /// What the objects translate to now.
+    pub fn engine(&self) -> &Engine {
+        &self.engine
+    }
+
+    /// The status of every object that has one.
+    pub fn statuses(&self) -> impl Iterator<Item = (&ObjectKey, &TimedStatus)> {
+        self.statuses.iter()
+    }
+
+    /// Everything that is wrong now.
+    pub fn problems(&self) -> BTreeSet<Problem> {
+        self.said.values().flatten().chain(&self.translated).chain(&self.rejected).cloned().collect()
+    }
+
+    /// Where an object stands, if it stands in a file.
+    pub fn origin(&self, object: &ObjectRef) -> Option<&Origin> {
+        self.origins.get(object)
+    }
+
+    fn edit(&mut self, source: &SourceId, edit: Edit, applied: &mut Applied) -> impl Iterator<Item = Key> + use<> {
+        let (key, changes, edited) = match edit {
+            Edit::Apply(object, origin) => {
+                let key = object.key(source.clone());
+                match origin {
+                    Some(origin) => drop(self.origins.insert(key.reference(), origin)),
+                    None => drop(self.origins.remove(&key.reference())),
+                }
+                let known = self.index.current().object(&key).is_some();
+                (key, self.index.apply(source, object), if known { Edited::Changed } else { Edited::Added })
+            }
+            Edit::Delete(key) => {
+                self.origins.remove(&key.reference());
+                let changes = self.index.delete(&key);
+                (key, changes, Edited::Removed)
+            }
+        };
+        if !changes.is_empty() {
+            applied.objects.push((key, edited));
+        }
+        changes.into_iter()
+    }
+
+    fn translate(&mut self, changed: Vec<Key>, now: SystemTime, applied: &mut Applied) -> Vec<Change> {
+        let outcome = self.engine.apply(self.index.current(), changed);
+        let Outcome { changes, statuses, appeared, resolved, built } = outcome;
+        applied.units = built;
+        applied.statuses = statuses.keys().cloned().collect();
+        self.statuses.take(statuses, now);
+        let (old, new) = (self.located(resolved), self.located(appeared));
+        for problem in &old {
+            self.translated.remove(problem);
+        }
+        self.translated.extend(new.iter().cloned());
+        applied.differ(&old, &new);
+        for change in &changes {
+            *applied.resources.entry(change.scope.clone()).or_default().entry(change.kind).or_default() += 1;
+        }
+        changes
+    }
+
+    /// Adds where their objects stand.
+    fn located(&self, problems: BTreeSet<Problem>) -> BTreeSet<Problem> {
+        let locate = |problem: Problem| match (&problem.origin, self.origins.get(&problem.object)) {
+            (None, Some(origin)) => problem.at(origin.clone()),
+            _ => problem,
+        };
+        problems.into_iter().map(locate).collect()
+    }
+}
