@@ -27,11 +27,15 @@ pub fn secret(namespace: &str, name: &str) -> String {
     format!("kubernetes://{namespace}/{name}")
 }
 
+/// The listener that a workload's outgoing connections are redirected to.
+pub const VIRTUAL_OUTBOUND: &str = "virtualOutbound";
 /// Where requests of unknown destination go when that is allowed.
 pub const PASSTHROUGH: &str = "PassthroughCluster";
 /// Where they go when it is not: it has no endpoints.
 pub const BLACK_HOLE: &str = "BlackHoleCluster";
 /// The cluster of a backend that a route names and that is not there. It never exists, so that Envoy answers for it.
 pub const INVALID_BACKEND: &str = "invalid-backend";
-/// The cache of names looked up for `DYNAMIC_DNS`, shared by clusters and filters.
-pub const MESH_DNS: &str = "mesh-dns";
+/// The DNS cache that clusters of dynamic hosts share.
+pub const DNS_CACHE: &str = "mesh-dns";
+/// Where the metadata of a cluster of dynamic hosts holds the service's port, as text: a namespace and a key.
+pub const DYNAMIC_PORT: [&str; 2] = ["mesh.tombolo.dev", "dynamic_port"];

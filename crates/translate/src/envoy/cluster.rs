@@ -7,6 +7,7 @@ use crate::{
 };
 use prost::Name;
 use std::collections::HashMap;
+use tombolo_core::Port;
 use tombolo_proto::{
     Ref, Resource, ResourceType,
     envoy::{
@@ -22,7 +23,7 @@ use tombolo_proto::{
                 },
                 core::v3::{
                     AggregatedConfigSource, ApiVersion, ConfigSource, Http1ProtocolOptions, Http2ProtocolOptions,
-                    TcpKeepalive, config_source::ConfigSourceSpecifier,
+                    Metadata, TcpKeepalive, config_source::ConfigSourceSpecifier,
                 },
             },
             extensions::{
@@ -41,7 +42,7 @@ use tombolo_proto::{
             },
             r#type::v3::Percent,
         },
-        google::protobuf::{Any, Duration, UInt32Value},
+        google::protobuf::{Any, Duration, Struct, UInt32Value, Value, value::Kind},
     },
 };
 
@@ -66,7 +67,10 @@ pub(crate) fn cluster(ir: &ir::Cluster) -> Resource {
         Discovery::Original => {
             cluster.cluster_discovery_type = Some(ClusterDiscoveryType::Type(DiscoveryType::OriginalDst.into()));
         }
-        Discovery::Dynamic => cluster.cluster_discovery_type = Some(dynamic()),
+        Discovery::Dynamic(port) => {
+            cluster.cluster_discovery_type = Some(dynamic());
+            cluster.metadata = Some(dynamic_port(*port));
+        }
     }
     cluster.typed_extension_protocol_options = protocol_options(ir.protocol);
     Resource::encode(ResourceType::Cluster, ir.name.as_str(), &cluster, refs)
@@ -108,7 +112,7 @@ fn unlimited() -> CircuitBreakers {
 
 fn lb_policy(ir: &ir::Cluster) -> LbPolicy {
     match ir.discovery {
-        Discovery::Original | Discovery::Dynamic => LbPolicy::ClusterProvided,
+        Discovery::Original | Discovery::Dynamic(_) => LbPolicy::ClusterProvided,
         // Hashes what the route says: the client's address.
         _ if ir.client_affinity => LbPolicy::Maglev,
         _ => LbPolicy::LeastRequest,
@@ -116,7 +120,7 @@ fn lb_policy(ir: &ir::Cluster) -> LbPolicy {
 }
 
 /// EDS over the stream that the cluster came by. No time limit: what is not yet known is not empty.
-fn ads() -> ConfigSource {
+pub(super) fn ads() -> ConfigSource {
     ConfigSource {
         config_source_specifier: Some(ConfigSourceSpecifier::Ads(AggregatedConfigSource::default())),
         resource_api_version: ApiVersion::V3.into(),
@@ -144,12 +148,19 @@ fn dynamic() -> ClusterDiscoveryType {
     custom("envoy.clusters.dynamic_forward_proxy", &config)
 }
 
+/// Told to the filter that adds the service's port to the name that a request carries.
+fn dynamic_port(port: Port) -> Metadata {
+    let [namespace, key] = names::DYNAMIC_PORT;
+    let fields = [(key.to_owned(), Value { kind: Some(Kind::StringValue(port.to_string())) })].into();
+    Metadata { filter_metadata: [(namespace.to_owned(), Struct { fields })].into(), ..Metadata::default() }
+}
+
 /// The cache of names that requests carry. Envoy wants the same settings wherever it is named: in clusters and in filters.
-pub(crate) fn dns_cache() -> DnsCacheConfig {
+fn dns_cache() -> DnsCacheConfig {
     use tombolo_proto::envoy::envoy::config::cluster::v3::cluster::DnsLookupFamily;
     DnsCacheConfig {
-        name: names::MESH_DNS.to_owned(),
-        dns_lookup_family: DnsLookupFamily::Auto.into(),
+        name: names::DNS_CACHE.to_owned(),
+        dns_lookup_family: DnsLookupFamily::V4Preferred.into(),
         ..DnsCacheConfig::default()
     }
 }
@@ -160,16 +171,17 @@ fn custom<M: Name>(name: &str, config: &M) -> ClusterDiscoveryType {
 
 /// What is spoken to endpoints, as one option: maps have no order on the wire, and one entry has no need of one.
 fn protocol_options(protocol: Protocol) -> HashMap<String, Any> {
-    let config = match protocol {
+    let explicit = match protocol {
         Protocol::Http => ProtocolConfig::HttpProtocolOptions(Http1ProtocolOptions::default()),
         Protocol::Http2 => ProtocolConfig::Http2ProtocolOptions(Http2ProtocolOptions::default()),
         Protocol::Tls | Protocol::Tcp => return HashMap::new(),
     };
-    let explicit = ExplicitHttpConfig { protocol_config: Some(config) };
-    let options = HttpProtocolOptions {
-        upstream_protocol_options: Some(UpstreamProtocolOptions::ExplicitHttpConfig(explicit)),
-        ..HttpProtocolOptions::default()
-    };
+    let explicit = ExplicitHttpConfig { protocol_config: Some(explicit) };
+    http_options(UpstreamProtocolOptions::ExplicitHttpConfig(explicit))
+}
+
+pub(super) fn http_options(upstream: UpstreamProtocolOptions) -> HashMap<String, Any> {
+    let options = HttpProtocolOptions { upstream_protocol_options: Some(upstream), ..HttpProtocolOptions::default() };
     [("envoy.extensions.upstreams.http.v3.HttpProtocolOptions".to_owned(), any(&options))].into()
 }
 

@@ -37,7 +37,7 @@ impl Cluster {
     fn discovery(&self, view: &View<'_>, definition: &Definition) -> Discovery {
         match definition.source {
             Source::Entry(Resolution::None) => Discovery::Original,
-            Source::Entry(Resolution::DynamicDns) => Discovery::Dynamic,
+            Source::Entry(Resolution::DynamicDns) => Discovery::Dynamic(self.0.port),
             Source::Entry(Resolution::Dns) => Discovery::Dns(self.endpoints(view)),
             Source::Entry(Resolution::DnsRoundRobin) => Discovery::DnsRoundRobin(self.endpoints(view)),
             Source::Entry(Resolution::Static) | Source::Kubernetes | Source::ExternalName => {

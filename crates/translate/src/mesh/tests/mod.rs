@@ -2,3 +2,4 @@
 
 mod endpoints;
 mod merge;
+mod sidecar;

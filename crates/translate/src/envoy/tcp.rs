@@ -1,0 +1,26 @@
+//! Connections as they are: the TCP proxy.
+
+use super::cluster::any;
+use tombolo_proto::envoy::envoy::{
+    config::listener::v3::{Filter, filter::ConfigType},
+    extensions::filters::network::tcp_proxy::v3::{TcpProxy, tcp_proxy::ClusterSpecifier},
+    r#type::v3::{
+        HashPolicy,
+        hash_policy::{PolicySpecifier, SourceIp},
+    },
+};
+
+/// The last filter of a chain whose connections all go to one cluster. `client_affinity`: one client's go to one endpoint.
+pub(super) fn tcp_proxy(cluster: &str, client_affinity: bool) -> Filter {
+    let source_ip = HashPolicy { policy_specifier: Some(PolicySpecifier::SourceIp(SourceIp {})) };
+    let proxy = TcpProxy {
+        stat_prefix: cluster.to_owned(),
+        cluster_specifier: Some(ClusterSpecifier::Cluster(cluster.to_owned())),
+        hash_policy: client_affinity.then_some(source_ip).into_iter().collect(),
+        ..TcpProxy::default()
+    };
+    Filter {
+        name: "envoy.filters.network.tcp_proxy".to_owned(),
+        config_type: Some(ConfigType::TypedConfig(any(&proxy))),
+    }
+}
