@@ -259,6 +259,13 @@ pub enum OutboundTarget {
         /// Whether one client's connections go to one endpoint.
         client_affinity: bool,
     },
+    /// Each to the host that its TLS asks for.
+    Dynamic {
+        /// The cluster's name.
+        name: String,
+        /// The host's port.
+        port: Port,
+    },
 }
 
 /// What is spoken to a service's port.

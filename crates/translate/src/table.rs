@@ -112,7 +112,9 @@ impl Unit for Bucket {
         let mut tables: BTreeMap<&Host, &TableKey> = own.into_iter().map(|host| (host, &self.table)).collect();
         let base = self.table.base();
         if let Some(base) = &base {
-            hosts(view, base, self.bucket).into_iter().for_each(|host| drop(tables.entry(host).or_insert(base)));
+            for host in hosts(view, base, self.bucket) {
+                tables.entry(host).or_insert(base);
+            }
         }
         let units = tables.into_iter().map(|(host, table)| VirtualHost { table: table.clone(), host: host.clone() });
         let parts: Vec<&Arc<Part>> = units.filter_map(|unit| view.unit(&unit).map(|row| &row.part)).collect();

@@ -23,7 +23,7 @@ use tombolo_proto::{
                 },
                 core::v3::{
                     AggregatedConfigSource, ApiVersion, ConfigSource, Http1ProtocolOptions, Http2ProtocolOptions,
-                    Metadata, TcpKeepalive, config_source::ConfigSourceSpecifier,
+                    Metadata, TcpKeepalive, UpstreamHttpProtocolOptions, config_source::ConfigSourceSpecifier,
                 },
             },
             extensions::{
@@ -72,7 +72,7 @@ pub(crate) fn cluster(ir: &ir::Cluster) -> Resource {
             cluster.metadata = Some(dynamic_port(*port));
         }
     }
-    cluster.typed_extension_protocol_options = protocol_options(ir.protocol);
+    cluster.typed_extension_protocol_options = protocol_options(ir);
     Resource::encode(ResourceType::Cluster, ir.name.as_str(), &cluster, refs)
 }
 
@@ -156,7 +156,7 @@ fn dynamic_port(port: Port) -> Metadata {
 }
 
 /// The cache of names that requests carry. Envoy wants the same settings wherever it is named: in clusters and in filters.
-fn dns_cache() -> DnsCacheConfig {
+pub(super) fn dns_cache() -> DnsCacheConfig {
     use tombolo_proto::envoy::envoy::config::cluster::v3::cluster::DnsLookupFamily;
     DnsCacheConfig {
         name: names::DNS_CACHE.to_owned(),
@@ -170,19 +170,28 @@ fn custom<M: Name>(name: &str, config: &M) -> ClusterDiscoveryType {
 }
 
 /// What is spoken to endpoints, as one option: maps have no order on the wire, and one entry has no need of one.
-fn protocol_options(protocol: Protocol) -> HashMap<String, Any> {
-    let explicit = match protocol {
+fn protocol_options(ir: &ir::Cluster) -> HashMap<String, Any> {
+    let explicit = match ir.protocol {
         Protocol::Http => ProtocolConfig::HttpProtocolOptions(Http1ProtocolOptions::default()),
         Protocol::Http2 => ProtocolConfig::Http2ProtocolOptions(Http2ProtocolOptions::default()),
         Protocol::Tls | Protocol::Tcp => return HashMap::new(),
     };
     let explicit = ExplicitHttpConfig { protocol_config: Some(explicit) };
-    http_options(UpstreamProtocolOptions::ExplicitHttpConfig(explicit))
+    let mut options = explicit_options(UpstreamProtocolOptions::ExplicitHttpConfig(explicit));
+    if matches!(ir.discovery, Discovery::Dynamic(_)) {
+        // Envoy insists, so that no one forgets it who adds TLS: the name that a request carries is the one to verify.
+        options.upstream_http_protocol_options =
+            Some(UpstreamHttpProtocolOptions { auto_sni: true, auto_san_validation: true, ..Default::default() });
+    }
+    http_options(&options)
 }
 
-pub(super) fn http_options(upstream: UpstreamProtocolOptions) -> HashMap<String, Any> {
-    let options = HttpProtocolOptions { upstream_protocol_options: Some(upstream), ..HttpProtocolOptions::default() };
-    [("envoy.extensions.upstreams.http.v3.HttpProtocolOptions".to_owned(), any(&options))].into()
+pub(super) fn explicit_options(upstream: UpstreamProtocolOptions) -> HttpProtocolOptions {
+    HttpProtocolOptions { upstream_protocol_options: Some(upstream), ..HttpProtocolOptions::default() }
+}
+
+pub(super) fn http_options(options: &HttpProtocolOptions) -> HashMap<String, Any> {
+    [("envoy.extensions.upstreams.http.v3.HttpProtocolOptions".to_owned(), any(options))].into()
 }
 
 /// A message with its type's name.

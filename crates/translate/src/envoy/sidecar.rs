@@ -1,8 +1,8 @@
 //! What sidecars have besides the services: the listener that everything arrives at, and where the unknown goes.
 
 use super::{
-    cluster::{ads, any, base, http_options},
-    tcp::tcp_proxy,
+    cluster::{ads, any, base, explicit_options, http_options},
+    tcp::{look_up_server_name, tcp_proxy},
 };
 use crate::{
     ir::{Outbound, OutboundMatch, OutboundTarget},
@@ -92,7 +92,9 @@ pub(crate) fn passthrough() -> Resource {
     let cluster = Cluster {
         cluster_discovery_type: Some(ClusterDiscoveryType::Type(DiscoveryType::OriginalDst.into())),
         lb_policy: LbPolicy::ClusterProvided.into(),
-        typed_extension_protocol_options: http_options(UpstreamProtocolOptions::UseDownstreamProtocolConfig(same)),
+        typed_extension_protocol_options: http_options(&explicit_options(
+            UpstreamProtocolOptions::UseDownstreamProtocolConfig(same),
+        )),
         ..base(names::PASSTHROUGH)
     };
     Resource::encode(ResourceType::Cluster, names::PASSTHROUGH, &cluster, Vec::<Ref>::new())
@@ -174,7 +176,9 @@ pub(crate) fn outbound(ir: &Outbound) -> Resource {
     let mut refs: Vec<Ref> = targets
         .map(|target| match target {
             OutboundTarget::Table(name) => reference(ResourceType::Routes, name),
-            OutboundTarget::Cluster { name, .. } => reference(ResourceType::Cluster, name),
+            OutboundTarget::Cluster { name, .. } | OutboundTarget::Dynamic { name, .. } => {
+                reference(ResourceType::Cluster, name)
+            }
         })
         .collect();
     refs.sort_unstable();
@@ -198,11 +202,12 @@ fn chain_match(matches: &OutboundMatch) -> FilterChainMatch {
 }
 
 fn filter_chain(target: &OutboundTarget) -> FilterChain {
-    let (name, filter) = match target {
-        OutboundTarget::Table(table) => (table, http(table)),
-        OutboundTarget::Cluster { name, client_affinity } => (name, tcp_proxy(name, *client_affinity)),
+    let (name, filters) = match target {
+        OutboundTarget::Table(table) => (table, vec![http(table)]),
+        OutboundTarget::Cluster { name, client_affinity } => (name, vec![tcp_proxy(name, *client_affinity)]),
+        OutboundTarget::Dynamic { name, port } => (name, vec![look_up_server_name(*port), tcp_proxy(name, false)]),
     };
-    FilterChain { name: name.clone(), filters: vec![filter], ..FilterChain::default() }
+    FilterChain { name: name.clone(), filters, ..FilterChain::default() }
 }
 
 fn http(table: &str) -> Filter {

@@ -12,7 +12,7 @@ use std::{
     net::IpAddr,
     sync::Arc,
 };
-use tombolo_api::ObjectKey;
+use tombolo_api::{ObjectKey, istio::Resolution};
 use tombolo_core::{FieldPath, Port, Problem};
 use tombolo_proto::Scope;
 
@@ -156,7 +156,10 @@ impl Member<'_> {
             return OutboundTarget::Cluster { name: names::PASSTHROUGH.to_owned(), client_affinity: false };
         }
         let name = names::cluster(&self.row.host, self.port.port);
-        OutboundTarget::Cluster { name, client_affinity: self.definition.client_affinity }
+        match self.definition.source {
+            Source::Entry(Resolution::DynamicDns) => OutboundTarget::Dynamic { name, port: self.port.port },
+            _ => OutboundTarget::Cluster { name, client_affinity: self.definition.client_affinity },
+        }
     }
 
     /// What tells its connections apart from others to the port; nothing where nothing does.

@@ -22,7 +22,7 @@ mod workload;
 
 pub(crate) use address_listener::AddressListener;
 pub(crate) use cluster::Cluster;
-pub(crate) use endpoints::{Assigned, Assignment};
+pub(crate) use endpoints::Assignment;
 pub(crate) use entry_status::EntryStatus;
 pub(crate) use in_scope::InScope;
 pub(crate) use service::{Clash, Definition, Export, HostRow, Service, ServicePort, Source};
@@ -30,4 +30,4 @@ pub(crate) use settings::{Mesh, settings};
 pub(crate) use sidecar::virtual_host;
 pub(crate) use sidecar::{SidecarNamespace, Sidecars};
 pub use variant::{Variant, scopes};
-pub(crate) use workload::{Workload, WorkloadRow};
+pub(crate) use workload::Workload;
