@@ -17,6 +17,10 @@ PYTHON ?= python3
 help: ## This list
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 10
 
+demo: envoy ## Run examples/quickstart and see a canary shift live
+	@cargo build --package tombolo
+	@$(PYTHON) scripts/demo.py --tombolo "$(CARGO_TARGET_DIR)/debug/tombolo" --envoy "$$($(MAKE) --silent envoy-path)"
+
 test: lint unit ## All that must hold before a change lands
 
 lint: ## Format, lints, crate arrows, generated files
