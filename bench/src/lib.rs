@@ -10,6 +10,7 @@ pub mod fixture;
 pub mod floor;
 pub mod generator;
 pub mod machine;
+pub mod oracle;
 pub mod report;
 pub mod sequence;
 

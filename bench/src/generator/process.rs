@@ -59,13 +59,13 @@ impl Process {
             Command::Connect { address, clients, namespaces, within } => {
                 let added = self.shared.world.borrow_mut().add(clients, namespaces);
                 let first_connect = self.connect(added, address);
-                let last_request = self.wait(within, World::settled).await?;
+                let last_request = self.wait(within, World::settled, World::behind).await?;
                 Ok(Reply::Settled(Settled { clients: self.clients(), first_connect, last_request }))
             }
             Command::Reconnect { address, within } => {
                 self.disconnect().await;
                 let first_connect = self.connect(0..self.clients(), address);
-                let last_request = self.wait(within, World::opened).await?;
+                let last_request = self.wait(within, World::opened, World::behind).await?;
                 Ok(Reply::Reconnected(Settled { clients: self.clients(), first_connect, last_request }))
             }
             Command::Disconnect => {
@@ -74,7 +74,7 @@ impl Process {
             }
             Command::Await { sequence, within } => {
                 let arrived = |world: &World| world.arrived(sequence).then_some(());
-                self.wait(within, arrived).await.map(|()| Reply::Done)
+                self.wait(within, arrived, |world| world.reached(sequence)).await.map(|()| Reply::Done)
             }
             Command::Save { path } => {
                 let transcript = self.shared.world.borrow_mut().take_transcript();
@@ -117,8 +117,13 @@ impl Process {
         self.shared.world.borrow_mut().close();
     }
 
-    /// Waits until the clients have got where they should, or one of them cannot.
-    async fn wait<T>(&self, within: Duration, reached: impl Fn(&World) -> Option<T>) -> Result<T, String> {
+    /// Waits until the clients have got where they should, or one of them cannot. When time runs out, it says how far they are.
+    async fn wait<T>(
+        &self,
+        within: Duration,
+        reached: impl Fn(&World) -> Option<T>,
+        behind: impl Fn(&World) -> String,
+    ) -> Result<T, String> {
         let waiting = async {
             loop {
                 {
@@ -133,7 +138,7 @@ impl Process {
                 self.shared.news.notified().await;
             }
         };
-        let late = |_| Err(format!("after {within:?}, {}", self.shared.world.borrow().behind()));
+        let late = |_| Err(format!("after {within:?}, {}", behind(&self.shared.world.borrow())));
         tokio::time::timeout(within, waiting).await.unwrap_or_else(late)
     }
 }

@@ -145,6 +145,12 @@ impl World {
         self.arrivals.get(&sequence).is_some_and(|arrival| arrival.count == self.clients.len())
     }
 
+    /// How many clients have received an edit, for people.
+    pub(super) fn reached(&self, sequence: Sequence) -> String {
+        let count = self.arrivals.get(&sequence).map_or(0, |arrival| arrival.count);
+        format!("edit {} has reached {count} of {} clients", sequence.get(), self.clients.len())
+    }
+
     /// Who is behind, and what the first of them waits for, for people.
     pub(super) fn behind(&self) -> String {
         let behind = || self.clients.iter().enumerate().filter(|(_, client)| !client.session.is_settled());

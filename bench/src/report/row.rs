@@ -1,7 +1,7 @@
 //! Rows: one figure each, held against its target.
 
 use serde::{Serialize, Serializer, ser::SerializeMap as _};
-use std::fmt;
+use std::{fmt, io, path::Path};
 
 /// Which side of the target is good.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -72,6 +72,14 @@ impl Report {
     /// The rows, in the order in which they were added.
     pub fn rows(&self) -> &[Row] {
         &self.rows
+    }
+
+    /// Writes the JSON to a file: `{"<row>": {"value": 2.5, "unit": "x", "target": 3, "bound": "most", "met": true}}`.
+    ///
+    /// # Errors
+    /// The system's.
+    pub fn save(&self, path: &Path) -> io::Result<()> {
+        std::fs::write(path, serde_json::to_string_pretty(self)? + "\n")
     }
 
     /// True where every row is met.
@@ -156,7 +164,11 @@ mod tests {
             "a": {"value": 2.0, "unit": "x", "target": 3.0, "bound": "least", "met": false},
             "b": {"value": 9.0, "unit": "x", "target": 3.0, "bound": "most", "met": false},
         });
-        assert_eq!(serde_json::to_value(&report).unwrap(), expected);
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("bench.json");
+        report.save(&path).unwrap();
+        let saved: serde_json::Value = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
+        assert_eq!(saved, expected);
         assert!(!report.met() && Report::default().met());
     }
 

@@ -212,8 +212,8 @@ pub enum Discovery {
     DnsRoundRobin(Vec<Endpoint>),
     /// The address that the client connected to.
     Original,
-    /// The name that the request carries.
-    Dynamic,
+    /// The name that the request carries, at this port unless it carries one too.
+    Dynamic(Port),
 }
 
 /// What is spoken to a service's port.
@@ -227,15 +227,6 @@ pub enum Protocol {
     Tls,
     /// Bytes.
     Tcp,
-}
-
-/// The endpoints of a cluster.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Assignment {
-    /// The cluster's name.
-    pub name: String,
-    /// Ordered, without repetitions.
-    pub endpoints: Vec<Endpoint>,
 }
 
 /// One endpoint.

@@ -12,7 +12,9 @@ mod envoy;
 mod gateway_api;
 mod mesh;
 mod table;
+#[cfg(test)]
+mod testing;
 
 pub use engine::{Engine, Outcome};
 pub use envoy::{Bind, bootstrap};
-pub use mesh::Variant;
+pub use mesh::{Variant, scopes};

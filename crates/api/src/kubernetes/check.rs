@@ -106,6 +106,33 @@ pub(crate) fn labels(report: &mut Report, field: &FieldPath, labels: &BTreeMap<A
     }
 }
 
+/// Refuses what cannot be an application protocol: a plain word, or one after a domain and a slash.
+pub(crate) fn app_protocol(report: &mut Report, field: &FieldPath, protocol: Option<&str>) {
+    if let Some(protocol) = protocol.filter(|protocol| !is_label_key(protocol)) {
+        let message = format!("{protocol:?} is not the name of a protocol");
+        report.error(field.clone(), "InvalidValue", message, "write it as http, or kubernetes.io/h2c");
+    }
+}
+
+/// Refuses keys that no Secret or ConfigMap can have, and more data than one can hold.
+pub(crate) fn data<'a>(report: &mut Report, field: &FieldPath, sizes: impl Iterator<Item = (&'a str, usize)>) {
+    const MOST: usize = 1024 * 1024;
+    let mut total = 0;
+    for (key, size) in sizes {
+        total += size;
+        let valid = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.');
+        let name = !key.is_empty() && key.len() <= 253 && key != "." && !key.starts_with("..");
+        if !name || !key.bytes().all(valid) {
+            let message = format!("{key:?} cannot be a key of data");
+            report.error(field.key(key), "InvalidValue", message, "use letters, digits, '-', '_' and '.', at most 253");
+        }
+    }
+    if total > MOST {
+        let message = format!("holds {total} bytes, at most {MOST} are allowed");
+        report.error(field.clone(), "TooLong", message, "split the object");
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -1,11 +1,11 @@
 //! EndpointSlice: some of a Service's endpoints.
 
-use crate::{Object, Report, Spec};
+mod validate;
+
+use super::{Transport, unread::drop_unread};
 use serde::Deserialize;
 use std::sync::Arc;
 use tombolo_core::Port;
-
-use super::Transport;
 
 /// An EndpointSlice, as far as it is read.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
@@ -32,7 +32,7 @@ pub enum AddressType {
 
 /// `Endpoint`
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[serde(rename_all = "camelCase", remote = "Self")]
 pub struct Endpoint {
     /// Interchangeable addresses: the first is used.
     pub addresses: Vec<Arc<str>>,
@@ -110,7 +110,4 @@ pub struct EndpointPort {
     pub app_protocol: Option<Arc<str>>,
 }
 
-impl Spec for EndpointSlice {
-    const FLAT: bool = true;
-    fn validate(_object: &Object<Self>, _report: &mut Report) {}
-}
+drop_unread! { Endpoint: "deprecatedTopology" "targetRef" }

@@ -1,8 +1,10 @@
 //! Secret: read for TLS certificates and keys.
 
+use super::check;
 use crate::{Object, Report, Spec};
 use serde::Deserialize;
 use std::{collections::BTreeMap, fmt, sync::Arc};
+use tombolo_core::FieldPath;
 
 /// Bytes that never print.
 #[derive(Clone, PartialEq, Eq, Default)]
@@ -26,6 +28,13 @@ impl fmt::Debug for Bytes {
     }
 }
 
+/// The type of Secrets that hold a certificate and its key.
+pub const TLS_SECRET: &str = "kubernetes.io/tls";
+/// Key of the data that holds a certificate and those that signed it, in PEM, the leaf first.
+pub const TLS_CERT_KEY: &str = "tls.crt";
+/// Key of the data that holds the private key, in PEM.
+pub const TLS_PRIVATE_KEY_KEY: &str = "tls.key";
+
 /// A Secret's values.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 #[serde(from = "flat::Secret")]
@@ -38,14 +47,23 @@ pub struct Secret {
 
 impl Spec for Secret {
     const FLAT: bool = true;
-    fn validate(_object: &Object<Self>, _report: &mut Report) {}
+    fn validate(object: &Object<Self>, report: &mut Report) {
+        let field = FieldPath::from("data");
+        check::data(report, &field, object.data.iter().map(|(key, value)| (&**key, value.expose().len())));
+        let needed = [TLS_CERT_KEY, TLS_PRIVATE_KEY_KEY].into_iter().filter(|_| &*object.kind == TLS_SECRET);
+        for key in needed.filter(|key| !object.data.contains_key(*key)) {
+            let message = format!("a Secret of type {TLS_SECRET} needs {key}");
+            report.error(field.key(key), "Required", message, format!("add {key}, in PEM"));
+        }
+    }
 }
 
 mod flat {
     use super::{Arc, BTreeMap, Bytes, Deserialize};
+    use crate::kubernetes::unread::drop_unread;
 
     #[derive(Deserialize)]
-    #[serde(rename_all = "camelCase", default)]
+    #[serde(rename_all = "camelCase", default, remote = "Self")]
     #[derive(Default)]
     pub(super) struct Secret {
         #[serde(rename = "type")]
@@ -53,6 +71,8 @@ mod flat {
         data: BTreeMap<Arc<str>, Base64>,
         string_data: BTreeMap<Arc<str>, String>,
     }
+
+    drop_unread! { Secret: "immutable" }
 
     pub(super) struct Base64(Bytes);
 

@@ -1,13 +1,15 @@
 //! Service: a name, ports, and where its endpoints come from.
 
-use crate::{Object, Report, Spec};
+mod validate;
+
+use super::unread::drop_unread;
 use serde::Deserialize;
 use std::{collections::BTreeMap, sync::Arc};
 use tombolo_core::Port;
 
 /// `ServiceSpec`, as far as it is read.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
+#[serde(rename_all = "camelCase", default, remote = "Self")]
 pub struct Service {
     /// How it is published.
     #[serde(rename = "type")]
@@ -45,7 +47,7 @@ pub enum ServiceType {
 
 /// `ServicePort`
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[serde(rename_all = "camelCase", remote = "Self")]
 pub struct ServicePort {
     /// Empty where it is the only one.
     #[serde(default)]
@@ -88,6 +90,9 @@ impl Service {
     }
 }
 
-impl Spec for Service {
-    fn validate(_object: &Object<Self>, _report: &mut Report) {}
+drop_unread! { Service:
+    "allocateLoadBalancerNodePorts" "externalIPs" "externalTrafficPolicy" "healthCheckNodePort" "internalTrafficPolicy"
+    "ipFamilies" "ipFamilyPolicy" "loadBalancerClass" "loadBalancerIP" "loadBalancerSourceRanges"
+    "sessionAffinityConfig"
 }
+drop_unread! { ServicePort: "nodePort" }

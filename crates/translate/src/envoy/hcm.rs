@@ -6,12 +6,13 @@ use super::{
 };
 use crate::names;
 use tombolo_api::mesh::AccessLog;
+use tombolo_core::Port;
 use tombolo_proto::envoy::{
     envoy::{
         config::{
             cluster::v3::cluster::DnsLookupFamily,
             core::v3::{
-                DataSource, Http2ProtocolOptions, HttpProtocolOptions, SubstitutionFormatString, data_source,
+                DataSource, Http2ProtocolOptions, HttpProtocolOptions, Metadata, SubstitutionFormatString, data_source,
                 http_protocol_options::HeadersWithUnderscoresAction, substitution_format_string,
             },
             listener::v3::{Filter, filter},
@@ -32,7 +33,7 @@ use tombolo_proto::envoy::{
             },
         },
     },
-    google::protobuf::Any,
+    google::protobuf::{Any, Struct, Value, value},
 };
 
 /// The filter that answers preflight requests, for routes that say how under this name.
@@ -139,6 +140,14 @@ fn dynamic_port() -> HttpFilter {
     };
     let config = SetFilterState { on_request_headers: vec![value], ..Default::default() };
     http_filter("envoy.filters.http.set_filter_state", any(&config))
+}
+
+/// The metadata by which a cluster of dynamic hosts says the service's port.
+pub(crate) fn dynamic_port_metadata(port: Port) -> Metadata {
+    let [namespace, key] = names::DYNAMIC_PORT;
+    let value = Value { kind: Some(value::Kind::StringValue(port.to_string())) };
+    let fields = Struct { fields: [(key.to_owned(), value)].into() };
+    Metadata { filter_metadata: [(namespace.to_owned(), fields)].into(), ..Default::default() }
 }
 
 fn router() -> HttpFilter {

@@ -4,13 +4,17 @@ mod access_log;
 mod action;
 mod any;
 pub mod bootstrap;
+mod cluster;
 mod cors;
+mod endpoints;
 mod hcm;
 mod headers;
 mod listener;
 mod route;
 mod secret;
 
+pub(crate) use cluster::cluster;
+pub(crate) use endpoints::assignment;
 pub use listener::Bind;
 pub(crate) use listener::{Edge, listener};
 pub(crate) use route::{route_table, virtual_host};

@@ -1,12 +1,14 @@
 //! Services by host: who defines one, who sees which definition.
 
+use super::{exposure, merge, owner::Owner};
 use crate::{
-    engine::{Built, ServicePortKey, Unit, View},
+    engine::{Built, Emits, Fact, Relation, ServicePortKey, Unit, View},
     ir::Protocol,
 };
 use std::{collections::BTreeSet, sync::Arc};
-use tombolo_api::{ObjectKey, istio::Resolution, kubernetes::Transport};
-use tombolo_core::{Host, Port};
+use tombolo_api::{ObjectKey, Timestamp, istio::Resolution, kubernetes::Transport};
+use tombolo_core::{FieldPath, Host, Port, Problem};
+use tombolo_registry::Entry;
 
 /// All definitions of one host.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -26,16 +28,35 @@ pub struct HostRow {
 pub struct Definition {
     /// Whose.
     pub namespace: Arc<str>,
-    /// What it comes from: Services and ServiceEntries, the one that decides first.
+    /// What it comes from: Services and ServiceEntries that count, the one that decides first.
     pub owners: Vec<ObjectKey>,
     /// What the deciding owner is.
     pub source: Source,
+    /// When the deciding owner was made.
+    pub created: Option<Timestamp>,
     /// Ordered by number; at most one of a number and transport.
     pub ports: Vec<ServicePort>,
     /// Virtual addresses (IPs, CIDRs), ordered; empty where there are none.
     pub addresses: Vec<Arc<str>>,
+    /// Whether one client's requests go to one endpoint (`sessionAffinity: ClientIP`).
+    pub client_affinity: bool,
     /// Who sees it.
     pub export: Export,
+    /// What does not count, and why.
+    pub clashes: Vec<Clash>,
+}
+
+/// An object, or a part of it, that does not count because a stronger one says otherwise.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Clash {
+    /// The object that loses.
+    pub owner: ObjectKey,
+    /// Its field.
+    pub field: FieldPath,
+    /// `HostConflict` or `PortConflict`.
+    pub reason: &'static str,
+    /// Against whom.
+    pub message: String,
 }
 
 /// What a definition's deciding owner is.
@@ -87,11 +108,40 @@ impl HostRow {
 impl Definition {
     /// A TCP port by its number.
     pub fn port(&self, port: Port) -> Option<&ServicePort> {
-        self.ports.iter().find(|p| p.port == port && p.transport == Transport::Tcp)
+        self.tcp_ports().find(|p| p.port == port)
+    }
+
+    /// The ports that proxies serve, if it can be routed to at all.
+    pub fn tcp_ports(&self) -> impl Iterator<Item = &ServicePort> {
+        let routable = self.source != Source::ExternalName;
+        self.ports.iter().filter(move |p| routable && p.transport == Transport::Tcp)
+    }
+
+    /// True for a Kubernetes Service without a virtual address: its clients connect to endpoints themselves.
+    pub fn is_headless(&self) -> bool {
+        self.source == Source::Kubernetes && self.addresses.is_empty()
     }
 }
 
 impl Export {
+    /// Reads Istio's words: `*` everyone, `.` the own namespace, `~` nobody, else a namespace's name. No word: everyone.
+    pub(super) fn parse<'a>(words: impl Iterator<Item = &'a str>, own: &Arc<str>) -> Self {
+        let mut namespaces = BTreeSet::new();
+        let mut words = words.peekable();
+        if words.peek().is_none() {
+            return Self::Public;
+        }
+        for word in words {
+            match word {
+                "*" => return Self::Public,
+                "~" => {}
+                "." => drop(namespaces.insert(own.clone())),
+                name => drop(namespaces.insert(name.into())),
+            }
+        }
+        Self::To(namespaces)
+    }
+
     /// True where proxies of a namespace see it.
     pub fn reaches(&self, namespace: &str) -> bool {
         match self {
@@ -105,8 +155,29 @@ impl Unit for Service {
     type Output = Arc<HostRow>;
     const RANK: u8 = 2;
 
-    fn build(&self, _view: &View<'_>) -> Option<Built<Self::Output>> {
-        None
+    fn build(&self, view: &View<'_>) -> Option<Built<Self::Output>> {
+        let keys = view.entry(Entry::Host(self.0.clone()));
+        let owners = keys.iter().filter_map(|key| Some((key.clone(), Owner::of(view, key)?))).collect::<Vec<_>>();
+        if owners.is_empty() {
+            return None;
+        }
+        let row = merge::merge(self.0.clone(), owners);
+        let mut emits = Emits::default();
+        for definition in &row.definitions {
+            for port in definition.tcp_ports() {
+                emits.fact(Relation::ServicePort((&row, definition, port.port).into()), Fact::Unit);
+            }
+            emits.problems.extend(definition.clashes.iter().map(Clash::problem));
+        }
+        exposure::expose(view, &row, &mut emits);
+        Some(Built { output: Arc::new(row), emits })
+    }
+}
+
+impl Clash {
+    fn problem(&self) -> Problem {
+        Problem::error(self.owner.reference(), self.field.clone(), self.reason, self.message.clone())
+            .fix("give both objects the same, or this one another host")
     }
 }
 

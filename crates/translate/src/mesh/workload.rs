@@ -1,8 +1,15 @@
 //! Workloads outside Kubernetes: WorkloadEntries with what they inherit.
+//!
+//! A field that an entry leaves out is its group's template's. Labels are merged, later ones over earlier: the template's,
+//! the group's `metadata.labels`, the entry's `spec.labels`, the labels of the entry's own metadata (as Istio ranks them).
 
-use crate::engine::{Built, Unit, View};
-use std::sync::Arc;
-use tombolo_api::{ObjectKey, istio::WorkloadEntry};
+use crate::engine::{Built, Emits, Fact, Relation, Unit, View};
+use std::{collections::BTreeMap, sync::Arc};
+use tombolo_api::{
+    Kind, Object, ObjectKey,
+    istio::{GROUP_ANNOTATION, WorkloadEntry, WorkloadGroup},
+};
+use tombolo_core::NamespacedName;
 
 /// A WorkloadEntry with what it inherits from its WorkloadGroup.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -19,7 +26,40 @@ impl Unit for Workload {
     type Output = Arc<WorkloadRow>;
     const RANK: u8 = 1;
 
-    fn build(&self, _view: &View<'_>) -> Option<Built<Self::Output>> {
-        None
+    fn build(&self, view: &View<'_>) -> Option<Built<Self::Output>> {
+        let entry = view.object::<WorkloadEntry>(&self.0)?;
+        let group = entry.metadata.annotations.get(GROUP_ANNOTATION).and_then(|name| {
+            let name = NamespacedName { namespace: self.0.name.namespace.clone(), name: name.clone() };
+            view.object::<WorkloadGroup>(&ObjectKey { kind: Kind::WorkloadGroup, name, source: self.0.source.clone() })
+        });
+        let entry = effective(entry, group.map(|group| &group.spec));
+        let mut emits = Emits::default();
+        for (key, value) in &entry.labels {
+            let labelled = Relation::Labelled {
+                source: self.0.source.clone(),
+                namespace: self.0.name.namespace.clone(),
+                key: key.clone(),
+                value: value.clone(),
+            };
+            emits.fact(labelled, Fact::Object(self.0.clone()));
+        }
+        Some(Built { output: Arc::new(WorkloadRow { entry }), emits })
+    }
+}
+
+fn effective(entry: &Object<WorkloadEntry>, group: Option<&WorkloadGroup>) -> WorkloadEntry {
+    let own = &entry.spec;
+    let none = WorkloadGroup::default();
+    let WorkloadGroup { metadata, template, .. } = group.unwrap_or(&none);
+    let text = |own: &Arc<str>, inherited: &Arc<str>| if own.is_empty() { inherited.clone() } else { own.clone() };
+    let layers = [&template.labels, &metadata.labels, &own.labels, &*entry.metadata.labels];
+    WorkloadEntry {
+        address: own.address.clone(),
+        ports: if own.ports.is_empty() { template.ports.clone() } else { own.ports.clone() },
+        labels: layers.into_iter().flatten().map(|(k, v)| (k.clone(), v.clone())).collect::<BTreeMap<_, _>>(),
+        network: text(&own.network, &template.network),
+        locality: text(&own.locality, &template.locality),
+        weight: if own.weight == 0 { template.weight } else { own.weight },
+        service_account: text(&own.service_account, &template.service_account),
     }
 }

@@ -1,0 +1,130 @@
+//! Which definition of a host the sidecars of each namespace see, stated as facts.
+
+use super::{Definition, HostRow, ServicePort};
+use crate::{
+    engine::{Emits, Fact, Relation, TableKey, View},
+    ir::Protocol,
+};
+use std::{collections::BTreeSet, sync::Arc};
+use tombolo_core::Host;
+use tombolo_proto::Scope;
+
+/// States who sees what of a host: once for everyone, and once for each namespace that sees something else.
+pub(super) fn expose(view: &View<'_>, row: &HostRow, emits: &mut Emits) {
+    let mut expose = |namespace: Option<&Arc<str>>, definition: &Definition| {
+        for port in definition.tcp_ports() {
+            use_port(namespace, row, definition, port, emits);
+        }
+    };
+    let public = row.public();
+    if let Some(definition) = public {
+        expose(None, definition);
+    }
+    for namespace in row.mentioned() {
+        match row.seen_by(&namespace) {
+            Some(definition) if !same(public, definition) => expose(Some(&namespace), definition),
+            _ => {}
+        }
+    }
+    short_names(view, row, public, emits);
+}
+
+/// A namespace has at most one definition of a host.
+fn same(a: Option<&Definition>, b: &Definition) -> bool {
+    a.is_some_and(|a| a.namespace == b.namespace)
+}
+
+/// The short name of a Kubernetes Service, `reviews`, is known in its own namespace only: where proxies of that namespace
+/// are connected, it has a virtual host of its own there, whoever else sees the same definition.
+fn short_names(view: &View<'_>, row: &HostRow, public: Option<&Definition>, emits: &mut Emits) {
+    let Some((_, namespace)) = kubernetes_name(&row.host) else { return };
+    let namespace: Arc<str> = namespace.into();
+    if view.count(Relation::SidecarNamespace(namespace.clone())) == 0 {
+        return;
+    }
+    match row.seen_by(&namespace) {
+        Some(definition) if same(public, definition) => {
+            for port in definition.tcp_ports().filter(|port| port.protocol.is_http()) {
+                table_of(Some(&namespace), row, definition, port, emits);
+            }
+        }
+        _ => {} // Not visible there, or stated already.
+    }
+}
+
+fn use_port(
+    namespace: Option<&Arc<str>>,
+    row: &HostRow,
+    definition: &Definition,
+    port: &ServicePort,
+    emits: &mut Emits,
+) {
+    let scope = scope(namespace);
+    let used = Relation::Uses(scope.clone(), row.host.clone(), port.port);
+    emits.fact(used, Fact::Namespace(definition.namespace.clone()));
+    if port.protocol.is_http() {
+        table_of(namespace, row, definition, port, emits);
+        emits.fact(Relation::SidecarAddress(scope, "".into(), port.port), Fact::Unit);
+        return;
+    }
+    let service = Fact::Service { host: row.host.clone(), namespace: definition.namespace.clone() };
+    if definition.addresses.is_empty() {
+        emits.fact(Relation::SidecarAddress(scope, "".into(), port.port), service);
+    } else {
+        for address in &definition.addresses {
+            // What stands for more than one address cannot be a listener's own: those share the port's.
+            let address = if address.contains('/') { "".into() } else { address.clone() };
+            emits.fact(Relation::SidecarAddress(scope.clone(), address, port.port), service.clone());
+        }
+    }
+}
+
+fn table_of(
+    namespace: Option<&Arc<str>>,
+    row: &HostRow,
+    definition: &Definition,
+    port: &ServicePort,
+    emits: &mut Emits,
+) {
+    let table = TableKey::Sidecar { namespace: namespace.cloned(), port: port.port };
+    emits.fact(Relation::Table(table.clone()), Fact::Unit);
+    emits.fact(Relation::VirtualHost(table, row.host.clone()), Fact::Namespace(definition.namespace.clone()));
+    emits.fact(Relation::SidecarPorts(namespace.cloned()), Fact::Port(port.port));
+}
+
+/// The scope of what the sidecars of a namespace see besides, or, without one, of what all see.
+fn scope(namespace: Option<&Arc<str>>) -> Scope {
+    namespace.map_or_else(Scope::public, |namespace| Scope::namespace(namespace))
+}
+
+/// The name and namespace of the Kubernetes Service that has this host.
+pub(super) fn kubernetes_name(host: &Host) -> Option<(&str, &str)> {
+    let (name, namespace) = host.as_str().strip_suffix(".svc.cluster.local")?.split_once('.')?;
+    (!host.is_wildcard() && !namespace.contains('.')).then_some((name, namespace))
+}
+
+impl HostRow {
+    /// The definition that namespaces see which have none of their own: the strongest that is exported to everyone.
+    pub(super) fn public(&self) -> Option<&Definition> {
+        self.definitions.iter().find(|d| d.export == super::Export::Public)
+    }
+
+    /// The namespaces that may see something else than [`HostRow::public`].
+    fn mentioned(&self) -> BTreeSet<Arc<str>> {
+        let mut namespaces = BTreeSet::new();
+        for definition in &self.definitions {
+            namespaces.insert(definition.namespace.clone());
+            if let super::Export::To(exported) = &definition.export {
+                namespaces.extend(exported.iter().cloned());
+            }
+        }
+        namespaces
+    }
+}
+
+impl Protocol {
+    /// True where requests can be routed by what they carry.
+    pub(crate) fn is_http(self) -> bool {
+        matches!(self, Self::Http | Self::Http2)
+    }
+}

@@ -1,0 +1,124 @@
+//! The objects that define services, read alike.
+
+use super::{Export, Source, protocol::protocol};
+use crate::{engine::View, ir::Protocol};
+use std::sync::Arc;
+use tombolo_api::{
+    Kind, Metadata, Object, ObjectKey, Timestamp,
+    istio::{EXPORT_TO_ANNOTATION, Resolution, ServiceEntry},
+    kubernetes::{self, ServiceType, TargetPort, Transport},
+};
+use tombolo_core::Port;
+
+/// An object that defines a service.
+#[derive(Clone, Copy)]
+pub(super) enum Owner<'a> {
+    Service(&'a Object<kubernetes::Service>),
+    Entry(&'a Object<ServiceEntry>),
+}
+
+/// A port as its owner declares it.
+pub(super) struct OwnerPort {
+    pub(super) name: Arc<str>,
+    pub(super) port: Port,
+    pub(super) transport: Transport,
+    pub(super) protocol: Protocol,
+    /// The workloads' port; `None` for the same number.
+    pub(super) target: Option<TargetPort>,
+}
+
+impl<'a> Owner<'a> {
+    /// Looks an owner up by its key.
+    pub(super) fn of(view: &View<'a>, key: &ObjectKey) -> Option<Self> {
+        match key.kind {
+            Kind::Service => view.object(key).map(|service| Self::Service(service)),
+            _ => view.object(key).map(|entry| Self::Entry(entry)),
+        }
+    }
+
+    fn metadata(self) -> &'a Metadata {
+        match self {
+            Self::Service(service) => &service.metadata,
+            Self::Entry(entry) => &entry.metadata,
+        }
+    }
+
+    pub(super) fn created(self) -> Option<Timestamp> {
+        self.metadata().creation_timestamp
+    }
+
+    pub(super) fn source(self) -> Source {
+        match self {
+            Self::Service(service) if service.kind == ServiceType::ExternalName => Source::ExternalName,
+            Self::Service(_) => Source::Kubernetes,
+            Self::Entry(entry) => Source::Entry(entry.resolution),
+        }
+    }
+
+    /// How endpoints are found: owners that differ in it cannot be merged.
+    pub(super) fn resolution(self) -> Option<Resolution> {
+        match self.source() {
+            Source::ExternalName => None,
+            Source::Kubernetes => Some(Resolution::Static),
+            Source::Entry(resolution) => Some(resolution),
+        }
+    }
+
+    /// `sessionAffinity: ClientIP`
+    pub(super) fn client_affinity(self) -> bool {
+        matches!(self, Self::Service(service) if service.session_affinity.as_deref() == Some("ClientIP"))
+    }
+
+    /// Its virtual addresses.
+    pub(super) fn addresses(self) -> Vec<Arc<str>> {
+        match self {
+            Self::Service(service) if service.is_headless() => Vec::new(),
+            Self::Service(service) if !service.cluster_ips.is_empty() => service.cluster_ips.clone(),
+            Self::Service(service) if service.cluster_ip.is_empty() => Vec::new(),
+            Self::Service(service) => vec![service.cluster_ip.clone()],
+            Self::Entry(entry) => entry.addresses.clone(),
+        }
+    }
+
+    pub(super) fn export(self) -> Export {
+        let own = &self.metadata().namespace;
+        match self {
+            Self::Service(service) => {
+                let words = service.metadata.annotation(EXPORT_TO_ANNOTATION).unwrap_or_default();
+                Export::parse(words.split(',').map(str::trim).filter(|word| !word.is_empty()), own)
+            }
+            Self::Entry(entry) => Export::parse(entry.export_to.iter().map(|word| &**word), own),
+        }
+    }
+
+    /// Its ports in its own order. A Kubernetes Service of type ExternalName has some that lead nowhere.
+    pub(super) fn ports(self) -> Vec<OwnerPort> {
+        match self {
+            Self::Service(service) => service.ports.iter().map(OwnerPort::of_service).collect(),
+            Self::Entry(entry) => entry.ports.iter().map(OwnerPort::of_entry).collect(),
+        }
+    }
+}
+
+impl OwnerPort {
+    fn of_service(port: &kubernetes::ServicePort) -> Self {
+        Self {
+            name: port.name.clone(),
+            port: port.port,
+            transport: port.protocol,
+            protocol: protocol(port.app_protocol.as_deref(), "", &port.name),
+            target: port.target_port.clone(),
+        }
+    }
+
+    fn of_entry(port: &tombolo_api::istio::ServiceEntryPort) -> Self {
+        let udp = port.protocol.eq_ignore_ascii_case("udp");
+        Self {
+            name: port.name.clone(),
+            port: port.number,
+            transport: if udp { Transport::Udp } else { Transport::Tcp },
+            protocol: protocol(None, &port.protocol, &port.name),
+            target: port.target_port.map(TargetPort::Number),
+        }
+    }
+}

@@ -1,0 +1,4 @@
+//! The rules of the mesh, one test each.
+
+mod endpoints;
+mod merge;
