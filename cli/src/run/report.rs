@@ -3,7 +3,7 @@
 use crate::terminal::{self, Style, count, paint};
 use std::{sync::Arc, time::Duration};
 use tokio::sync::broadcast::{Receiver, error::RecvError};
-use tombolo_controlplane::{Applied, Cause, ControlPlane, Edited};
+use tombolo_controlplane::{Applied, ControlPlane, Edited};
 
 /// Objects named one by one; more are counted.
 const NAMED: usize = 3;
@@ -33,8 +33,6 @@ fn lines(event: &Applied) -> Vec<String> {
             effect(event),
             paint(Style::Dim, &format!("({})", took(event.took)))
         ));
-    } else if event.cause == Cause::Proxies && !event.resources.is_empty() {
-        lines.push(format!("proxies of a new kind connected → {}", effect(event)));
     }
     lines.extend(event.appeared.iter().map(terminal::problem));
     lines.extend(event.resolved.iter().map(|problem| {
