@@ -4,6 +4,7 @@
 
 mod descriptors;
 mod generated;
+mod golden;
 mod workspace;
 
 use clap::{Parser, Subcommand};
@@ -24,10 +25,13 @@ enum Chore {
         #[arg(long)]
         check: bool,
     },
+    /// Rewrite what golden tests compare with: crates/translate/tests/golden.
+    Golden,
 }
 
 fn main() -> anyhow::Result<()> {
     match Arguments::parse().chore {
         Chore::Descriptors { check } => generated::settle(&[descriptors::file()?], check),
+        Chore::Golden => golden::update(),
     }
 }
