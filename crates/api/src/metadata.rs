@@ -143,7 +143,7 @@ impl Metadata {
 
 fn check_name(kind: Kind, name: &str, field: FieldPath, report: &mut Report) {
     if name.is_empty() {
-        return report.error(field, "InvalidName", "required, but missing", "add metadata.name");
+        return report.error(field, "Required", "required, but missing", "add metadata.name");
     }
     let broken = match kind {
         Kind::Namespace => syntax::dns_label(name),

@@ -40,8 +40,7 @@ impl Report {
 
     /// The field is present, understood, and not supported: a warning that names it.
     pub fn unsupported(&mut self, field: FieldPath, fix: &str) {
-        let message = format!("{field} is not supported and has no effect");
-        self.warning(field, "Unsupported", message, fix);
+        self.warning(field, "Unsupported", "not supported yet, and without effect", fix);
     }
 
     fn push(&mut self, problem: Problem) {

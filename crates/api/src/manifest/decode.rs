@@ -115,12 +115,7 @@ fn typed<T: DeserializeOwned>(value: &Value, path: &FieldPath, report: &mut Repo
     for field in unknowns {
         unknown(field, report);
     }
-    result
-        .map_err(|mistyped| {
-            let (field, message, fix) = mistyped.into_parts();
-            report.error(field, "InvalidValue", message, fix);
-        })
-        .ok()
+    result.map_err(|mistyped| mistyped.tell(report)).ok()
 }
 
 fn unknown(field: strict::Unknown, report: &mut Report) {

@@ -7,6 +7,7 @@ use super::{
     nearest::nearest,
     wording::{self, shorten},
 };
+use crate::Report;
 use serde::de::{self, DeserializeOwned, DeserializeSeed, EnumAccess, MapAccess, SeqAccess, VariantAccess, Visitor};
 use serde_json::{Map, Value, map};
 use std::{cell::RefCell, fmt, slice};
@@ -42,10 +43,14 @@ pub(crate) struct Mistyped {
 }
 
 impl Mistyped {
-    /// Where, what and what to do.
-    pub(crate) fn into_parts(self) -> (FieldPath, String, String) {
+    /// Tells a report.
+    pub(crate) fn tell(self, report: &mut Report) {
         let path = self.path.unwrap_or_default();
-        (self.missing.map_or_else(|| path.clone(), |field| path.key(field)), self.message, self.fix)
+        let (field, reason) = match self.missing {
+            Some(field) => (path.key(field), "Required"),
+            None => (path, "InvalidValue"),
+        };
+        report.error(field, reason, self.message, self.fix);
     }
 
     /// Keeps the innermost path: the first that is told.

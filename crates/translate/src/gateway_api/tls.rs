@@ -12,7 +12,7 @@ use std::sync::Arc;
 use tombolo_api::{
     Kind, ObjectKey,
     gateway::{ListenerTls, ObjectReference, TlsMode},
-    kubernetes::{Bytes, Secret},
+    kubernetes::{Secret, tls::TlsPair},
 };
 use tombolo_core::NamespacedName;
 use tombolo_proto::Scope;
@@ -41,12 +41,12 @@ pub(super) fn certificates(
     };
     for reference in &tls.certificate_refs {
         match resolve(view, gateway, reference) {
-            Ok((name, [chain, key])) => {
+            Ok((name, pair)) => {
                 let resource_name = names::secret(&name.namespace, &name.name);
                 let scope = Scope::gateway(&gateway.name.namespace, &gateway.name.name);
                 // Listeners may share one; it is made once.
                 if !emits.resources.iter().any(|(_, r)| **r.name() == *resource_name) {
-                    emits.resource(scope, Arc::new(envoy::secret(&resource_name, &chain, &key)));
+                    emits.resource(scope, Arc::new(envoy::secret(&resource_name, &pair.chain_pem, &pair.key_pem)));
                 }
                 all.names.push(resource_name);
             }
@@ -60,7 +60,7 @@ fn resolve(
     view: &View<'_>,
     gateway: &ObjectKey,
     reference: &ObjectReference,
-) -> Result<(NamespacedName, [Bytes; 2]), Refusal> {
+) -> Result<(NamespacedName, TlsPair), Refusal> {
     let invalid = |message: String| Refusal { reason: "InvalidCertificateRef", message };
     if (&*reference.group, &*reference.kind) != ("", "Secret") {
         return Err(invalid(format!("certificates of kind {} are not supported: use a Secret", reference.kind)));
@@ -79,8 +79,6 @@ fn resolve(
     let Some(secret) = view.object::<Secret>(&key) else {
         return Err(invalid(format!("there is no Secret {name}: create it, of type kubernetes.io/tls")));
     };
-    match (secret.data.get("tls.crt"), secret.data.get("tls.key")) {
-        (Some(chain), Some(key)) => Ok((name, [chain.clone(), key.clone()])),
-        _ => Err(invalid(format!("Secret {name} has no tls.crt and tls.key: add them"))),
-    }
+    let pair = TlsPair::from_secret(secret).map_err(|error| invalid(format!("Secret {name}: {error}")))?;
+    Ok((name, pair))
 }

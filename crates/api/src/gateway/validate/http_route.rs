@@ -27,27 +27,34 @@ pub(in crate::gateway) fn http_route(route: &HttpRoute, report: &mut Report) {
 fn rules(list: &[HttpRule], at: &FieldPath, report: &mut Report) {
     not_empty(list.len(), at, report);
     let within = capped(list, MOST_RULES, at, report);
+    let mut matches_left = MOST_MATCHES.1; // a flood of expressions is not compiled only to be refused
     for (i, one) in within.iter().enumerate() {
-        rule(one, &at.index(i), report);
+        let at = at.index(i);
+        matches(one, &mut matches_left, &at.key("matches"), report);
+        rule(one, &at, report);
     }
     let named: Vec<(usize, &str)> =
         within.iter().enumerate().filter_map(|(i, r)| Some((i, r.name.as_deref()?))).collect();
     let at_name = |i: usize| at.index(named[i].0).key("name");
     unique(named.iter().map(|(_, name)| *name), |name| format!("name {name}"), at_name, report);
-    let matches: usize = within.iter().map(|r| r.matches.len().max(1)).sum();
-    if matches > MOST_MATCHES.1 {
-        let message = format!("{matches} matches in all rules together; at most {} are allowed", MOST_MATCHES.1);
+    let count: usize = within.iter().map(|r| r.matches.len().max(1)).sum();
+    if count > MOST_MATCHES.1 {
+        let message = format!("{count} matches in all rules together; at most {} are allowed", MOST_MATCHES.1);
         report.error(at.clone(), "TooMany", message, "split the route");
     }
+}
+
+fn matches(rule: &HttpRule, left: &mut usize, at: &FieldPath, report: &mut Report) {
+    let list = capped(&rule.matches, MOST_MATCHES.0, at, report);
+    for (i, m) in list.iter().take(*left).enumerate() {
+        matching::http_match(m, &at.index(i), report);
+    }
+    *left = left.saturating_sub(list.len());
 }
 
 fn rule(rule: &HttpRule, at: &FieldPath, report: &mut Report) {
     if let Some(name) = &rule.name {
         section_name(name, at.key("name"), report);
-    }
-    let matches = at.key("matches");
-    for (i, m) in capped(&rule.matches, MOST_MATCHES.0, &matches, report).iter().enumerate() {
-        matching::http_match(m, &matches.index(i), report);
     }
     filter::filters(&rule.filters, &at.key("filters"), report);
     let backends = at.key("backendRefs");

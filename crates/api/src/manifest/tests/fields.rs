@@ -79,7 +79,7 @@ fn mistyped_fields_are_told_in_plain_words() {
             "[]",
             "backendRefs[0] InvalidValue: expected a mapping, found a list; write fields as 'name: value', without '- '",
         ),
-        ("{name: web, port: 80}", "{port: 80}", "backendRefs[0].name InvalidValue: required, but missing; add name"),
+        ("{name: web, port: 80}", "{port: 80}", "backendRefs[0].name Required: required, but missing; add name"),
         (
             "value: /a",
             "type: Prefix, value: /a",
@@ -121,7 +121,7 @@ fn what_a_cluster_adds_to_metadata_is_accepted() {
 fn metadata_follows_kubernetes_syntax() {
     let meta = "{name: web, namespace: shop}";
     for (to, expected) in [
-        ("{namespace: shop}", "metadata.name InvalidName: required, but missing"),
+        ("{namespace: shop}", "metadata.name Required: required, but missing"),
         ("{name: Web}", "metadata.name InvalidName: not a valid name"),
         ("{name: web, namespace: a.b}", "metadata.namespace InvalidName: not a valid namespace"),
         ("{name: web, labels: {-a: b}}", "metadata.labels.-a InvalidName: not a valid label's key"),

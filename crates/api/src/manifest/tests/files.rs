@@ -105,7 +105,7 @@ fn one_object_twice_counts_once() {
 fn refused(text: &str) -> String {
     let begin = Instant::now();
     let content = file(text);
-    assert!(begin.elapsed() < Duration::from_secs(20), "took {:?}", begin.elapsed());
+    assert!(begin.elapsed() < Duration::from_secs(60), "took {:?}", begin.elapsed());
     assert!(!content.complete && content.problems.len() == 1, "{:?}", content.problems.len());
     content.problems[0].message.clone()
 }
@@ -138,7 +138,7 @@ fn large_files_are_read_or_refused_in_bounded_time() {
     let many: String = (0..).map(block).scan(0, |size, b| (*size < 2 << 20).then(|| (*size += b.len(), b).1)).collect();
     let begin = Instant::now();
     let content = file(&many);
-    assert!(begin.elapsed() < Duration::from_secs(60), "took {:?}", begin.elapsed());
+    assert!(begin.elapsed() < Duration::from_secs(120), "took {:?}", begin.elapsed());
     assert!(content.complete && content.problems.is_empty() && content.decoded.len() > 30_000);
 
     let secret = format!(

@@ -204,7 +204,7 @@ fn filter_lists() {
             (
                 first,
                 &repeat("{type: ExtensionRef, extensionRef: {group: a, name: own}}"),
-                "rules[0].filters[0].extensionRef.kind InvalidValue",
+                "rules[0].filters[0].extensionRef.kind Required",
             ),
             (
                 first,
@@ -216,6 +216,15 @@ fn filter_lists() {
                 &repeat("{type: RequestRedirect, requestRedirect: {scheme: https}}"),
                 "rules[0].filters IncompatibleFilters|rules[0].filters[0] IncompatibleFilters",
             ),
+        ],
+    );
+}
+
+#[test]
+fn filters_and_their_settings() {
+    check(
+        ROUTE,
+        &[
             (
                 "filters: [{type: RequestRedirect,",
                 "backendRefs: [{name: a, port: 1}]\n    filters: [{type: RequestRedirect,",
