@@ -5,6 +5,7 @@
 mod crds;
 mod descriptors;
 mod generated;
+mod golden;
 mod workspace;
 
 use clap::{Parser, Subcommand};
@@ -31,11 +32,14 @@ enum Chore {
         #[arg(long)]
         check: bool,
     },
+    /// Rewrite what golden tests compare with: crates/translate/tests/golden.
+    Golden,
 }
 
 fn main() -> anyhow::Result<()> {
     match Arguments::parse().chore {
         Chore::Crds { check } => generated::settle(&crds::files()?, check),
         Chore::Descriptors { check } => generated::settle(&[descriptors::file()?], check),
+        Chore::Golden => golden::update(),
     }
 }
