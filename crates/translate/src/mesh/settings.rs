@@ -24,8 +24,7 @@ impl Unit for Mesh {
                 view.object::<MeshInstallation>(key).map(|o| (o.metadata.creation_timestamp, key.clone(), o))
             })
             .min_by(|a, b| (&a.0, &a.1).cmp(&(&b.0, &b.1)));
-        let settings = oldest.map(|(_, _, installation)| installation.mesh.clone()).unwrap_or_default();
-        Some(Built::from(Arc::new(settings)))
+        oldest.map(|(_, _, installation)| Built::from(Arc::new(installation.mesh.clone())))
     }
 }
 
