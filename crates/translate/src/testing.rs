@@ -130,7 +130,7 @@ impl World {
     }
 
     /// The same inputs, translated from scratch.
-    pub(crate) fn from_scratch(&self) -> Self {
+    pub(crate) fn scratch(&self) -> Self {
         let (engine, _) = Engine::from_scratch(self.index.current(), self.inputs.clone());
         Self { engine, index: Index::default(), inputs: self.inputs.clone() }
     }

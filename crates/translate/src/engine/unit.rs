@@ -123,8 +123,6 @@ pub enum Relation {
     Sidecars,
     /// [`Fact::Variant`]: kinds of proxies that see endpoints differently. Comes from outside.
     Variants,
-    /// [`Fact::Port`]: the ports of which there is a sidecar table; for those seen by one namespace only, it is named.
-    SidecarPorts(Option<Arc<str>>),
     /// [`Fact::Unit`] where HTTP services have the port; [`Fact::Service`]: the other services that sidecars of a scope reach by an address, or by a port alone (an empty address).
     SidecarAddress(Scope, Arc<str>, Port),
     /// [`Fact::Service`]: the HTTP services that have an address at a port, seen by one namespace, or, without one, by all.
@@ -141,7 +139,6 @@ pub enum Fact {
     Name(Arc<str>),
     Namespace(Arc<str>),
     Bucket(u8),
-    Port(Port),
     Variant(mesh::Variant),
     Service { host: Host, namespace: Arc<str> },
 }

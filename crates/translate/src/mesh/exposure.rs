@@ -89,7 +89,6 @@ fn table_of(
     let table = TableKey::Sidecar { namespace: namespace.cloned(), port: port.port };
     emits.fact(Relation::Table(table.clone()), Fact::Unit);
     emits.fact(Relation::VirtualHost(table, row.host.clone()), Fact::Namespace(definition.namespace.clone()));
-    emits.fact(Relation::SidecarPorts(namespace.cloned()), Fact::Port(port.port));
     let service = Fact::Service { host: row.host.clone(), namespace: definition.namespace.clone() };
     for address in definition.addresses.iter().filter(|address| !address.contains('/')) {
         let claim = Relation::SidecarVip(namespace.cloned(), address.clone(), port.port);

@@ -37,7 +37,7 @@ proptest! {
             problems.extend(outcome.appeared);
         }
         ["a", "b", "c", "d"].iter().for_each(|namespace| super::unique(&world, namespace));
-        let scratch = world.from_scratch();
+        let scratch = world.scratch();
         prop_assert_eq!(world.differences(&scratch), Vec::<String>::new());
         prop_assert_eq!(world.engine.statuses(), scratch.engine.statuses());
         prop_assert_eq!(problems, scratch.engine.problems());

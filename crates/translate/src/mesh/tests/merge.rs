@@ -68,6 +68,6 @@ fn the_order_in_which_objects_come_does_not_matter() {
     let mut other = crate::testing::World::default();
     all.iter().for_each(|object| drop(other.apply_from("test", vec![object.clone()])));
     assert_eq!(one.everything(), other.everything());
-    assert_eq!(one.everything(), one.from_scratch().everything());
+    assert_eq!(one.everything(), one.scratch().everything());
     assert_eq!(one.engine.statuses(), other.engine.statuses());
 }
