@@ -101,7 +101,7 @@ pub enum Relation {
     },
     /// [`Fact::Unit`]: a route table exists.
     Table(TableKey),
-    /// [`Fact::Object`] for the routes, [`Fact::Name`] for the listeners, [`Fact::Namespace`] for the services that a virtual host of a table is made from.
+    /// [`Fact::Object`] for the routes, [`Fact::Name`] for the listeners, [`Fact::Namespace`] for the services that a virtual host of a table is made from; [`Fact::Unit`] where it is there to hide that of the base table.
     VirtualHost(TableKey, Host),
     /// [`Fact::Host`]: the virtual hosts in one bucket of a table.
     Bucket(TableKey, u8),
