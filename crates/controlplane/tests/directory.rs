@@ -97,7 +97,12 @@ fn good(name: &str, value: &str) -> String {
 
 #[tokio::test]
 async fn everything_is_read_before_anything_is_served() {
-    let watched = Watched::with(&[("a.yaml", &good("a", "1")), ("b.json", "{\"apiVersion\":\"v1\",\"kind\":\"Namespace\",\"metadata\":{\"name\":\"b\"}}"), ("c.txt", "kind: [")]).await;
+    let watched = Watched::with(&[
+        ("a.yaml", &good("a", "1")),
+        ("b.json", "{\"apiVersion\":\"v1\",\"kind\":\"Namespace\",\"metadata\":{\"name\":\"b\"}}"),
+        ("c.txt", "kind: ["),
+    ])
+    .await;
     assert!(watched.plane.hub().is_open());
     watched.until("read", &[("a", "1"), ("b", "")]).await;
 }
