@@ -134,3 +134,16 @@ fn two_gateways_may_have_one_port() {
     run.says(&["gateway demo/side: http://127.0.0.2", &mesh.port.to_string()]);
     until_answered(&mesh, "first", "one");
 }
+
+#[test]
+fn what_a_proxy_rejects_is_told_of_the_object_it_came_from() {
+    let Some(envoy) = envoy() else { return };
+    let mesh = Mesh::new(envoy);
+    let taken = std::net::TcpListener::bind(("127.0.0.1", mesh.port)).unwrap();
+    let run = mesh.run();
+    run.says(&["error:", "gateway.yaml", "Gateway demo/edge", "lds", "RejectedByProxy"]);
+    let text = fs::read_to_string(mesh.path("gateway.yaml")).unwrap();
+    mesh.write("gateway.yaml", &text.replace(&mesh.port.to_string(), &support::free_port().to_string()));
+    run.says(&["resolved:", "Gateway demo/edge", "RejectedByProxy"]);
+    drop(taken);
+}
