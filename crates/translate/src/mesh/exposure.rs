@@ -90,6 +90,11 @@ fn table_of(
     emits.fact(Relation::Table(table.clone()), Fact::Unit);
     emits.fact(Relation::VirtualHost(table, row.host.clone()), Fact::Namespace(definition.namespace.clone()));
     emits.fact(Relation::SidecarPorts(namespace.cloned()), Fact::Port(port.port));
+    let service = Fact::Service { host: row.host.clone(), namespace: definition.namespace.clone() };
+    for address in definition.addresses.iter().filter(|address| !address.contains('/')) {
+        let claim = Relation::SidecarVip(namespace.cloned(), address.clone(), port.port);
+        emits.fact(claim, service.clone());
+    }
 }
 
 /// The scope of what the sidecars of a namespace see besides, or, without one, of what all see.
