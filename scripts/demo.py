@@ -319,11 +319,12 @@ def bad_edit(tombolo, client, routes):
 
 def play(tombolo, directory):
     say("1. A gateway before two services")
-    address, port = tombolo.wait_for(r"gateway shop/front: http://([\d.]+):(\d+)").groups()
-    client = Client(address, int(port))
+    address, port = tombolo.wait_for(r"gateway shop/front: http://([\d.]+)(?::(\d+))?").groups()
+    port = int(port or 80)
+    client = Client(address, port)
     until("the gateway answers", lambda: client.get("/")[0] == 200)
     done(f"GET http://{address}:{port}/ is answered")
-    traffic = Traffic(address, int(port))
+    traffic = Traffic(address, port)
     traffic.start()
     canary(client, directory / "routes.yaml")
     machines(client)
