@@ -5,6 +5,7 @@
 mod crds;
 mod descriptors;
 mod generated;
+mod tidy;
 mod workspace;
 
 use clap::{Parser, Subcommand};
@@ -31,11 +32,14 @@ enum Chore {
         #[arg(long)]
         check: bool,
     },
+    /// Check what the compiler does not: which crate uses which, lengths of files, paths of a machine.
+    Tidy,
 }
 
 fn main() -> anyhow::Result<()> {
     match Arguments::parse().chore {
         Chore::Crds { check } => generated::settle(&crds::files()?, check),
+        Chore::Tidy => tidy::run(),
         Chore::Descriptors { check } => generated::settle(&[descriptors::file()?], check),
     }
 }
