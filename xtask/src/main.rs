@@ -6,6 +6,7 @@ mod crds;
 mod descriptors;
 mod generated;
 mod golden;
+mod tidy;
 mod workspace;
 
 use clap::{Parser, Subcommand};
@@ -34,11 +35,14 @@ enum Chore {
     },
     /// Rewrite what golden tests compare with: crates/translate/tests/golden.
     Golden,
+    /// Check what the compiler does not: which crate uses which, lengths of files, paths of a machine.
+    Tidy,
 }
 
 fn main() -> anyhow::Result<()> {
     match Arguments::parse().chore {
         Chore::Crds { check } => generated::settle(&crds::files()?, check),
+        Chore::Tidy => tidy::run(),
         Chore::Descriptors { check } => generated::settle(&[descriptors::file()?], check),
         Chore::Golden => golden::update(),
     }
