@@ -2,6 +2,7 @@
 
 #![allow(clippy::print_stdout)] // a command-line program
 
+mod crds;
 mod descriptors;
 mod generated;
 mod golden;
@@ -19,6 +20,12 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Chore {
+    /// Write the CustomResourceDefinitions to crds/.
+    Crds {
+        /// Write nothing; fail where a file is not what would be written.
+        #[arg(long)]
+        check: bool,
+    },
     /// Write the descriptors of the Envoy messages that Tombolo emits to crates/proto/src/descriptors.bin.
     Descriptors {
         /// Write nothing; fail where the file is not what would be written.
@@ -31,6 +38,7 @@ enum Chore {
 
 fn main() -> anyhow::Result<()> {
     match Arguments::parse().chore {
+        Chore::Crds { check } => generated::settle(&crds::files()?, check),
         Chore::Descriptors { check } => generated::settle(&[descriptors::file()?], check),
         Chore::Golden => golden::update(),
     }
