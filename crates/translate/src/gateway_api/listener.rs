@@ -45,8 +45,11 @@ impl Unit for Listener {
             _ => None,
         });
         let settings = mesh::settings(view);
-        let edge =
-            Edge { bind: &bind.unwrap_or_default(), access_log: settings.access_log.as_ref(), trusted_proxies: 0 };
+        let edge = Edge {
+            bind: &bind.unwrap_or_default(),
+            access_log: settings.access_log.as_ref(),
+            trusted_proxies: settings.gateways.num_trusted_proxies,
+        };
         let listener = ir::Listener { port: self.port, chains };
         let mut emits = Emits::default();
         let scope = Scope::gateway(&self.gateway.name.namespace, &self.gateway.name.name);

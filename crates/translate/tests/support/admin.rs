@@ -9,7 +9,7 @@ use std::{
 };
 
 /// Every counter and gauge.
-pub fn stats(socket: &Path) -> io::Result<BTreeMap<String, u64>> {
+pub(crate) fn stats(socket: &Path) -> io::Result<BTreeMap<String, u64>> {
     let body = get(socket, "/stats")?;
     let stat = |line: &str| {
         let (name, value) = line.rsplit_once(": ")?;

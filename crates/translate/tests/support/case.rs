@@ -14,32 +14,32 @@ use tombolo_translate::{
 const SIDECARS: &str = "# sidecars: ";
 
 /// A case.
-pub struct Case {
+pub(crate) struct Case {
     /// The directory's name.
-    pub name: String,
+    pub(crate) name: String,
     /// The directory.
-    pub directory: PathBuf,
+    pub(crate) directory: PathBuf,
     input: String,
 }
 
 /// What became of a case.
-pub struct Translated {
+pub(crate) struct Translated {
     /// The translation.
-    pub engine: Engine,
+    pub(crate) engine: Engine,
     /// Problems of reading, and of translating.
-    pub problems: Vec<Problem>,
+    pub(crate) problems: Vec<Problem>,
     /// What each proxy would get, by the name of its first scope.
-    pub proxies: BTreeMap<String, Vec<Arc<Resource>>>,
+    pub(crate) proxies: BTreeMap<String, Vec<Arc<Resource>>>,
 }
 
 /// Where all cases are.
-pub fn root() -> PathBuf {
+pub(crate) fn root() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/golden")
 }
 
 impl Case {
     /// Every case, by name. Directories without an `in.yaml` are not cases.
-    pub fn all() -> Vec<Self> {
+    pub(crate) fn all() -> Vec<Self> {
         let mut cases: Vec<Self> = fs::read_dir(root())
             .expect("the golden directory is there")
             .map(|entry| entry.expect("it can be listed").path())
@@ -54,7 +54,7 @@ impl Case {
     }
 
     /// Translates; each Gateway's listeners bind where `bind` says, by its number.
-    pub fn translate(&self, bind: impl Fn(usize) -> Option<Bind>) -> Translated {
+    pub(crate) fn translate(&self, bind: impl Fn(usize) -> Option<Bind>) -> Translated {
         let source = SourceId::new("golden");
         let content = manifest::read(self.input.as_bytes(), "in.yaml");
         let mut problems = content.problems;
@@ -74,7 +74,9 @@ impl Case {
         let (engine, outcome) = Engine::from_scratch(index.current(), binds.chain(sidecars));
         problems.extend(engine.problems());
         let mut set = ResourceSet::default();
-        outcome.changes.into_iter().for_each(|change| drop(set.apply(change)));
+        outcome.changes.into_iter().for_each(|change| {
+            set.apply(change);
+        });
         Translated { engine, problems, proxies: proxies(&set, self.sidecars()) }
     }
 
@@ -97,7 +99,7 @@ fn proxies<'a>(set: &ResourceSet, sidecars: impl Iterator<Item = &'a str>) -> BT
 }
 
 /// The same resources, for the proxies of one scope.
-pub fn changes(scope: &Scope, resources: &[Arc<Resource>]) -> Vec<Change> {
+pub(crate) fn changes(scope: &Scope, resources: &[Arc<Resource>]) -> Vec<Change> {
     let change = |resource: &Arc<Resource>| Change {
         scope: scope.clone(),
         kind: resource.kind(),

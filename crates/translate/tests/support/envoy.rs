@@ -1,5 +1,7 @@
 //! A real Envoy.
 
+#![allow(clippy::print_stdout)] // a skipped test says so
+
 use prost::Message;
 use std::{
     env, fs,
@@ -10,7 +12,7 @@ use tombolo_proto::envoy::envoy::config::bootstrap::v3::Bootstrap;
 
 /// The Envoy to try: `ENVOY_BIN`, or the one that `make` fetched. Where there is none the test is skipped and says so, but
 /// with `CI=true` it fails.
-pub fn binary() -> Option<PathBuf> {
+pub(crate) fn binary() -> Option<PathBuf> {
     let found = env::var_os("ENVOY_BIN").map(PathBuf::from).or_else(fetched).filter(|path| path.is_file());
     if found.is_none() {
         assert_ne!(env::var("CI").as_deref(), Ok("true"), "CI needs an Envoy: set ENVOY_BIN");
@@ -27,7 +29,7 @@ fn fetched() -> Option<PathBuf> {
 }
 
 /// Has an Envoy check a bootstrap. `Err` holds what it said.
-pub fn validate(envoy: &Path, bootstrap: &Bootstrap) -> Result<(), String> {
+pub(crate) fn validate(envoy: &Path, bootstrap: &Bootstrap) -> Result<(), String> {
     let directory = tempfile::tempdir().map_err(|error| error.to_string())?;
     let file = directory.path().join("bootstrap.pb"); // by its ending Envoy knows the format
     fs::write(&file, bootstrap.encode_to_vec()).map_err(|error| error.to_string())?;
@@ -35,7 +37,7 @@ pub fn validate(envoy: &Path, bootstrap: &Bootstrap) -> Result<(), String> {
 }
 
 /// Has an Envoy check a bootstrap file. `Err` holds what it said.
-pub fn validate_file(envoy: &Path, file: &Path) -> Result<(), String> {
+pub(crate) fn validate_file(envoy: &Path, file: &Path) -> Result<(), String> {
     let mut command = Command::new(envoy);
     command.args(["--mode", "validate", "--log-level", "warn", "-c"]).arg(file);
     let output = command.output().map_err(|error| error.to_string())?;

@@ -3,6 +3,8 @@
 //! `envoy --mode validate` reads no RDS, EDS or SDS: routes, endpoints and certificates are only checked where they stand in
 //! the listeners and clusters themselves.
 
+#![allow(clippy::panic)] // a test fails by it
+
 use prost::{Message, Name};
 use std::{collections::BTreeMap, sync::Arc};
 use tombolo_proto::{
@@ -32,7 +34,7 @@ use tombolo_proto::{
 };
 
 /// A bootstrap that holds all of these resources: what one proxy would get.
-pub fn bootstrap<'a>(resources: impl IntoIterator<Item = &'a Arc<Resource>>) -> Bootstrap {
+pub(crate) fn bootstrap<'a>(resources: impl IntoIterator<Item = &'a Arc<Resource>>) -> Bootstrap {
     let mut fetched = Fetched::default();
     let (mut listeners, mut clusters) = (Vec::<Listener>::new(), Vec::<Cluster>::new());
     for resource in resources {

@@ -1,8 +1,8 @@
 //! What the golden tests are made of.
 
-pub mod admin;
-pub mod case;
-pub mod envoy;
-pub mod inline;
-pub mod record;
-pub mod served;
+pub(crate) mod admin;
+pub(crate) mod case;
+pub(crate) mod envoy;
+pub(crate) mod inline;
+pub(crate) mod record;
+pub(crate) mod served;

@@ -41,7 +41,7 @@ fn yaml(value: &impl Serialize) -> String {
 }
 
 /// Compares a case with its records, or with `UPDATE_GOLDEN=1` makes them so. Returns what differs.
-pub fn settle(case: &Case, translated: &Translated) -> Vec<String> {
+pub(crate) fn settle(case: &Case, translated: &Translated) -> Vec<String> {
     let files = files(translated);
     let mut differences = stale(&case.directory, |name| name == "in.yaml" || files.contains_key(name));
     for (name, now) in files {
@@ -57,7 +57,7 @@ pub fn settle(case: &Case, translated: &Translated) -> Vec<String> {
 }
 
 /// Directories that are no case's, or with `UPDATE_GOLDEN=1` none: they are removed.
-pub fn stale_cases() -> Vec<String> {
+pub(crate) fn stale_cases() -> Vec<String> {
     stale(&root(), |name| root().join(name).join("in.yaml").is_file())
 }
 

@@ -33,7 +33,7 @@ impl Classify for ByNodeId {
 }
 
 /// A control plane that serves what it is given.
-pub struct Server {
+pub(crate) struct Server {
     hub: Hub,
     address: SocketAddr,
     /// Serves until it is dropped.
@@ -42,7 +42,7 @@ pub struct Server {
 
 impl Server {
     /// Listens on a free port of this machine.
-    pub fn start() -> Self {
+    pub(crate) fn start() -> Self {
         let runtime = tokio::runtime::Runtime::new().expect("a runtime");
         let hub = Hub::new(Config::default(), ByNodeId);
         hub.open();
@@ -53,7 +53,7 @@ impl Server {
     }
 
     /// Has an Envoy take each proxy's resources. Returns what went wrong, by proxy.
-    pub fn try_all(&self, envoy: &Path, case: &str, translated: &Translated) -> Vec<String> {
+    pub(crate) fn try_all(&self, envoy: &Path, case: &str, translated: &Translated) -> Vec<String> {
         let tried = translated.proxies.iter().filter_map(|(proxy, resources)| {
             let id = format!("{case}:{proxy}");
             self.hub.publish(changes(&Scope::namespace(&id), resources));
