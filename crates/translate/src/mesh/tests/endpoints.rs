@@ -87,15 +87,28 @@ spec:
   endpoints:
   - {address: 192.168.0.2, weight: 3, ports: {http: 9000}, locality: eu/a/r1}
   - {address: 192.168.0.1}
-  - {address: 'unix:///run/vm.sock', ports: {http: 1}}
 ",
     );
-    let http = ["192.168.0.1:8000", "/run/vm.sock", "192.168.0.2:9000 weight 3"];
+    let http = ["192.168.0.1:8000", "192.168.0.2:9000 weight 3"];
     assert_eq!(public(&world, "outbound|80||vm.example.com"), http);
-    assert_eq!(
-        public(&world, "outbound|90||vm.example.com"),
-        ["192.168.0.1:90", "/run/vm.sock", "192.168.0.2:90 weight 3"]
+    assert_eq!(public(&world, "outbound|90||vm.example.com"), ["192.168.0.1:90", "192.168.0.2:90 weight 3"]);
+}
+
+#[test]
+fn a_unix_socket_is_an_endpoint() {
+    let world = world(
+        "
+apiVersion: networking.istio.io/v1
+kind: ServiceEntry
+metadata: {name: local, namespace: shop}
+spec:
+  hosts: [local.example.com]
+  resolution: STATIC
+  ports: [{number: 80, name: http, protocol: HTTP}]
+  endpoints: [{address: 'unix:///run/vm.sock'}]
+",
     );
+    assert_eq!(public(&world, "outbound|80||local.example.com"), ["/run/vm.sock"]);
 }
 
 const MACHINES: &str = "
