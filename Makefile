@@ -22,6 +22,7 @@ demo: envoy ## Run examples/quickstart and see a canary shift live
 	@$(PYTHON) scripts/demo.py --tombolo "$(CARGO_TARGET_DIR)/debug/tombolo" --envoy "$$($(MAKE) --silent envoy-path)"
 
 test: lint unit ## All that must hold before a change lands
+	@CI=true $(MAKE) --no-print-directory demo
 
 lint: ## Format, lints, crate arrows, generated files
 	cargo fmt --all --check
