@@ -7,7 +7,7 @@ use crate::{
     engine::{Built, Emits, Fact, Relation, TableKey, Unit, View},
     envoy, gateway_api, ir, mesh, names,
 };
-use bytes::BytesMut;
+use bytes::{Bytes, BytesMut};
 use std::{collections::BTreeMap, sync::Arc};
 use tombolo_core::Host;
 use tombolo_proto::{Part, Resource, ResourceType, Scope};
@@ -95,7 +95,9 @@ impl Unit for VirtualHost {
             TableKey::Sidecar { namespace, port } => mesh::virtual_host(view, namespace.as_deref(), &self.host, *port)?,
         };
         emits.fact(Relation::Bucket(self.table.clone(), bucket_of(&self.host)), Fact::Host(self.host.clone()));
-        let part = Arc::new(envoy::virtual_host(&ir));
+        // One without domains only stands for the base table's virtual host of that name not being here.
+        let empty = || Part::from_bytes(Bytes::new(), Vec::new());
+        let part = Arc::new(if ir.domains.is_empty() { empty() } else { envoy::virtual_host(&ir) });
         Some(Built { output: VirtualHostRow { ir: Arc::new(ir), part }, emits })
     }
 }

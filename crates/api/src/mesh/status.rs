@@ -81,9 +81,11 @@ pub struct RevisionStatus {
 /// How many proxies of each kind.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
-#[allow(missing_docs)] // the words say it
 pub struct ProxyCounts {
+    /// Envoys of gateways.
     pub gateways: u32,
+    /// Envoys beside pods.
     pub sidecars: u32,
+    /// Envoys on machines outside Kubernetes.
     pub virtual_machines: u32,
 }

@@ -101,7 +101,7 @@ pub enum Relation {
     },
     /// [`Fact::Unit`]: a route table exists.
     Table(TableKey),
-    /// [`Fact::Object`] for the routes, [`Fact::Name`] for the listeners, [`Fact::Namespace`] for the services that a virtual host of a table is made from.
+    /// [`Fact::Object`] for the routes, [`Fact::Name`] for the listeners, [`Fact::Namespace`] for the services that a virtual host of a table is made from; [`Fact::Unit`] where it is there to hide that of the base table.
     VirtualHost(TableKey, Host),
     /// [`Fact::Host`]: the virtual hosts in one bucket of a table.
     Bucket(TableKey, u8),
@@ -125,8 +125,6 @@ pub enum Relation {
     Sidecars,
     /// [`Fact::Variant`]: kinds of proxies that see endpoints differently. Comes from outside.
     Variants,
-    /// [`Fact::Port`]: the ports of which there is a sidecar table; for those seen by one namespace only, it is named.
-    SidecarPorts(Option<Arc<str>>),
     /// [`Fact::Unit`] where HTTP services have the port; [`Fact::Service`]: the other services that sidecars of a scope reach by an address, or by a port alone (an empty address).
     SidecarAddress(Scope, Arc<str>, Port),
     /// [`Fact::Service`]: the HTTP services that have an address at a port, seen by one namespace, or, without one, by all.
@@ -143,7 +141,6 @@ pub enum Fact {
     Name(Arc<str>),
     Namespace(Arc<str>),
     Bucket(u8),
-    Port(Port),
     Variant(mesh::Variant),
     Bind(Bind),
     Service { host: Host, namespace: Arc<str> },

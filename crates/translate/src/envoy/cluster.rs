@@ -120,7 +120,8 @@ fn lb_policy(ir: &ir::Cluster) -> LbPolicy {
 fn resolve(cluster: &mut Cluster, endpoints: &[Endpoint], one_at_a_time: bool) {
     let config = DnsCluster {
         respect_dns_ttl: true,
-        dns_lookup_family: DnsLookupFamily::All.into(),
+        // IPv6 where there is nothing else: many a name has an address that many a machine cannot reach.
+        dns_lookup_family: DnsLookupFamily::V4Preferred.into(),
         all_addresses_in_single_endpoint: one_at_a_time && endpoints.len() == 1,
         ..DnsCluster::default()
     };

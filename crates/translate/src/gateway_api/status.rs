@@ -113,18 +113,18 @@ impl Unit for RouteStatus {
         let route = view.object::<HttpRoute>(&self.0)?;
         let generation = route.metadata.generation;
         let mut emits = Emits::default();
-        if let (Some(row), Some(rules)) = (view.unit(&Route(self.0.clone())), view.unit(&Rules(self.0.clone()))) {
-            if !row.parents.is_empty() {
-                for (field, Refusal { reason, message }) in rules.unresolved.iter().chain(&rules.unsupported) {
-                    emits.problems.push(Problem::error(self.0.reference(), field.clone(), reason, message.clone()));
-                }
-                for parent in &row.parents {
-                    let field = FieldPath::from("spec.parentRefs").index(parent.index);
-                    report(&self.0, &field, [&parent.refused], &mut emits);
-                }
-                let parents = row.parents.iter().map(|p| parent_status(p, rules, generation)).collect();
-                emits.status(self.0.clone(), Status::Route { parents });
+        if let (Some(row), Some(rules)) = (view.unit(&Route(self.0.clone())), view.unit(&Rules(self.0.clone())))
+            && !row.parents.is_empty()
+        {
+            for (field, Refusal { reason, message }) in rules.unresolved.iter().chain(&rules.unsupported) {
+                emits.problems.push(Problem::error(self.0.reference(), field.clone(), reason, message.clone()));
             }
+            for parent in &row.parents {
+                let field = FieldPath::from("spec.parentRefs").index(parent.index);
+                report(&self.0, &field, [&parent.refused], &mut emits);
+            }
+            let parents = row.parents.iter().map(|p| parent_status(p, rules, generation)).collect();
+            emits.status(self.0.clone(), Status::Route { parents });
         }
         Some(Built { output: (), emits })
     }

@@ -1,6 +1,6 @@
 //! What workload proxies listen for: each port of HTTP services, and the addresses of all others.
 
-use super::{Definition, HostRow, Service, ServicePort, Source, claims::claimants, settings};
+use super::{Definition, HostRow, Service, ServicePort, Source, address::network, claims::claimants, settings};
 use crate::{
     engine::{Built, Emits, Fact, Relation, Unit, View},
     envoy,
@@ -168,12 +168,7 @@ impl Member<'_> {
         if self.port.protocol == Protocol::Tls && !addressed && !self.definition.is_headless() {
             return vec![OutboundMatch::ServerName(self.row.host.clone())];
         }
-        self.definition.addresses.iter().filter_map(|address| network(address)).collect()
+        let networks = self.definition.addresses.iter().filter_map(|address| network(address));
+        networks.map(|(ip, bits)| OutboundMatch::Network(ip, bits)).collect()
     }
-}
-
-/// `10.0.0.0/8`
-fn network(text: &str) -> Option<OutboundMatch> {
-    let (address, bits) = text.split_once('/')?;
-    Some(OutboundMatch::Network(address.parse().ok()?, bits.parse().ok()?))
 }

@@ -10,7 +10,7 @@
 //! - Virtual addresses are united; endpoints of all owners that count are merged, as Istio merges them.
 //! - Definitions of different namespaces are never merged. Kubernetes' come first, then the oldest, then by namespace.
 
-use super::{Clash, Definition, HostRow, ServicePort, Source, owner::Owner};
+use super::{Clash, Definition, HostRow, ServicePort, Source, address::canonical, owner::Owner};
 use std::sync::Arc;
 use tombolo_api::ObjectKey;
 use tombolo_core::{FieldPath, Host};
@@ -24,7 +24,7 @@ pub(super) fn merge(host: Host, mut owners: Vec<(ObjectKey, Owner<'_>)>) -> Host
         .chunk_by(|a, b| a.0.name.namespace == b.0.name.namespace)
         .filter_map(|owners| define(&host, owners))
         .collect();
-    definitions.sort_by(|a, b| a.strength().cmp(&b.strength()));
+    definitions.sort_by_key(Definition::strength);
     HostRow { host, definitions }
 }
 
@@ -62,7 +62,7 @@ fn define(host: &Host, owners: &[(ObjectKey, Owner<'_>)]) -> Option<Definition> 
 impl Definition {
     fn add(&mut self, host: &Host, key: &ObjectKey, owner: Owner<'_>) {
         self.owners.push(key.clone());
-        self.addresses.extend(owner.addresses());
+        self.addresses.extend(owner.addresses().iter().filter_map(|address| canonical(address)));
         for (i, port) in owner.ports().into_iter().enumerate() {
             let same = self.ports.iter().find(|p| p.port == port.port && p.transport == port.transport);
             match same.map(|p| p.protocol) {

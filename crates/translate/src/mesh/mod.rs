@@ -1,5 +1,6 @@
 //! Services of every origin, in one registry: who they are, who sees them, where they run.
 
+mod address;
 mod address_listener;
 mod claims;
 mod cluster;

@@ -2,7 +2,7 @@
 
 use super::{Definition, HostRow, Service, claims, exposure::kubernetes_name, settings};
 use crate::{
-    engine::{Built, Emits, Fact, Relation, Unit, View},
+    engine::{Built, Emits, Fact, Relation, TableKey, Unit, View},
     envoy,
     ir::{Action, Backend, Forward, Route, Rule, Share, VirtualHost},
 };
@@ -53,16 +53,24 @@ impl Unit for Sidecars {
     }
 }
 
-/// The virtual host of a service in the sidecars' route table of a port, as a namespace sees it, or, without one, as all others do.
+/// The virtual host of a service in the sidecars' route table of a port, as a namespace sees it, or, without one, as all others do. Without
+/// domains where the namespace does not see there what all others do.
 pub(crate) fn virtual_host(view: &View<'_>, namespace: Option<&str>, host: &Host, port: Port) -> Option<VirtualHost> {
+    let table = TableKey::Sidecar { namespace: namespace.map(Arc::from), port };
+    if view.count(Relation::VirtualHost(table, host.clone())) == 0 {
+        return None;
+    }
     let row = view.unit(&Service(host.clone()))?;
     let definition = match namespace {
         Some(namespace) => row.seen_by(namespace)?,
         None => row.public()?,
     };
-    definition.port(port)?;
+    let name = format!("{host}:{port}");
+    if !definition.port(port).is_some_and(|port| port.protocol.is_http()) {
+        return Some(VirtualHost { name, domains: Vec::new(), routes: Vec::new() });
+    }
     Some(VirtualHost {
-        name: format!("{host}:{port}"),
+        name,
         domains: domains(view, namespace, row, definition, port),
         routes: vec![default_route(host, definition, port)],
     })

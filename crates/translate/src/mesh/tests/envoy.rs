@@ -1,19 +1,29 @@
 //! What is made is what a real Envoy takes.
 
 use crate::testing::world;
-use prost::Message;
+use prost::{Message, Name};
 use std::{env, fs, path::PathBuf, process::Command};
 use tombolo_proto::{
-    ResourceType, Scope,
+    Resource, ResourceType, Scope,
     envoy::envoy::config::{
         bootstrap::v3::{
             Bootstrap,
             bootstrap::{DynamicResources, StaticResources},
         },
         cluster::v3::Cluster,
-        core::v3::{ApiConfigSource, ApiVersion, GrpcService, Node, api_config_source::ApiType, grpc_service},
-        listener::v3::Listener,
+        core::v3::{
+            Address, ApiConfigSource, ApiVersion, GrpcService, Node, SocketAddress, address,
+            api_config_source::ApiType, grpc_service, socket_address::PortSpecifier,
+        },
+        listener::v3::{Filter, FilterChain, Listener, filter},
     },
+    envoy::envoy::extensions::filters::{
+        http::router::v3::Router,
+        network::http_connection_manager::v3::{
+            HttpConnectionManager, HttpFilter, http_connection_manager::RouteSpecifier, http_filter,
+        },
+    },
+    envoy::google::protobuf::{Any, BoolValue},
 };
 
 /// One service of each kind that makes a cluster or a listener of its own kind.
@@ -71,7 +81,7 @@ spec: {hosts: [none.example.org], addresses: [10.8.0.0/16, '2001:db8::/64'], res
 apiVersion: networking.istio.io/v1
 kind: ServiceEntry
 metadata: {name: six, namespace: shop}
-spec: {hosts: [six.example.org], addresses: ['2001:db8::1'], resolution: STATIC, ports: [{number: 90, name: tcp}], endpoints: [{address: '2001:db8::2'}]}
+spec: {hosts: [six.example.org], addresses: ['2001:db8::1'], resolution: STATIC, ports: [{number: 90, name: tcp}], endpoints: [{address: '2001:db8::2', weight: 4294967295}, {address: '2001:db8::3', weight: 4294967295}, {address: 'unix:///run/x.sock', locality: a/b/c, serviceAccount: x}]}
 ";
 
 fn envoy() -> Option<PathBuf> {
@@ -110,8 +120,52 @@ fn bootstrap(clusters: Vec<Cluster>, listeners: Vec<Listener>) -> Bootstrap {
     }
 }
 
+/// A cluster with these endpoints inline: EDS itself is not read by `--mode validate`.
+fn static_cluster(assignment: &Resource) -> Cluster {
+    Cluster {
+        name: format!("static {}", assignment.name()),
+        load_assignment: Some(Message::decode(assignment.value()).unwrap()),
+        ..Default::default()
+    }
+}
+
+/// A listener with this route table inline, likewise.
+fn with_table(table: &Resource) -> Listener {
+    let manager = HttpConnectionManager {
+        stat_prefix: table.name().to_string(),
+        route_specifier: Some(RouteSpecifier::RouteConfig(Message::decode(table.value()).unwrap())),
+        http_filters: vec![HttpFilter {
+            name: "envoy.filters.http.router".into(),
+            config_type: Some(http_filter::ConfigType::TypedConfig(any(&Router::default()))),
+            ..Default::default()
+        }],
+        ..Default::default()
+    };
+    let filter = Filter {
+        name: "envoy.filters.network.http_connection_manager".into(),
+        config_type: Some(filter::ConfigType::TypedConfig(any(&manager))),
+    };
+    let chain = FilterChain { filters: vec![filter], ..Default::default() };
+    let socket = SocketAddress {
+        address: "127.0.0.1".into(),
+        port_specifier: Some(PortSpecifier::PortValue(table.name().parse().unwrap())),
+        ..Default::default()
+    };
+    Listener {
+        name: format!("table {}", table.name()),
+        address: Some(Address { address: Some(address::Address::SocketAddress(socket)) }),
+        bind_to_port: Some(BoolValue { value: false }),
+        filter_chains: vec![chain],
+        ..Default::default()
+    }
+}
+
+fn any<M: Message + Name>(message: &M) -> Any {
+    Any { type_url: M::type_url(), value: message.encode_to_vec() }
+}
+
 #[test]
-fn envoy_takes_every_cluster_and_listener() {
+fn envoy_takes_all_that_is_made() {
     let Some(envoy) = envoy() else {
         assert_ne!(env::var("CI").as_deref(), Ok("true"), "CI needs an Envoy: set ENVOY_BIN");
         println!("skipped, needs Envoy: set ENVOY_BIN, or run `make envoy`");
@@ -124,6 +178,8 @@ fn envoy_takes_every_cluster_and_listener() {
     let clusters: Vec<Cluster> = seen(ResourceType::Cluster).map(|r| Cluster::decode(r.value()).unwrap()).collect();
     let listeners: Vec<Listener> = seen(ResourceType::Listener).map(|r| Listener::decode(r.value()).unwrap()).collect();
     assert_eq!((clusters.len(), listeners.len()), (17, 9));
+    let clusters = clusters.into_iter().chain(seen(ResourceType::Endpoints).map(|r| static_cluster(&r))).collect();
+    let listeners = listeners.into_iter().chain(seen(ResourceType::Routes).map(|r| with_table(&r))).collect();
     let directory = tempfile::tempdir().unwrap();
     let file = directory.path().join("bootstrap.pb"); // by its ending Envoy knows the format
     fs::write(&file, bootstrap(clusters, listeners).encode_to_vec()).unwrap();

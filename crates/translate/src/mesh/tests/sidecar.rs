@@ -175,3 +175,30 @@ spec: {mesh: {outboundTraffic: RegistryOnly}}
     assert_eq!(unknown(&world).0, "block_all");
     assert_ne!(world.listener(&sidecar("shop"), "virtualOutbound"), before);
 }
+
+#[test]
+fn a_namespace_with_its_own_definition_sees_no_other_ports() {
+    let ports = "resolution: STATIC, hosts: [api.example.com], ports: [{number: 80, name: http}";
+    let public = entry("api", "a", &format!("{ports}, {{number: 81, name: http-admin}}]"));
+    let own = entry("api", "b", &format!("{ports}], exportTo: ['.']"));
+    let mut world = world(&[TWO_SERVICES, &public, &own].concat());
+    world.connect(&["a", "b"]);
+    assert_eq!(domains(&world, "a", "81"), [["api.example.com"]]);
+    assert_eq!(domains(&world, "b", "81"), Vec::<Vec<String>>::new());
+    assert_eq!(domains(&world, "b", "80").len(), 2);
+    world.delete(&own);
+    assert_eq!(domains(&world, "b", "81"), [["api.example.com"]]);
+}
+
+#[test]
+fn namespaces_without_sidecars_cost_nothing() {
+    let own = entry(
+        "api",
+        "b",
+        "resolution: STATIC, hosts: [api.example.com], ports: [{number: 80, name: http}], exportTo: ['.']",
+    );
+    let mut world = world(&own);
+    assert_eq!(world.everything().len(), 0);
+    world.connect(&["b"]);
+    assert!(world.table(&sidecar("b"), "80").is_some());
+}
