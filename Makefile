@@ -27,12 +27,14 @@ test: lint unit ## All that must hold before a change lands
 lint: ## Format, lints, crate arrows, generated files
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets -- -D warnings
+	cargo xtask tidy
+	cargo xtask crds --check
 	cargo xtask descriptors --check
 
 unit: envoy ## Every test of every crate, those on a real Envoy included
 	CI=true ENVOY_BIN="$$($(MAKE) --silent envoy-path)" cargo test --workspace --no-fail-fast
 
-golden: ## Rewrite what golden tests compare with
+golden: envoy ## Rewrite what golden tests compare with
 	cargo xtask golden
 
 crds: ## Rewrite crds/ from the types

@@ -5,7 +5,11 @@
 mod crds;
 mod descriptors;
 mod generated;
+<<<<<<< HEAD
 mod golden;
+=======
+mod tidy;
+>>>>>>> api-mesh
 mod workspace;
 
 use clap::{Parser, Subcommand};
@@ -32,13 +36,19 @@ enum Chore {
         #[arg(long)]
         check: bool,
     },
+<<<<<<< HEAD
     /// Rewrite what golden tests compare with: crates/translate/tests/golden.
     Golden,
+=======
+    /// Check what the compiler does not: which crate uses which, lengths of files, paths of a machine.
+    Tidy,
+>>>>>>> api-mesh
 }
 
 fn main() -> anyhow::Result<()> {
     match Arguments::parse().chore {
         Chore::Crds { check } => generated::settle(&crds::files()?, check),
+        Chore::Tidy => tidy::run(),
         Chore::Descriptors { check } => generated::settle(&[descriptors::file()?], check),
         Chore::Golden => golden::update(),
     }
