@@ -5,11 +5,8 @@
 mod crds;
 mod descriptors;
 mod generated;
-<<<<<<< HEAD
 mod golden;
-=======
 mod tidy;
->>>>>>> api-mesh
 mod workspace;
 
 use clap::{Parser, Subcommand};
@@ -36,13 +33,10 @@ enum Chore {
         #[arg(long)]
         check: bool,
     },
-<<<<<<< HEAD
     /// Rewrite what golden tests compare with: crates/translate/tests/golden.
     Golden,
-=======
     /// Check what the compiler does not: which crate uses which, lengths of files, paths of a machine.
     Tidy,
->>>>>>> api-mesh
 }
 
 fn main() -> anyhow::Result<()> {
