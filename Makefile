@@ -22,16 +22,19 @@ demo: envoy ## Run examples/quickstart and see a canary shift live
 	@$(PYTHON) scripts/demo.py --tombolo "$(CARGO_TARGET_DIR)/debug/tombolo" --envoy "$$($(MAKE) --silent envoy-path)"
 
 test: lint unit ## All that must hold before a change lands
+	@CI=true $(MAKE) --no-print-directory demo
 
 lint: ## Format, lints, crate arrows, generated files
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets -- -D warnings
+	cargo xtask tidy
+	cargo xtask crds --check
 	cargo xtask descriptors --check
 
 unit: envoy ## Every test of every crate, those on a real Envoy included
 	CI=true ENVOY_BIN="$$($(MAKE) --silent envoy-path)" cargo test --workspace --no-fail-fast
 
-golden: ## Rewrite what golden tests compare with
+golden: envoy ## Rewrite what golden tests compare with
 	cargo xtask golden
 
 crds: ## Rewrite crds/ from the types

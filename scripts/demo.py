@@ -32,6 +32,8 @@ class Broken(Exception):
 
 
 def say(text):
+    if INTERACTIVE:
+        time.sleep(1.5)  # time to read what came before
     print(f"\n{BOLD}{text}{RESET}", flush=True)
 
 
@@ -56,6 +58,7 @@ class Backend(http.server.BaseHTTPRequestHandler):
     """Answers with its name."""
 
     protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
     name = ""
 
     def do_GET(self):

@@ -49,7 +49,7 @@ pub(crate) struct TranslateArgs {
     /// A file, a directory (with all below), or - for standard input; may be repeated
     #[arg(short, long = "file", value_name = "PATH", required = true, num_args = 1..)]
     pub(crate) files: Vec<PathBuf>,
-    /// Print this proxy's resources: a name from the list that is printed without it
+    /// Print this proxy's resources: a name from the list that is printed without it, or an Envoy's node id
     #[arg(long, value_name = "ID")]
     pub(crate) proxy: Option<String>,
     /// Only resources of this type

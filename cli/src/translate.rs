@@ -9,6 +9,7 @@ use anyhow::{Context, bail};
 use serde_json::{Map, Value, json};
 use std::{collections::BTreeMap, process::ExitCode};
 use tombolo_api::Kind;
+use tombolo_core::{ProxyId, ProxyKind};
 use tombolo_proto::{Resource, ResourceSet, ResourceType, Scope};
 
 /// Shows which proxies there would be, what one would get, or each object's status.
@@ -49,7 +50,12 @@ fn proxies(loaded: &Loaded) -> Value {
 
 fn resources(loaded: &Loaded, proxy: &str, kind: Option<Type>) -> anyhow::Result<Value> {
     let names = names(loaded);
-    let Some(scopes) = names.get(proxy) else {
+    // A node id, as in an Envoy's bootstrap, stands for a proxy too.
+    let by_id = proxy.parse::<ProxyId>().map(|id| match id.kind {
+        ProxyKind::Gateway => format!("gateway/{}", id.name),
+        ProxyKind::Sidecar => format!("sidecar/{}", id.name.namespace),
+    });
+    let Some(scopes) = names.get(by_id.as_deref().unwrap_or(proxy)) else {
         let known: Vec<_> = names.keys().map(String::as_str).collect();
         bail!("there is no proxy {proxy:?} here; there are: {}", known.join(", "));
     };

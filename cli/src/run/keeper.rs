@@ -4,7 +4,7 @@ use super::{
     backoff::Backoff,
     envoy::Envoy,
     process::Process,
-    records::{Record, Records, hash},
+    records::{Record, Records},
 };
 use crate::terminal::{self, Style, paint};
 use anyhow::Context;
@@ -21,6 +21,7 @@ use std::{
 };
 use tokio::{process::Command, sync::watch, time};
 use tokio_util::sync::CancellationToken;
+use tombolo_controlplane::{GATEWAY_LABEL, hash};
 use tombolo_core::NamespacedName;
 use tombolo_translate::bootstrap::{Admin, Bootstrap, Limits};
 
@@ -145,7 +146,7 @@ impl Keeper {
 
     fn bootstrap(&self) -> anyhow::Result<Vec<u8>> {
         let NamespacedName { namespace, name } = &self.gateway;
-        let labels = json!({tombolo_controlplane::GATEWAY_LABEL: &**name});
+        let labels = json!({GATEWAY_LABEL: &**name});
         let metadata = [
             ("NAMESPACE", json!(&**namespace)),
             ("LABELS", labels),

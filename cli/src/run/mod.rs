@@ -42,7 +42,7 @@ async fn serve(args: RunArgs) -> anyhow::Result<ExitCode> {
     let records = Arc::new(Records::open(state_directory(&args)?)?);
     let listener = listen(&args, &records).await?;
     let xds = listener.local_addr()?;
-    let source = Directory::new(&args.directory);
+    let source = Directory::new(&args.directory).remembering(records.store());
     let addresses = Addresses::new(source.id().clone(), records.all()?);
     let plane = start_plane(source, &addresses)?;
     say_where(&args, xds, &records);
@@ -102,7 +102,7 @@ fn state_directory(args: &RunArgs) -> anyhow::Result<PathBuf> {
     let base = base.context("neither XDG_STATE_HOME nor HOME is set: name a directory with --state")?;
     let directory = args.directory.canonicalize()?;
     let name = directory.file_name().unwrap_or_default().to_string_lossy();
-    Ok(base.join("tombolo").join(records::slug(&[&name, &directory.display().to_string()])))
+    Ok(base.join("tombolo").join(tombolo_controlplane::slug(&[&name, &directory.display().to_string()])))
 }
 
 /// The port of the last run where that is free: Envoys that outlived it come back there.

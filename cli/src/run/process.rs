@@ -40,9 +40,10 @@ impl Process {
     /// Starts a program in a process group of its own: the terminal's Ctrl-C is not for it.
     pub(crate) fn spawn(command: &mut Command) -> io::Result<Self> {
         let child = command.process_group(0).kill_on_drop(false).spawn()?;
-        let gone = || io::Error::other("it ended at once");
+        let gone = || io::Error::other("the system does not tell of it");
         let pid = child.id().and_then(|pid| i32::try_from(pid).ok()).ok_or_else(gone)?;
-        let identity = Identity { pid, started: started(pid).ok_or_else(gone)? };
+        let (_, started) = stat(pid).ok_or_else(gone)?;
+        let identity = Identity { pid, started };
         Ok(Self { identity, child: Some(child) })
     }
 
@@ -87,17 +88,17 @@ impl Process {
 
 impl Identity {
     fn is_alive(self) -> bool {
-        started(self.pid) == Some(self.started)
+        stat(self.pid).is_some_and(|(state, started)| state != 'Z' && started == self.started)
     }
 }
 
-/// When a process started; `None` where there is none, or only what its parent has not yet taken note of.
-fn started(pid: i32) -> Option<u64> {
+/// A process's state, `Z` where it has ended and its parent has not yet taken note, and when it started.
+fn stat(pid: i32) -> Option<(char, u64)> {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
     // The name, in brackets, may hold anything; after it come the state (the 3rd field) and the start time (the 22nd).
     let mut fields = stat.get(stat.rfind(')')? + 1..)?.split_whitespace();
-    let state = fields.next()?;
-    fields.nth(18).filter(|_| state != "Z")?.parse().ok()
+    let state = fields.next()?.chars().next()?;
+    Some((state, fields.nth(18)?.parse().ok()?))
 }
 
 impl From<ExitStatus> for Ending {

@@ -7,8 +7,9 @@ use std::{
     fs::{File, TryLockError},
     net::{IpAddr, SocketAddr},
     path::{Path, PathBuf},
+    sync::Arc,
 };
-use tombolo_controlplane::{FileStore, Store};
+use tombolo_controlplane::{FileStore, Store, slug};
 use tombolo_core::NamespacedName;
 
 /// The longest path of a Unix socket is 107 bytes (`sockaddr_un`).
@@ -40,7 +41,7 @@ impl Record {
 /// The state directory, ours alone while this lives.
 #[derive(Debug)]
 pub(crate) struct Records {
-    store: FileStore,
+    store: Arc<FileStore>,
     _lock: File,
 }
 
@@ -51,7 +52,7 @@ impl Records {
         let path = store.root().join("lock");
         let lock = File::create(&path).with_context(|| format!("cannot write {}", path.display()))?;
         match lock.try_lock() {
-            Ok(()) => Ok(Self { store, _lock: lock }),
+            Ok(()) => Ok(Self { store: Arc::new(store), _lock: lock }),
             Err(TryLockError::WouldBlock) => {
                 bail!(
                     "another `tombolo run` uses {}: stop it, or name another directory with --state",
@@ -60,6 +61,11 @@ impl Records {
             }
             Err(TryLockError::Error(error)) => Err(error).with_context(|| format!("cannot lock {}", path.display())),
         }
+    }
+
+    /// For what the control plane itself must remember.
+    pub(crate) fn store(&self) -> Arc<FileStore> {
+        self.store.clone()
     }
 
     /// The directory.
@@ -151,19 +157,6 @@ fn gateway_slug(gateway: &NamespacedName) -> String {
     slug(&[&gateway.name, &gateway.namespace])
 }
 
-/// A short file name that stands for some texts: the beginning of the first, and a hash of all.
-pub(crate) fn slug(texts: &[&str]) -> String {
-    const READABLE: usize = 16;
-    let readable: String = texts[0].chars().filter(|c| c.is_ascii_alphanumeric() || *c == '-').take(READABLE).collect();
-    format!("{readable}-{}", hash(texts.join("\n").as_bytes()))
-}
-
-/// Twelve letters that are the same on every run and every version (FNV-1a).
-pub(crate) fn hash(bytes: &[u8]) -> String {
-    let step = |hash: u64, byte: &u8| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3);
-    format!("{:016x}", bytes.iter().fold(0xcbf2_9ce4_8422_2325, step))[..12].to_owned()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -195,13 +188,5 @@ mod tests {
         assert!(error.to_string().contains("--state"), "{error}");
         drop(first);
         Records::open(directory.path().to_owned()).unwrap();
-    }
-
-    #[test]
-    fn names_are_short_and_differ() {
-        let long = "x".repeat(253);
-        assert!(slug(&[&long, "shop"]).len() < 32);
-        assert_ne!(slug(&[&long, "shop"]), slug(&[&long, "shops"]));
-        assert_ne!(slug(&["a", "b\nc"]), slug(&["a", "b", "d"]));
     }
 }

@@ -112,7 +112,10 @@ mod tests {
         let good = "apiVersion: v1\nkind: Namespace\nmetadata: {name: a}\n";
         let bad = "apiVersion: v1\nkind: Namespace\nmetadata: {nam: b}\n";
         let printed = printed(&[good, bad, good]);
-        assert!(printed[0].len() == 1 && printed[0][0].starts_with("added Namespace a → nothing changes"), "{printed:?}");
+        assert!(
+            printed[0].len() == 1 && printed[0][0].starts_with("added Namespace a → nothing changes"),
+            "{printed:?}"
+        );
         assert!(printed[1].iter().all(|line| line.starts_with("error: ")), "{printed:?}");
         assert!(printed[1].iter().any(|line| line.contains("metadata.nam")), "{printed:?}");
         assert!(printed[2].iter().all(|line| line.starts_with("resolved: ")), "{printed:?}");
@@ -120,7 +123,8 @@ mod tests {
 
     #[test]
     fn many_objects_are_counted() {
-        let many: String = (0..9).map(|n| format!("apiVersion: v1\nkind: Namespace\nmetadata: {{name: n{n}}}\n---\n")).collect();
+        let many: String =
+            (0..9).map(|n| format!("apiVersion: v1\nkind: Namespace\nmetadata: {{name: n{n}}}\n---\n")).collect();
         assert!(printed(&[&many])[0][0].starts_with("added 9 objects → "));
     }
 }

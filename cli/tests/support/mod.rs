@@ -1,5 +1,5 @@
 //! What tests of the whole program need: a `tombolo run`, servers behind it, and a client in front.
-#![allow(dead_code, unreachable_pub)] // each test uses some of it
+#![allow(dead_code, unused_imports, unreachable_pub, clippy::print_stdout)] // each test uses some of it
 
 mod http;
 
@@ -124,10 +124,9 @@ impl Mesh {
         get_from(self.admin, path).filter(|(status, _, _)| *status == 200).map(|(_, _, body)| body)
     }
 
-    /// The sum of a counter over its labels; 0 before it counted anything. The counter must exist.
+    /// The sum of a counter over its labels; 0 where it is not shown, as counters are before they have counted anything.
     pub fn counter(&self, name: &str) -> u64 {
         let page = self.page("/metrics").unwrap();
-        assert!(page.contains(&format!("# TYPE {name} counter")), "no counter {name} in {page}");
         let prefix = format!("{name}_total");
         let lines = page.lines().filter(|line| line.starts_with(&prefix));
         lines.map(|line| line.rsplit(' ').next().unwrap().parse::<u64>().unwrap()).sum()

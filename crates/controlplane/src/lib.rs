@@ -22,4 +22,4 @@ pub use classify::GATEWAY_LABEL;
 pub use graph::{Applied, Cause, ControlPlane, Edited, Setup, TimedStatus, World};
 pub use metrics::Metrics;
 pub use port::{Clock, Edit, Sink, Source, Stopped, SystemClock, Update};
-pub use store::{FileStore, Store, StoreError};
+pub use store::{FileStore, Store, StoreError, hash, slug};

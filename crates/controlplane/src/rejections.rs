@@ -42,6 +42,8 @@ pub(crate) fn problems(hub: &Hub, world: &World) -> BTreeSet<Problem> {
 
 fn problem(world: &World, object: &ObjectKey, rejection: &Rejection, proxy: &str) -> Problem {
     let Rejection { kind, name, message, .. } = rejection;
+    // A line for people: Envoy's words may be several.
+    let message = message.split_whitespace().collect::<Vec<_>>().join(" ");
     let message = format!("proxy {proxy} rejects {} {name} and goes on with what it had: {message}", kind.short());
     let problem = Problem::error(object.reference(), FieldPath::root(), "RejectedByProxy", message);
     match world.origin(&problem.object) {

@@ -86,6 +86,19 @@ fn failed(what: &'static str, path: &Path) -> impl FnOnce(io::Error) -> StoreErr
     move |source| StoreError { what, path, source }
 }
 
+/// A short file name that stands for some texts: the beginning of the first, and a hash of all.
+pub fn slug(texts: &[&str]) -> String {
+    const READABLE: usize = 16;
+    let readable: String = texts[0].chars().filter(|c| c.is_ascii_alphanumeric() || *c == '-').take(READABLE).collect();
+    format!("{readable}-{}", hash(texts.join("\n").as_bytes()))
+}
+
+/// Twelve letters that are the same on every run and every version (FNV-1a).
+pub fn hash(bytes: &[u8]) -> String {
+    let step = |hash: u64, byte: &u8| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3);
+    format!("{:016x}", bytes.iter().fold(0xcbf2_9ce4_8422_2325, step))[..12].to_owned()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -114,5 +127,13 @@ mod tests {
         let error = store.write("x", b"two").unwrap_err();
         assert!(error.to_string().contains("cannot write"), "{error}");
         assert_eq!(store.read("x").unwrap().unwrap(), b"one");
+    }
+
+    #[test]
+    fn names_are_short_and_differ() {
+        let long = "x".repeat(253);
+        assert!(slug(&[&long, "shop"]).len() < 32);
+        assert_ne!(slug(&[&long, "shop"]), slug(&[&long, "shops"]));
+        assert_ne!(slug(&["a", "b\nc"]), slug(&["a", "b", "d"]));
     }
 }

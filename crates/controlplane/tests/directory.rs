@@ -1,4 +1,5 @@
 //! The directory source on a real file system: what editors, mounts and accidents do to files.
+#![allow(clippy::unwrap_used, clippy::panic)] // a test's helpers fail as tests do
 
 use std::{
     collections::BTreeMap,
@@ -9,7 +10,7 @@ use std::{
     time::{Duration, Instant},
 };
 use tempfile::TempDir;
-use tombolo_controlplane::{ControlPlane, Setup, SystemClock, directory::Directory};
+use tombolo_controlplane::{ControlPlane, FileStore, Setup, SystemClock, directory::Directory};
 
 /// Long enough for a busy machine; only failures take it.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -238,4 +239,34 @@ async fn a_link_that_leads_in_a_circle_is_walked_once() {
     let watched = Watched::over(directory).await;
     watched.until("once", &[("a", "1")]).await;
     watched.until_problems("no duplicate", <[String]>::is_empty).await;
+}
+
+#[tokio::test]
+async fn the_last_good_content_of_a_broken_file_survives_a_restart() {
+    let (directory, state) = (TempDir::new().unwrap(), TempDir::new().unwrap());
+    fs::write(directory.path().join("a.yaml"), good("a", "1")).unwrap();
+    let start = || {
+        let store = Arc::new(FileStore::open(state.path()).unwrap());
+        ControlPlane::start(Setup {
+            sources: vec![Box::new(Directory::new(directory.path()).remembering(store))],
+            facts: Vec::new(),
+            xds: tombolo_xds::Config::default(),
+            clock: Arc::new(SystemClock),
+        })
+    };
+    let plane = start().unwrap();
+    tokio::time::timeout(PATIENCE, plane.ready()).await.unwrap();
+    let mut watched = Watched { directory: TempDir::new().unwrap(), plane };
+    fs::write(directory.path().join("a.yaml"), "kind: [\n").unwrap();
+    watched.until_problems("broken", |p| p.len() == 1 && p[0].contains("keeps serving")).await;
+    for _ in 0..2 {
+        watched.plane.stop();
+        watched.plane = start().unwrap();
+        tokio::time::timeout(PATIENCE, watched.plane.ready()).await.unwrap();
+        watched.until("kept", &[("a", "1")]).await;
+        watched.until_problems("still broken", |p| p.len() == 1 && p[0].contains("keeps serving")).await;
+    }
+    fs::write(directory.path().join("a.yaml"), good("a", "2")).unwrap();
+    watched.until("mended", &[("a", "2")]).await;
+    assert_eq!(fs::read_dir(state.path()).unwrap().count(), 0, "nothing is remembered that is not needed");
 }

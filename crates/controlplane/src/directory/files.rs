@@ -72,11 +72,9 @@ impl Files {
         self.files.entry(path.into()).or_default().problems = vec![problem];
     }
 
-    /// True where a reading may be one amid a write: it would break something, or empty the file.
-    pub(super) fn doubts(&self, path: &str, content: &FileContent) -> bool {
-        let emptied = content.decoded.is_empty() && self.files.get(path).is_some_and(|file| !file.held.is_empty());
-        let broken = content.decoded.iter().flat_map(|d| &d.problems).chain(&content.problems).any(Problem::is_error);
-        emptied || broken || !content.complete
+    /// True where a reading would empty a file that held something: it may be one amid a write.
+    pub(super) fn empties(&self, path: &str, content: &FileContent) -> bool {
+        content.decoded.is_empty() && self.files.get(path).is_some_and(|file| !file.held.is_empty())
     }
 
     /// All that is wrong now. Files in `leaving` are about to go: that others hold the same is no mistake.
@@ -182,6 +180,12 @@ impl Files {
         self.served.insert(key, now.clone());
         Some(Edit::Apply(now.object, now.origin))
     }
+}
+
+/// True where some of a file cannot be used as it stands.
+pub(super) fn is_broken(content: &FileContent) -> bool {
+    let problems = content.decoded.iter().flat_map(|decoded| &decoded.problems).chain(&content.problems);
+    !content.complete || problems.into_iter().any(Problem::is_error)
 }
 
 /// Saying that what was there before still counts.

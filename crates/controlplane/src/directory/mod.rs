@@ -6,12 +6,14 @@
 //! neither takes anything down nor raises an alarm. A file that stays broken keeps its last good content and says so.
 
 mod files;
+mod last_good;
 mod notice;
 mod scan;
 mod watch;
 
-use crate::{Sink, Source, Update};
-use files::{Files, Trust};
+use crate::{Sink, Source, Store, Update};
+use files::{Files, Trust, is_broken};
+use last_good::LastGood;
 use notice::{Notice, notices};
 use scan::{Scan, Stamp};
 use std::{
@@ -39,6 +41,7 @@ const RESCAN: Duration = Duration::from_secs(5);
 pub struct Directory {
     root: PathBuf,
     id: SourceId,
+    store: Option<Arc<dyn Store>>,
 }
 
 impl Directory {
@@ -46,7 +49,13 @@ impl Directory {
     pub fn new(root: impl Into<PathBuf>) -> Self {
         let root = root.into();
         let id = root.canonicalize().unwrap_or_else(|_| root.clone());
-        Self { id: SourceId::new(id.display().to_string()), root }
+        Self { id: SourceId::new(id.display().to_string()), root, store: None }
+    }
+
+    /// Remembers the last good content of broken files here, across restarts.
+    #[must_use]
+    pub fn remembering(self, store: Arc<dyn Store>) -> Self {
+        Self { store: Some(store), ..self }
     }
 }
 
@@ -56,7 +65,7 @@ impl Source for Directory {
     }
 
     fn run(self: Box<Self>, sink: Sink) {
-        let mut reader = Reader::new(self.root, self.id);
+        let mut reader = Reader::new(self.root, self.id, LastGood::new(self.store));
         while !sink.is_closed() {
             let update = reader.step();
             if !update.is_empty() && sink.send(update).is_err() {
@@ -80,7 +89,7 @@ pub fn read_once(paths: &[PathBuf], source: SourceId) -> io::Result<Contents> {
         let found = if path.is_dir() { scanned(path)? } else { vec![path.clone()] };
         for file in found {
             let name = file.display().to_string();
-            edits.extend(files.take(&name, read_file(&file, &name).map_err(error)?, Trust::Settled));
+            edits.extend(files.take(&name, read_file(&file, &name).map_err(error)?.1, Trust::Settled));
         }
     }
     Ok(Contents { problems: files.problems(&BTreeSet::new()), foreign: files.foreign(), edits })
@@ -111,18 +120,19 @@ fn read_input() -> io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// Reads a manifest. One that is too large is not read into memory, and the content says so.
-fn read_file(path: &Path, name: &str) -> io::Result<FileContent> {
+/// Reads a manifest: its bytes, and what they say. One that is too large is not read into memory, and the content says so.
+fn read_file(path: &Path, name: &str) -> io::Result<(Vec<u8>, FileContent)> {
     let limit = manifest::MAX_FILE as u64 + 1;
     let mut bytes = Vec::new();
     let length = fs::metadata(path)?.len();
     if length >= limit {
         let message = format!("the file has {} MB; at most {} are read", length >> 20, manifest::MAX_FILE >> 20);
         let problems = vec![file_problem(name, "UnreadableFile", message, "split it")];
-        return Ok(FileContent { decoded: Vec::new(), problems, complete: false });
+        return Ok((bytes, FileContent { decoded: Vec::new(), problems, complete: false }));
     }
     io::Read::read_to_end(&mut io::Read::take(fs::File::open(path)?, limit), &mut bytes)?;
-    Ok(manifest::read(&bytes, name))
+    let content = manifest::read(&bytes, name);
+    Ok((bytes, content))
 }
 
 fn file_problem(name: &str, reason: &'static str, message: String, fix: &str) -> Problem {
@@ -139,6 +149,7 @@ fn identity(path: &Path) -> Option<(u64, u64)> {
 struct Reader {
     root: PathBuf,
     files: Files,
+    last_good: LastGood,
     stamps: BTreeMap<PathBuf, Stamp>,
     /// Files that are not settled, and when they will be if they stay quiet.
     unsettled: BTreeMap<PathBuf, Instant>,
@@ -155,12 +166,13 @@ struct Reader {
 }
 
 impl Reader {
-    fn new(root: PathBuf, source: SourceId) -> Self {
+    fn new(root: PathBuf, source: SourceId, last_good: LastGood) -> Self {
         let (stamps, unsettled, trouble, said) = Default::default();
         let rescan_due = Instant::now();
         Self {
             root,
             files: Files::new(source),
+            last_good,
             stamps,
             unsettled,
             rescan_due,
@@ -287,18 +299,16 @@ impl Reader {
         let name = path.display().to_string();
         let stamp = fs::metadata(path).map(|metadata| Stamp::of(&metadata));
         match read_file(path, &name) {
-            Ok(content) => {
+            Ok((bytes, content)) => {
                 if let Ok(stamp) = stamp {
                     self.stamps.insert(path.to_owned(), stamp);
                 }
-                let doubtful = trust == Trust::Provisional && self.files.doubts(&name, &content);
-                let trust = if doubtful { Trust::Provisional } else { Trust::Settled };
-                update.edits.extend(self.files.take(&name, content, trust));
-                self.wait_for(path, doubtful);
+                self.take(path, &name, bytes, content, trust, update);
             }
             Err(_) if trust == Trust::Provisional => self.wait_for(path, true),
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 self.stamps.remove(path);
+                self.last_good.forget(path);
                 update.edits.extend(self.files.remove(&name));
             }
             Err(error) => {
@@ -306,6 +316,32 @@ impl Reader {
                 self.files.unreadable(&name, file_problem(&name, "UnreadableFile", message, "make it readable"));
             }
         }
+    }
+
+    fn take(
+        &mut self,
+        path: &Path,
+        name: &str,
+        bytes: Vec<u8>,
+        content: FileContent,
+        trust: Trust,
+        update: &mut Update,
+    ) {
+        let broken = is_broken(&content);
+        match trust {
+            _ if !broken => self.last_good.good(path, bytes),
+            Trust::Provisional => {}
+            Trust::Settled if self.synced => self.last_good.broken(path),
+            Trust::Settled => {
+                let before = self.last_good.recall(path).map(|bytes| manifest::read(bytes, name));
+                let before = before.map(|content| self.files.take(name, content, Trust::Settled));
+                update.edits.extend(before.unwrap_or_default());
+            }
+        }
+        let provisional = trust == Trust::Provisional && (broken || self.files.empties(name, &content));
+        let trust = if provisional { Trust::Provisional } else { Trust::Settled };
+        update.edits.extend(self.files.take(name, content, trust));
+        self.wait_for(path, provisional);
     }
 
     fn wait_for(&mut self, path: &Path, doubtful: bool) {

@@ -29,7 +29,7 @@ impl StatusTable {
             match status {
                 Some(status) => {
                     let old = self.statuses.remove(&key);
-                    self.statuses.insert(key, TimedStatus::after(old, status, now));
+                    self.statuses.insert(key, TimedStatus::after(old.as_ref(), status, now));
                 }
                 None => drop(self.statuses.remove(&key)),
             }
@@ -43,12 +43,12 @@ impl StatusTable {
 
 impl TimedStatus {
     /// The status after another: conditions that hold as before keep their time.
-    fn after(old: Option<Self>, status: Arc<Status>, now: SystemTime) -> Self {
+    fn after(old: Option<&Self>, status: Arc<Status>, now: SystemTime) -> Self {
         let mut since = HashMap::new();
         for (section, conditions) in sections(&status) {
             for condition in conditions {
                 let key = (section.clone(), condition.kind);
-                let kept = old.as_ref().and_then(|old| old.since.get(&key)).filter(|(was, _)| *was == condition.status);
+                let kept = old.and_then(|old| old.since.get(&key)).filter(|(was, _)| *was == condition.status);
                 since.insert(key, kept.copied().unwrap_or((condition.status, now)));
             }
         }
