@@ -17,13 +17,16 @@ PYTHON ?= python3
 help: ## This list
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 10
 
+demo: envoy ## Run examples/quickstart and see a canary shift live
+	@cargo build --package tombolo
+	@$(PYTHON) scripts/demo.py --tombolo "$(CARGO_TARGET_DIR)/debug/tombolo" --envoy "$$($(MAKE) --silent envoy-path)"
+
 test: lint unit ## All that must hold before a change lands
 
 lint: ## Format, lints, crate arrows, generated files
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets -- -D warnings
-	cargo xtask tidy
-	cargo xtask crds --check
+	cargo xtask descriptors --check
 
 unit: envoy ## Every test of every crate, those on a real Envoy included
 	CI=true ENVOY_BIN="$$($(MAKE) --silent envoy-path)" cargo test --workspace --no-fail-fast

@@ -2,8 +2,10 @@
 
 #![allow(clippy::print_stdout)] // a command-line program
 
+mod crds;
 mod descriptors;
 mod generated;
+mod golden;
 mod workspace;
 
 use clap::{Parser, Subcommand};
@@ -18,16 +20,26 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Chore {
+    /// Write the CustomResourceDefinitions to crds/.
+    Crds {
+        /// Write nothing; fail where a file is not what would be written.
+        #[arg(long)]
+        check: bool,
+    },
     /// Write the descriptors of the Envoy messages that Tombolo emits to crates/proto/src/descriptors.bin.
     Descriptors {
         /// Write nothing; fail where the file is not what would be written.
         #[arg(long)]
         check: bool,
     },
+    /// Rewrite what golden tests compare with: crates/translate/tests/golden.
+    Golden,
 }
 
 fn main() -> anyhow::Result<()> {
     match Arguments::parse().chore {
+        Chore::Crds { check } => generated::settle(&crds::files()?, check),
         Chore::Descriptors { check } => generated::settle(&[descriptors::file()?], check),
+        Chore::Golden => golden::update(),
     }
 }

@@ -146,7 +146,11 @@ impl Keeper {
     fn bootstrap(&self) -> anyhow::Result<Vec<u8>> {
         let NamespacedName { namespace, name } = &self.gateway;
         let labels = json!({tombolo_controlplane::GATEWAY_LABEL: &**name});
-        let metadata = [("NAMESPACE", json!(&**namespace)), ("LABELS", labels), ("INSTANCE_IPS", json!(self.address))];
+        let metadata = [
+            ("NAMESPACE", json!(&**namespace)),
+            ("LABELS", labels),
+            ("INSTANCE_IPS", json!(format!("{},::1", self.address))),
+        ];
         let bootstrap = Bootstrap {
             node_id: format!("router~{}~{name}.{namespace}~{namespace}.svc.cluster.local", self.address),
             node_cluster: format!("{name}.{namespace}"),
@@ -240,7 +244,11 @@ async fn until_up(envoy: &Envoy, waiting: &BTreeSet<String>) {
 
 impl Listening {
     fn url(&self) -> String {
-        format!("{}://{}", self.scheme, self.bound)
+        let (address, port) = (self.bound.ip(), self.bound.port());
+        match (self.scheme, port) {
+            ("http", 80) | ("https", 443) => format!("{}://{address}", self.scheme),
+            _ => format!("{}://{}", self.scheme, self.bound),
+        }
     }
 
     fn note(&self) -> String {

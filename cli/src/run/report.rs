@@ -3,7 +3,7 @@
 use crate::terminal::{self, Style, count, paint};
 use std::{sync::Arc, time::Duration};
 use tokio::sync::broadcast::{Receiver, error::RecvError};
-use tombolo_controlplane::{Applied, Cause, ControlPlane, Edited};
+use tombolo_controlplane::{Applied, ControlPlane, Edited};
 
 /// Objects named one by one; more are counted.
 const NAMED: usize = 3;
@@ -33,8 +33,6 @@ fn lines(event: &Applied) -> Vec<String> {
             effect(event),
             paint(Style::Dim, &format!("({})", took(event.took)))
         ));
-    } else if event.cause == Cause::Proxies && !event.resources.is_empty() {
-        lines.push(format!("proxies of a new kind connected → {}", effect(event)));
     }
     lines.extend(event.appeared.iter().map(terminal::problem));
     lines.extend(event.resolved.iter().map(|problem| {
@@ -85,5 +83,44 @@ fn took(time: Duration) -> String {
         micros => {
             format!("{:.1} ms", Duration::from_micros(u64::try_from(micros).unwrap_or(u64::MAX)).as_secs_f64() * 1e3)
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::{path::PathBuf, time::SystemTime};
+    use tombolo_controlplane::{Update, World, directory};
+    use tombolo_core::SourceId;
+
+    /// What is printed when these manifests are added one after the other.
+    fn printed(texts: &[&str]) -> Vec<Vec<String>> {
+        let (mut world, source) = (World::default(), SourceId::new("here"));
+        let directory = tempfile::tempdir().unwrap();
+        let path: PathBuf = directory.path().join("x.yaml");
+        let one = |text: &&str| {
+            std::fs::write(&path, text).unwrap();
+            let contents = directory::read_once(std::slice::from_ref(&path), source.clone()).unwrap();
+            let update = Update { edits: contents.edits, problems: Some(contents.problems), synced: false };
+            lines(&world.update(&source, update, SystemTime::UNIX_EPOCH).0)
+        };
+        texts.iter().map(one).collect()
+    }
+
+    #[test]
+    fn a_change_is_one_line_and_each_problem_another() {
+        let good = "apiVersion: v1\nkind: Namespace\nmetadata: {name: a}\n";
+        let bad = "apiVersion: v1\nkind: Namespace\nmetadata: {nam: b}\n";
+        let printed = printed(&[good, bad, good]);
+        assert!(printed[0].len() == 1 && printed[0][0].starts_with("added Namespace a → nothing changes"), "{printed:?}");
+        assert!(printed[1].iter().all(|line| line.starts_with("error: ")), "{printed:?}");
+        assert!(printed[1].iter().any(|line| line.contains("metadata.nam")), "{printed:?}");
+        assert!(printed[2].iter().all(|line| line.starts_with("resolved: ")), "{printed:?}");
+    }
+
+    #[test]
+    fn many_objects_are_counted() {
+        let many: String = (0..9).map(|n| format!("apiVersion: v1\nkind: Namespace\nmetadata: {{name: n{n}}}\n---\n")).collect();
+        assert!(printed(&[&many])[0][0].starts_with("added 9 objects → "));
     }
 }

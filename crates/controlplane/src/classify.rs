@@ -98,7 +98,8 @@ impl Proxy {
 
     /// What the engine must know before this proxy's resources exist.
     fn facts(&self) -> Vec<(Relation, Fact)> {
-        let mut facts = vec![(Relation::Variants, Fact::Variant(self.variant.clone()))];
+        let levels = self.variant.levels().into_iter();
+        let mut facts: Vec<_> = levels.map(|level| (Relation::Variants, Fact::Variant(level))).collect();
         if self.gateway.is_none() {
             facts.push((Relation::SidecarNamespace(self.namespace.clone()), Fact::Unit));
         }
@@ -106,10 +107,11 @@ impl Proxy {
     }
 
     fn scopes(&self) -> Vec<Scope> {
-        match &self.gateway {
-            Some(gateway) => vec![Scope::gateway(&gateway.namespace, &gateway.name)],
-            None => vec![Scope::namespace(&self.namespace), Scope::public()],
-        }
+        let (kind, gateway) = match &self.gateway {
+            Some(gateway) => (ProxyKind::Gateway, &*gateway.name),
+            None => (ProxyKind::Sidecar, ""),
+        };
+        tombolo_translate::scopes(kind, &self.namespace, gateway, &self.variant)
     }
 }
 
@@ -151,23 +153,30 @@ mod tests {
         Node { id: id.into(), metadata: Some(Struct { fields }), ..Node::default() }
     }
 
+    /// The scopes that are not for some addresses or places only.
+    fn plain(proxy: &Proxy) -> Vec<Scope> {
+        proxy.scopes().into_iter().filter(|scope| !scope.as_str().contains('@')).collect()
+    }
+
     #[test]
     fn a_gateway_is_named_by_its_label_or_else_by_its_node_id() {
         let id = "router~10.0.0.1~edge-7f9.infra~infra.svc.cluster.local";
         let labels = Struct { fields: [(GATEWAY_LABEL.to_owned(), string("edge"))].into() };
         let labels = Value { kind: Some(ValueKind::StructValue(labels)) };
         let labelled = Proxy::of(&node(id, vec![("LABELS", labels)])).unwrap();
-        assert_eq!(labelled.scopes(), [Scope::gateway("infra", "edge")]);
-        assert_eq!(Proxy::of(&node(id, vec![])).unwrap().scopes(), [Scope::gateway("infra", "edge-7f9")]);
+        assert_eq!(plain(&labelled), [Scope::gateway("infra", "edge")]);
+        assert_eq!(plain(&Proxy::of(&node(id, vec![])).unwrap()), [Scope::gateway("infra", "edge-7f9")]);
     }
 
     #[test]
     fn a_sidecar_sees_its_namespace_and_what_is_public() {
         let id = "sidecar~10.0.0.1~reviews-1.default~default.svc.cluster.local";
         let proxy = Proxy::of(&node(id, vec![("NAMESPACE", string("shop"))])).unwrap();
-        assert_eq!(proxy.scopes(), [Scope::namespace("shop"), Scope::public()]);
+        assert_eq!(plain(&proxy), [Scope::namespace("shop"), Scope::public()]);
         assert!(proxy.facts().contains(&(Relation::SidecarNamespace("shop".into()), Fact::Unit)));
         assert!(proxy.variant.ipv4 && !proxy.variant.ipv6);
+        let learned: Vec<_> = proxy.facts().into_iter().filter(|(r, _)| *r == Relation::Variants).collect();
+        assert_eq!(learned.len() * 2, proxy.scopes().len() - 2, "each level is known to the engine");
     }
 
     #[test]

@@ -68,8 +68,11 @@ pub struct Change {
 /// Every scope's resources. Changes are applied; nothing is ever replaced as a whole.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ResourceSet {
-    scopes: HashMap<Scope, HashMap<(ResourceType, Arc<str>), Arc<Resource>>>,
+    scopes: HashMap<Scope, Named>,
 }
+
+/// The resources of one scope.
+type Named = HashMap<(ResourceType, Arc<str>), Arc<Resource>>;
 
 impl ResourceSet {
     /// Takes one change in. Returns false where it changed nothing.

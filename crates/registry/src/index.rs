@@ -40,10 +40,10 @@ impl Index {
     pub fn apply(&mut self, source: &SourceId, object: AnyObject) -> Changes {
         let key = object.key(source.clone());
         let new = entries(&key, &object);
-        let old = self.current.objects.insert(key.clone(), object.clone());
-        if old.as_ref() == Some(&object) {
+        if self.current.objects.get(&key) == Some(&object) {
             return Changes::new();
         }
+        let old = self.current.objects.insert(key.clone(), object);
         let old = old.map(|old| entries(&key, &old)).unwrap_or_default();
         self.reindex(key, &old, &new)
     }

@@ -212,8 +212,60 @@ pub enum Discovery {
     DnsRoundRobin(Vec<Endpoint>),
     /// The address that the client connected to.
     Original,
-    /// The name that the request carries, at this port unless it carries one too.
+    /// The name that the request carries, at this port.
     Dynamic(Port),
+}
+
+/// What a sidecar does with the connections of its workload to an address and a port.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Outbound {
+    /// The address; `None` for all that have no listener of their own.
+    pub address: Option<IpAddr>,
+    /// The port.
+    pub port: Port,
+    /// Those that are told apart. No two match alike.
+    pub chains: Vec<OutboundChain>,
+    /// All others.
+    pub otherwise: OutboundTarget,
+}
+
+/// Connections that are told apart from others to the same port.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct OutboundChain {
+    /// By what.
+    pub matches: OutboundMatch,
+    /// Where they go.
+    pub target: OutboundTarget,
+}
+
+/// What tells connections to one port apart.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub enum OutboundMatch {
+    /// The addresses of a network: its address, and the length of its prefix in bits.
+    Network(IpAddr, u8),
+    /// The name that TLS asks for (SNI).
+    ServerName(Host),
+}
+
+/// Where a workload's connections go.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub enum OutboundTarget {
+    /// They are HTTP, and a route table says where each request goes.
+    Table(String),
+    /// All to one cluster.
+    Cluster {
+        /// The cluster's name.
+        name: String,
+        /// Whether one client's connections go to one endpoint.
+        client_affinity: bool,
+    },
+    /// Each to the host that its TLS asks for.
+    Dynamic {
+        /// The cluster's name.
+        name: String,
+        /// The host's port.
+        port: Port,
+    },
 }
 
 /// What is spoken to a service's port.

@@ -9,9 +9,9 @@ pub mod names;
 pub mod status;
 
 mod envoy;
-mod gateway_api;
-mod mesh;
-mod table;
+pub mod gateway_api;
+pub mod mesh;
+pub mod table;
 #[cfg(test)]
 mod testing;
 

@@ -27,6 +27,8 @@ pub fn secret(namespace: &str, name: &str) -> String {
     format!("kubernetes://{namespace}/{name}")
 }
 
+/// The listener that a workload's outgoing connections are redirected to.
+pub const VIRTUAL_OUTBOUND: &str = "virtualOutbound";
 /// Where requests of unknown destination go when that is allowed.
 pub const PASSTHROUGH: &str = "PassthroughCluster";
 /// Where they go when it is not: it has no endpoints.

@@ -7,8 +7,8 @@ use crate::{
     engine::{Built, Emits, Fact, Relation, TableKey, Unit, View},
     envoy, gateway_api, ir, mesh, names,
 };
-use bytes::BytesMut;
-use std::sync::Arc;
+use bytes::{Bytes, BytesMut};
+use std::{collections::BTreeMap, sync::Arc};
 use tombolo_core::Host;
 use tombolo_proto::{Part, Resource, ResourceType, Scope};
 use xxhash_rust::xxh3::xxh3_64;
@@ -57,6 +57,14 @@ impl TableKey {
         }
     }
 
+    /// The table whose virtual hosts this one has besides its own: what all sidecars see, for those of one namespace.
+    fn base(&self) -> Option<Self> {
+        match self {
+            Self::Sidecar { namespace: Some(_), port } => Some(Self::Sidecar { namespace: None, port: *port }),
+            Self::Sidecar { namespace: None, .. } | Self::Gateway { .. } => None,
+        }
+    }
+
     /// The resource's name.
     pub(crate) fn name(&self) -> String {
         match self {
@@ -87,7 +95,9 @@ impl Unit for VirtualHost {
             TableKey::Sidecar { namespace, port } => mesh::virtual_host(view, namespace.as_deref(), &self.host, *port)?,
         };
         emits.fact(Relation::Bucket(self.table.clone(), bucket_of(&self.host)), Fact::Host(self.host.clone()));
-        let part = Arc::new(envoy::virtual_host(&ir));
+        // One without domains only stands for the base table's virtual host of that name not being here.
+        let empty = || Part::from_bytes(Bytes::new(), Vec::new());
+        let part = Arc::new(if ir.domains.is_empty() { empty() } else { envoy::virtual_host(&ir) });
         Some(Built { output: VirtualHostRow { ir: Arc::new(ir), part }, emits })
     }
 }
@@ -97,21 +107,35 @@ impl Unit for Bucket {
     const RANK: u8 = 7;
 
     fn build(&self, view: &View<'_>) -> Option<Built<Self::Output>> {
-        let parts: Vec<&Arc<Part>> = view
-            .relation(Relation::Bucket(self.table.clone(), self.bucket))
-            .filter_map(|fact| match fact {
-                Fact::Host(host) => Some(VirtualHost { table: self.table.clone(), host: host.clone() }),
-                _ => None,
-            })
-            .filter_map(|unit| view.unit(&unit).map(|row| &row.part))
-            .collect();
-        if parts.is_empty() {
+        let own = hosts(view, &self.table, self.bucket);
+        if own.is_empty() {
             return None;
         }
+        let mut tables: BTreeMap<&Host, &TableKey> = own.into_iter().map(|host| (host, &self.table)).collect();
+        let base = self.table.base();
+        if let Some(base) = &base {
+            for host in hosts(view, base, self.bucket) {
+                tables.entry(host).or_insert(base);
+            }
+        }
+        let units = tables.into_iter().map(|(host, table)| VirtualHost { table: table.clone(), host: host.clone() });
+        let parts: Vec<&Arc<Part>> = units.filter_map(|unit| view.unit(&unit).map(|row| &row.part)).collect();
         let mut emits = Emits::default();
         emits.fact(Relation::Buckets(self.table.clone()), Fact::Bucket(self.bucket));
         Some(Built { output: Arc::new(concat(&parts)), emits })
     }
+}
+
+/// The virtual hosts in a bucket of a table, in order.
+fn hosts<'a>(view: &View<'a>, table: &TableKey, bucket: u8) -> Vec<&'a Host> {
+    let facts = view.relation(Relation::Bucket(table.clone(), bucket));
+    facts.filter_map(|fact| if let Fact::Host(host) = fact { Some(host) } else { None }).collect()
+}
+
+/// The buckets of a table that hold something, in order.
+fn buckets(view: &View<'_>, table: &TableKey) -> Vec<u8> {
+    let facts = view.relation(Relation::Buckets(table.clone()));
+    facts.filter_map(|fact| if let Fact::Bucket(bucket) = fact { Some(*bucket) } else { None }).collect()
 }
 
 /// Some parts in a row as one: each reader of the bucket then handles one buffer.
@@ -133,12 +157,18 @@ impl Unit for Table {
             return None;
         }
         let name = self.0.name();
-        let head = Arc::new(envoy::route_table(&name, &self.0));
-        let buckets = view.relation(Relation::Buckets(self.0.clone())).filter_map(|fact| match fact {
-            Fact::Bucket(bucket) => view.unit(&Bucket { table: self.0.clone(), bucket: *bucket }).cloned(),
-            _ => None,
-        });
-        let parts: Vec<Arc<Part>> = std::iter::once(head).chain(buckets).collect();
+        let mut parts = vec![Arc::new(envoy::route_table(&name, &self.0))];
+        if matches!(self.0, TableKey::Sidecar { .. }) {
+            parts.push(Arc::new(envoy::catch_all(mesh::settings(view).outbound_traffic)));
+        }
+        // A bucket of the table's own has in it what it shares with its base.
+        let mut tables: BTreeMap<u8, &TableKey> = BTreeMap::new();
+        let base = self.0.base();
+        for table in base.iter().chain([&self.0]) {
+            tables.extend(buckets(view, table).into_iter().map(|bucket| (bucket, table)));
+        }
+        let buckets = tables.into_iter().map(|(bucket, table)| Bucket { table: table.clone(), bucket });
+        parts.extend(buckets.filter_map(|bucket| view.unit(&bucket).cloned()));
         let mut emits = Emits::default();
         emits.resource(self.0.scope(), Arc::new(Resource::assemble(ResourceType::Routes, name, parts)));
         Some(Built { output: (), emits })

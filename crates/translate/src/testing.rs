@@ -6,7 +6,10 @@ use crate::{
     mesh::Variant,
 };
 use prost::Message;
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 use tombolo_api::{AnyObject, ObjectKey, manifest};
 use tombolo_core::SourceId;
 use tombolo_proto::{
@@ -115,8 +118,19 @@ impl World {
         self.engine.resources().map(|(scope, r)| (key(scope, r), r.value().to_vec())).collect()
     }
 
+    /// What is served otherwise than in another world: empty where all is the same.
+    pub(crate) fn differences(&self, other: &Self) -> Vec<String> {
+        let (ours, theirs) = (self.everything(), other.everything());
+        let keys: BTreeSet<_> = ours.keys().chain(theirs.keys()).collect();
+        let presence = |all: &BTreeMap<_, Vec<u8>>, key| all.get(key).map_or("absent".to_owned(), |v| format!("{v:?}"));
+        keys.into_iter()
+            .filter(|key| ours.get(*key) != theirs.get(*key))
+            .map(|key| format!("{key:?}: {} against {}", presence(&ours, key), presence(&theirs, key)))
+            .collect()
+    }
+
     /// The same inputs, translated from scratch.
-    pub(crate) fn from_scratch(&self) -> Self {
+    pub(crate) fn scratch(&self) -> Self {
         let (engine, _) = Engine::from_scratch(self.index.current(), self.inputs.clone());
         Self { engine, index: Index::default(), inputs: self.inputs.clone() }
     }

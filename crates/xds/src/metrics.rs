@@ -113,11 +113,6 @@ impl Metrics {
         self.cut.get_or_create(&ByReason { reason: reason.reason() }).inc();
     }
 
-    #[cfg(test)]
-    pub(crate) fn cuts(&self, reason: Cut) -> u64 {
-        self.cut.get_or_create(&ByReason { reason: reason.reason() }).get()
-    }
-
     pub(crate) fn count(&self, event: &Event) {
         let (family, kind) = match event {
             Event::Acknowledged(kind) => (&self.acks, kind),

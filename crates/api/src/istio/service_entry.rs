@@ -123,9 +123,13 @@ pub enum Resolution {
 pub struct WorkloadSelector {
     /// All of these. Empty selects every workload of the namespace.
     #[serde(default)]
-    #[schemars(extend("maxProperties" = 256, "x-kubernetes-validations" = [{
-        "rule": "self.all(k, size(k) > 0 && !k.contains('*') && !self[k].contains('*') && size(self[k]) <= 63)",
-        "message": "a selector has keys, values of at most 63 characters, and no wildcards",
-    }]))]
+    #[schemars(extend(
+        "maxProperties" = 256,
+        "additionalProperties" = {"type": "string", "maxLength": 63},
+        "x-kubernetes-validations" = [{
+            "rule": "self.all(k, size(k) > 0 && !k.contains('*') && !self[k].contains('*'))",
+            "message": "a selector has no empty keys and no wildcards",
+        }],
+    ))]
     pub labels: BTreeMap<Arc<str>, Arc<str>>,
 }

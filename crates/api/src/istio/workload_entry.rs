@@ -30,13 +30,11 @@ pub struct WorkloadEntry {
     /// Its port for each named port of a service, where it differs.
     #[schemars(with = "BTreeMap<String, u16>", extend(
         "maxProperties" = 128,
-        "x-kubernetes-validations" = [
-            {
-                "rule": "self.all(k, size(k) < 63 && k.matches('^[a-zA-Z0-9](?:[-a-zA-Z0-9]*[a-zA-Z0-9])?$'))",
-                "message": "a port's name has letters, digits and inner hyphens, at most 62",
-            },
-            {"rule": "self.all(k, 0 < self[k] && self[k] <= 65535)", "message": "a port is from 1 to 65535"},
-        ],
+        "additionalProperties" = {"type": "integer", "minimum": 1, "maximum": 65535},
+        "x-kubernetes-validations" = [{
+            "rule": "self.all(k, size(k) < 63 && k.matches('^[a-zA-Z0-9](?:[-a-zA-Z0-9]*[a-zA-Z0-9])?$'))",
+            "message": "a port's name has letters, digits and inner hyphens, at most 62",
+        }],
     ))]
     pub ports: BTreeMap<Arc<str>, Port>,
     /// Its labels, besides those of its metadata.

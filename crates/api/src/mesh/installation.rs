@@ -1,92 +1,73 @@
 //! MeshInstallation: one mesh, its control planes and its settings.
 
-use crate::{Object, Report, Spec};
-use serde::Deserialize;
-use std::{collections::BTreeMap, sync::Arc};
+mod validate;
 
-/// `MeshInstallationSpec`, as far as a control plane reads it.
-#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+use super::{CertificateAuthority, Discovery, MeshSettings, Update, VirtualMachines};
+use schemars::JsonSchema;
+use serde::Deserialize;
+use std::sync::Arc;
+
+/// `MeshInstallationSpec`: what the operator makes of a mesh, and what every control plane of it is made of.
+#[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct MeshInstallation {
-    /// What every revision of the mesh is made of.
+    /// The namespace of the control planes; `tombolo-system` where absent.
+    #[schemars(length(min = 1, max = 63), regex(pattern = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"))]
+    pub namespace: Arc<str>,
+    /// The version of the control plane to run, as in `0.1.0`; the operator's own where absent. A change starts an update.
+    #[schemars(regex(pattern = r"^[0-9]+\.[0-9]+\.[0-9]+(-[0-9A-Za-z.-]+)?$"))]
+    pub version: Option<Arc<str>>,
+    /// Where images come from.
+    pub images: Images,
+    /// What every revision of the mesh is made of. A change starts an update.
     pub mesh: MeshSettings,
+    /// How control planes are run.
+    pub discovery: Discovery,
+    /// Who signs the identities of workloads.
+    pub ca: CertificateAuthority,
+    /// How machines outside Kubernetes join.
+    pub virtual_machines: VirtualMachines,
+    /// How a new version or new settings take over.
+    pub update: Update,
 }
 
-/// The settings of a mesh.
-#[derive(Clone, Debug, PartialEq, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
-pub struct MeshSettings {
-    /// Of the identities issued; `cluster.local` where absent.
-    pub trust_domain: Arc<str>,
-    /// Trusted besides.
-    pub trust_domain_aliases: Vec<Arc<str>>,
-    /// The mesh's name.
-    pub mesh_id: Arc<str>,
-    /// The network that workloads are in if they name none.
-    pub network: Arc<str>,
-    /// This cluster's name.
-    pub cluster: Arc<str>,
-    /// What becomes of calls to hosts that the mesh does not know.
-    pub outbound_traffic: OutboundTraffic,
-    /// Whether and how proxies log requests; not at all where absent.
-    pub access_log: Option<AccessLog>,
-    /// Names for proxies.
-    pub dns: Dns,
-}
-
-impl Default for MeshSettings {
+impl Default for MeshInstallation {
     fn default() -> Self {
         Self {
-            trust_domain: "cluster.local".into(),
-            trust_domain_aliases: Vec::new(),
-            mesh_id: "".into(),
-            network: "".into(),
-            cluster: "".into(),
-            outbound_traffic: OutboundTraffic::default(),
-            access_log: None,
-            dns: Dns::default(),
+            namespace: "tombolo-system".into(),
+            version: None,
+            images: Images::default(),
+            mesh: MeshSettings::default(),
+            discovery: Discovery::default(),
+            ca: CertificateAuthority::default(),
+            virtual_machines: VirtualMachines::default(),
+            update: Update::default(),
         }
     }
 }
 
-/// What becomes of calls to hosts that the mesh does not know.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Deserialize)]
-pub enum OutboundTraffic {
-    /// They go where they were going.
+/// Where images come from.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Images {
+    /// Host and path before the names of Tombolo's images; the operator's own where absent.
+    pub registry: Option<Arc<str>>,
+    /// When images are pulled; `IfNotPresent` where absent.
+    pub pull_policy: PullPolicy,
+    /// Secrets of the installation's namespace that open the registry.
+    pub pull_secrets: Vec<Arc<str>>,
+    /// The image of gateways' Envoys, in full; the one that the version was tested with where absent.
+    pub proxy: Option<Arc<str>>,
+}
+
+/// When images are pulled, in Kubernetes' words.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+pub enum PullPolicy {
+    /// Where the node has none.
     #[default]
-    AllowAny,
-    /// They are refused: 502 for HTTP, a closed connection for TCP.
-    RegistryOnly,
-}
-
-/// How proxies log requests.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
-pub struct AccessLog {
-    /// Envoy's file path; `/dev/stdout` where absent.
-    pub path: Option<Arc<str>>,
-    /// Envoy's own text format where absent.
-    pub format: Option<AccessLogFormat>,
-}
-
-/// A line's form, in Envoy's command operators.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub enum AccessLogFormat {
-    /// One text a line.
-    Text(Arc<str>),
-    /// One JSON object a line.
-    Json(BTreeMap<Arc<str>, Arc<str>>),
-}
-
-/// Names for proxies.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
-pub struct Dns {
-    /// Whether ServiceEntries without addresses are given some.
-    pub auto_allocate: Option<bool>,
-}
-
-impl Spec for MeshInstallation {
-    fn validate(_object: &Object<Self>, _report: &mut Report) {}
+    IfNotPresent,
+    /// At each start.
+    Always,
+    /// By somebody else.
+    Never,
 }

@@ -1,8 +1,24 @@
 //! Tombolo's own kinds.
 
+mod amount;
+mod ca;
+mod discovery;
 mod installation;
+mod period;
+mod settings;
+mod status;
+mod update;
+mod virtual_machines;
 
-pub use installation::{AccessLog, AccessLogFormat, Dns, MeshInstallation, MeshSettings, OutboundTraffic};
+pub use amount::{Amount, Percent};
+pub use ca::{CertificateAuthority, KubernetesSigner, RootRotation, SecretReference, SelfSigned, Signer};
+pub use discovery::{Autoscaling, Discovery, Quantity, Resources};
+pub use installation::{Images, MeshInstallation, PullPolicy};
+pub use period::{Period, PeriodError};
+pub use settings::{AccessLog, AccessLogFormat, Dns, GatewaySettings, MeshSettings, OutboundTraffic};
+pub use status::{Condition, MeshInstallationStatus, ProxyCounts, RevisionStatus, RolloutStatus};
+pub use update::{Analysis, Canary, Gate, GateMode, Rollback, Step, Strategy, Update};
+pub use virtual_machines::VirtualMachines;
 
 /// The group of Tombolo's own kinds.
 pub const GROUP: &str = "mesh.tombolo.dev";

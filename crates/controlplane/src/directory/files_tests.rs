@@ -2,7 +2,7 @@ use super::*;
 use tombolo_api::Kind;
 use tombolo_core::NamespacedName;
 
-const GOOD: &str = "apiVersion: v1\nkind: Namespace\nmetadata: {name: NAME, labels: {v: VALUE}}\n---\n";
+const GOOD: &str = "apiVersion: v1\nkind: Namespace\nmetadata: {name: NAME, labels: {v: \"VALUE\"}}\n---\n";
 const BAD: &str = "apiVersion: v1\nkind: Namespace\nmetadata: {name: NAME, labls: {}}\n---\n";
 
 fn files() -> Files {
@@ -119,7 +119,7 @@ fn a_file_that_is_moved_takes_nothing_down() {
 fn generation_counts_changes_of_the_spec_only() {
     let service = |port: u16, label: &str| {
         format!(
-            "apiVersion: v1\nkind: Service\nmetadata: {{name: a, labels: {{v: {label}}}}}\nspec: {{ports: [{{port: {port}}}]}}\n"
+            "apiVersion: v1\nkind: Service\nmetadata: {{name: a, labels: {{v: \"{label}\"}}}}\nspec: {{ports: [{{port: {port}}}]}}\n"
         )
     };
     let mut files = files();

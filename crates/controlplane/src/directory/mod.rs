@@ -31,6 +31,10 @@ pub const SETTLE: Duration = Duration::from_millis(200);
 /// How often to look whether anybody still listens, and for a directory that cannot be watched.
 const TICK: Duration = Duration::from_secs(1);
 
+/// How often to look at everything, told or not: network file systems do not tell, and a watch on a new directory may begin too
+/// late for what was first written there.
+const RESCAN: Duration = Duration::from_secs(5);
+
 /// A directory of manifests.
 pub struct Directory {
     root: PathBuf,
@@ -138,6 +142,8 @@ struct Reader {
     stamps: BTreeMap<PathBuf, Stamp>,
     /// Files that are not settled, and when they will be if they stay quiet.
     unsettled: BTreeMap<PathBuf, Instant>,
+    /// When to look at everything again.
+    rescan_due: Instant,
     /// What is wrong with the directory itself, or with parts of it.
     trouble: BTreeSet<Problem>,
     /// What was last said to be wrong.
@@ -151,11 +157,13 @@ struct Reader {
 impl Reader {
     fn new(root: PathBuf, source: SourceId) -> Self {
         let (stamps, unsettled, trouble, said) = Default::default();
+        let rescan_due = Instant::now();
         Self {
             root,
             files: Files::new(source),
             stamps,
             unsettled,
+            rescan_due,
             trouble,
             said,
             watch: None,
@@ -174,10 +182,12 @@ impl Reader {
             self.begin(&mut update);
             return self.finish(update);
         };
-        let next = self.unsettled.values().min().map_or(TICK, |due| due.saturating_duration_since(Instant::now()));
+        let next = self.unsettled.values().copied().min().map_or(self.rescan_due, |due| due.min(self.rescan_due));
+        let next = next.saturating_duration_since(Instant::now());
         match watch.wait(next.min(TICK)) {
             Heard::Event(event) => self.heard(notices(&event, &self.root), &mut update),
             Heard::Lost => self.rescan(&mut update),
+            Heard::Quiet if self.rescan_due <= Instant::now() => self.rescan(&mut update),
             // A directory that was put back is another one, and the watch is on what it was.
             Heard::Quiet if self.watched != identity(&self.root) => self.begin(&mut update),
             Heard::Quiet => {}
@@ -209,7 +219,11 @@ impl Reader {
             match notice {
                 Notice::Written(path) => self.read(&path, Trust::Provisional, update),
                 Notice::Unsettled(path) => drop(self.unsettled.insert(path, Instant::now() + SETTLE)),
-                Notice::Rescan => return self.rescan(update),
+                Notice::Rescan => {
+                    self.rescan(update);
+                    self.rescan_due = Instant::now() + SETTLE;
+                    return;
+                }
             }
         }
     }
@@ -233,6 +247,7 @@ impl Reader {
 
     /// Looks at everything, and reads what is not as it was.
     fn rescan(&mut self, update: &mut Update) {
+        self.rescan_due = Instant::now() + RESCAN;
         let scan = match Scan::of(&self.root) {
             Ok(scan) => scan,
             Err(error) => return self.lost(&format!("cannot read the directory: {error}")),

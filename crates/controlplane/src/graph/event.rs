@@ -34,8 +34,8 @@ pub struct Applied {
 pub enum Cause {
     /// A source said something new.
     Source(SourceId),
-    /// Proxies of a kind that was not seen before connected.
-    Proxies,
+    /// Something is known from outside: a kind of proxy that was not seen before, where a gateway binds.
+    Facts,
     /// Proxies rejected something, or no longer do.
     Rejections,
 }

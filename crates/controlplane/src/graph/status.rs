@@ -123,3 +123,44 @@ fn collect<'a>(value: &'a mut Value, lists: &mut Vec<&'a mut Vec<Value>>) {
         _ => {}
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+    use tombolo_api::Kind;
+    use tombolo_core::{NamespacedName, SourceId};
+    use tombolo_translate::status::{GatewayStatus, ListenerStatus};
+
+    fn status(own: bool, listener: bool) -> Option<Arc<Status>> {
+        let condition = |kind, holds| match holds {
+            true => Condition::yes(kind, "Yes", "", 1),
+            false => Condition::no(kind, "No", "why", 1),
+        };
+        let listener = ListenerStatus {
+            name: "web".into(),
+            supported_kinds: Vec::new(),
+            attached_routes: 0,
+            conditions: vec![condition("Programmed", listener)],
+        };
+        let conditions = vec![condition("Programmed", own)];
+        Some(Arc::new(Status::Gateway(GatewayStatus { conditions, listeners: vec![listener] })))
+    }
+
+    #[test]
+    fn a_condition_keeps_its_time_while_it_holds_as_before() {
+        let name = NamespacedName::new("shop", "front");
+        let key = ObjectKey { source: SourceId::new("here"), kind: Kind::Gateway, name };
+        let at = |seconds| SystemTime::UNIX_EPOCH + Duration::from_secs(seconds);
+        let mut table = StatusTable::default();
+        for (own, listener, now) in [(true, true, 10), (true, false, 20), (true, false, 30)] {
+            table.take([(key.clone(), status(own, listener))].into(), at(now));
+        }
+        let json = table.statuses[&key].to_json();
+        assert_eq!(json["conditions"][0]["lastTransitionTime"], "1970-01-01T00:00:10Z", "{json:#}");
+        assert_eq!(json["listeners"][0]["conditions"][0]["lastTransitionTime"], "1970-01-01T00:00:20Z", "{json:#}");
+        assert_eq!(json["listeners"][0]["conditions"][0]["status"], "False");
+        table.take([(key.clone(), None)].into(), at(40));
+        assert!(table.iter().next().is_none());
+    }
+}

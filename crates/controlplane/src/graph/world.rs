@@ -55,7 +55,7 @@ impl World {
     /// Takes in facts about connected proxies. Those that are known already cost nothing.
     pub fn learn(&mut self, facts: Vec<(Relation, Fact)>, now: SystemTime) -> (Applied, Vec<Change>) {
         let began = Instant::now();
-        let mut applied = Applied::new(Cause::Proxies);
+        let mut applied = Applied::new(Cause::Facts);
         let new: Vec<_> = facts.into_iter().filter(|fact| self.facts.insert(fact.clone())).collect();
         if new.is_empty() {
             return (applied, Vec::new());

@@ -101,7 +101,7 @@ pub enum Relation {
     },
     /// [`Fact::Unit`]: a route table exists.
     Table(TableKey),
-    /// [`Fact::Object`] for the routes, [`Fact::Name`] for the listeners, [`Fact::Namespace`] for the services that a virtual host of a table is made from.
+    /// [`Fact::Object`] for the routes, [`Fact::Name`] for the listeners, [`Fact::Namespace`] for the services that a virtual host of a table is made from; [`Fact::Unit`] where it is there to hide that of the base table.
     VirtualHost(TableKey, Host),
     /// [`Fact::Host`]: the virtual hosts in one bucket of a table.
     Bucket(TableKey, u8),
@@ -121,12 +121,14 @@ pub enum Relation {
     NamedEndpoints(ServicePortKey),
     /// [`Fact::Unit`]: sidecars of a namespace are connected, or were. Comes from outside.
     SidecarNamespace(Arc<str>),
+    /// [`Fact::Unit`]: sidecars of any namespace are connected.
+    Sidecars,
     /// [`Fact::Variant`]: kinds of proxies that see endpoints differently. Comes from outside.
     Variants,
-    /// [`Fact::Port`]: the ports of which there is a sidecar table; for those seen by one namespace only, it is named.
-    SidecarPorts(Option<Arc<str>>),
-    /// [`Fact::Service`]: the services that sidecars of a scope reach by an address, or by a port alone (an empty address).
+    /// [`Fact::Unit`] where HTTP services have the port; [`Fact::Service`]: the other services that sidecars of a scope reach by an address, or by a port alone (an empty address).
     SidecarAddress(Scope, Arc<str>, Port),
+    /// [`Fact::Service`]: the HTTP services that have an address at a port, seen by one namespace, or, without one, by all.
+    SidecarVip(Option<Arc<str>>, Arc<str>, Port),
 }
 
 /// A member of a relation. What the variants mean, each relation says.
@@ -139,7 +141,6 @@ pub enum Fact {
     Name(Arc<str>),
     Namespace(Arc<str>),
     Bucket(u8),
-    Port(Port),
     Variant(mesh::Variant),
     Bind(Bind),
     Service { host: Host, namespace: Arc<str> },
@@ -200,6 +201,7 @@ units! {
     Cluster(mesh::Cluster),
     EntryStatus(mesh::EntryStatus),
     SidecarNamespace(mesh::SidecarNamespace),
+    Sidecars(mesh::Sidecars),
     AddressListener(mesh::AddressListener),
     Class(gateway_api::Class),
     Gateway(gateway_api::Gateway),
@@ -248,6 +250,7 @@ impl UnitId {
             Relation::ServicePort(key) => vec![mesh::Assignment(key.clone()).into(), mesh::Cluster(key).into()],
             Relation::Uses(scope, host, port) => vec![mesh::InScope { scope, host, port }.into()],
             Relation::SidecarNamespace(namespace) => vec![mesh::SidecarNamespace(namespace).into()],
+            Relation::Sidecars => vec![mesh::Sidecars.into()],
             Relation::SidecarAddress(scope, address, port) => {
                 vec![mesh::AddressListener { scope, address, port }.into()]
             }

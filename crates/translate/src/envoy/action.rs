@@ -7,6 +7,7 @@ use super::{
 };
 use crate::{ir, names};
 use tombolo_api::gateway::{PathMatch, RedirectScheme};
+use tombolo_core::Host;
 use tombolo_proto::envoy::envoy::{
     config::{
         core::v3::RuntimeFractionalPercent,
@@ -37,7 +38,7 @@ pub(super) fn forward(to: &ir::Forward, rule: &ir::Rule, path: &PathMatch, host:
         Some(PathRewrite::Regex(regex)) => (String::new(), Some(regex)),
         Some(PathRewrite::Keep) | None => (String::new(), None),
     };
-    let host = to.host.as_ref().map(|h| h.as_str()).or(host);
+    let host = to.host.as_ref().map(Host::as_str).or(host);
     RouteAction {
         cluster_specifier: Some(shares(&to.shares)),
         // A backend that is not there is the route's mistake, not an overload (Gateway API: 500).

@@ -21,7 +21,7 @@ use tombolo_proto::{
                         LbPolicy,
                     },
                 },
-                core::v3::{Http1ProtocolOptions, Http2ProtocolOptions, TcpKeepalive},
+                core::v3::{Http1ProtocolOptions, Http2ProtocolOptions, TcpKeepalive, UpstreamHttpProtocolOptions},
             },
             extensions::{
                 clusters::{
@@ -68,7 +68,7 @@ pub(crate) fn cluster(ir: &ir::Cluster) -> Resource {
             cluster.metadata = Some(hcm::dynamic_port_metadata(*port));
         }
     }
-    cluster.typed_extension_protocol_options = protocol_options(ir.protocol);
+    cluster.typed_extension_protocol_options = protocol_options(ir);
     Resource::encode(ResourceType::Cluster, ir.name.as_str(), &cluster, refs)
 }
 
@@ -120,7 +120,8 @@ fn lb_policy(ir: &ir::Cluster) -> LbPolicy {
 fn resolve(cluster: &mut Cluster, endpoints: &[Endpoint], one_at_a_time: bool) {
     let config = DnsCluster {
         respect_dns_ttl: true,
-        dns_lookup_family: DnsLookupFamily::All.into(),
+        // IPv6 where there is nothing else: many a name has an address that many a machine cannot reach.
+        dns_lookup_family: DnsLookupFamily::V4Preferred.into(),
         all_addresses_in_single_endpoint: one_at_a_time && endpoints.len() == 1,
         ..DnsCluster::default()
     };
@@ -139,16 +140,26 @@ fn custom<M: Name>(name: &str, config: &M) -> ClusterDiscoveryType {
 }
 
 /// What is spoken to endpoints, as one option: maps have no order on the wire, and one entry has no need of one.
-fn protocol_options(protocol: Protocol) -> HashMap<String, Any> {
-    let config = match protocol {
+fn protocol_options(ir: &ir::Cluster) -> HashMap<String, Any> {
+    let explicit = match ir.protocol {
         Protocol::Http => ProtocolConfig::HttpProtocolOptions(Http1ProtocolOptions::default()),
         Protocol::Http2 => ProtocolConfig::Http2ProtocolOptions(Http2ProtocolOptions::default()),
         Protocol::Tls | Protocol::Tcp => return HashMap::new(),
     };
-    let explicit = ExplicitHttpConfig { protocol_config: Some(config) };
-    let options = HttpProtocolOptions {
-        upstream_protocol_options: Some(UpstreamProtocolOptions::ExplicitHttpConfig(explicit)),
-        ..HttpProtocolOptions::default()
-    };
-    [("envoy.extensions.upstreams.http.v3.HttpProtocolOptions".to_owned(), any(&options))].into()
+    let explicit = ExplicitHttpConfig { protocol_config: Some(explicit) };
+    let mut options = explicit_options(UpstreamProtocolOptions::ExplicitHttpConfig(explicit));
+    if matches!(ir.discovery, Discovery::Dynamic(_)) {
+        // Envoy insists, so that no one forgets it who adds TLS: the name that a request carries is the one to verify.
+        options.upstream_http_protocol_options =
+            Some(UpstreamHttpProtocolOptions { auto_sni: true, auto_san_validation: true, ..Default::default() });
+    }
+    http_options(&options)
+}
+
+pub(super) fn explicit_options(upstream: UpstreamProtocolOptions) -> HttpProtocolOptions {
+    HttpProtocolOptions { upstream_protocol_options: Some(upstream), ..HttpProtocolOptions::default() }
+}
+
+pub(super) fn http_options(options: &HttpProtocolOptions) -> HashMap<String, Any> {
+    [("envoy.extensions.upstreams.http.v3.HttpProtocolOptions".to_owned(), any(options))].into()
 }

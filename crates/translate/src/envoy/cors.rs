@@ -39,5 +39,5 @@ fn origin(origin: &str) -> StringMatcher {
         true => MatchPattern::SafeRegex(regex(&::regex::escape(origin).replace(r"\*", ".*"))),
         false => MatchPattern::Exact(origin.to_owned()),
     };
-    StringMatcher { match_pattern: Some(pattern), ignore_case: !origin.contains('*'), ..Default::default() }
+    StringMatcher { match_pattern: Some(pattern), ignore_case: !origin.contains('*') }
 }

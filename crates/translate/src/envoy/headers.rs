@@ -48,7 +48,7 @@ fn is_host(name: &str) -> bool {
 }
 
 /// Of several entries for one name the first counts (Gateway API, `HTTPRouteMatch.headers` and `queryParams`).
-pub(super) fn first_of_each<'a, T>(entries: &'a [T], name: impl Fn(&T) -> &Arc<str>) -> impl Iterator<Item = &'a T> {
+pub(super) fn first_of_each<T>(entries: &[T], name: impl Fn(&T) -> &Arc<str>) -> impl Iterator<Item = &T> {
     let mut seen = BTreeSet::new();
     entries.iter().filter(move |entry| seen.insert(name(entry).clone()))
 }

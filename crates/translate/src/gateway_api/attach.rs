@@ -24,6 +24,8 @@ pub struct RouteRow {
 /// What became of one reference to a Gateway of ours.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ParentRow {
+    /// Its place in `parentRefs`.
+    pub index: usize,
     /// The reference.
     pub parent: ParentRef,
     /// Why no listener takes the route; `None` where one does.
@@ -87,7 +89,7 @@ impl Route {
         let gateway = gateway.as_ref()?; // another controller's: not ours to judge
         let (attachments, refused) = self.attach(view, route, parent, &key, gateway);
         self.state_facts(gateway, &attachments, emits);
-        Some(ParentRow { parent: parent.clone(), refused, attachments })
+        Some(ParentRow { index, parent: parent.clone(), refused, attachments })
     }
 
     fn attach(

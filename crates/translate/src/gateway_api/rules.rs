@@ -10,6 +10,7 @@ use tombolo_api::{
     ObjectKey,
     gateway::{self, HeaderModifier, HttpBackendRef, HttpFilter, HttpMatch, HttpRoute, HttpRule, PathModifier},
 };
+use tombolo_core::FieldPath;
 
 /// A route's rules, compiled.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -20,10 +21,10 @@ pub struct Rules(pub ObjectKey);
 pub struct RulesRow {
     /// In the spec's order.
     pub rules: Vec<CompiledRule>,
-    /// The first reference that leads nowhere: the rule, or its share, answers with 500.
-    pub unresolved: Option<Refusal>,
-    /// The first thing that is valid and cannot be served: the rule, or its share, answers with 500.
-    pub unsupported: Option<Refusal>,
+    /// References that lead nowhere: the rule, or its share, answers with 500.
+    pub unresolved: Vec<(FieldPath, Refusal)>,
+    /// What is valid and cannot be served: the rule, or its share, answers with 500.
+    pub unsupported: Vec<(FieldPath, Refusal)>,
 }
 
 /// A rule.
@@ -43,19 +44,50 @@ impl Unit for Rules {
 
     fn build(&self, view: &View<'_>) -> Option<Built<Self::Output>> {
         let route = view.object::<HttpRoute>(&self.0)?;
-        let mut compiler = Compiler { view, route: &self.0, unresolved: None, unsupported: None };
+        let mut compiler = Compiler { view, route: &self.0, unresolved: Vec::new(), unsupported: Vec::new() };
         let rules = route.rules.iter().enumerate().map(|(i, rule)| compiler.rule(i, rule)).collect();
         let Compiler { unresolved, unsupported, .. } = compiler;
         Some(Built::from(Arc::new(RulesRow { rules, unresolved, unsupported })))
     }
 }
 
-/// Compiles rules, keeping the first of each kind of refusal.
+/// Compiles rules, keeping what is refused.
 struct Compiler<'a> {
     view: &'a View<'a>,
     route: &'a ObjectKey,
-    unresolved: Option<Refusal>,
-    unsupported: Option<Refusal>,
+    unresolved: Vec<(FieldPath, Refusal)>,
+    unsupported: Vec<(FieldPath, Refusal)>,
+}
+
+/// Where in the route something stands; printed only when it is refused.
+#[derive(Clone, Copy)]
+struct At<'a> {
+    rule: usize,
+    backend: Option<usize>,
+    filter: Option<usize>,
+    field: &'a str,
+}
+
+impl<'a> At<'a> {
+    fn rule(rule: usize) -> Self {
+        Self { rule, backend: None, filter: None, field: "" }
+    }
+
+    fn backend(self, backend: usize) -> Self {
+        Self { backend: Some(backend), ..self }
+    }
+
+    fn filter(self, filter: usize, field: &'a str) -> Self {
+        Self { filter: Some(filter), field, ..self }
+    }
+
+    fn path(self) -> FieldPath {
+        let mut path = FieldPath::from("spec.rules").index(self.rule);
+        for (list, index) in [("backendRefs", self.backend), ("filters", self.filter)] {
+            path = index.map_or_else(|| path.clone(), |index| path.key(list).index(index));
+        }
+        path.join(self.field)
+    }
 }
 
 /// What the filters of a rule, or of one of its backends, come to.
@@ -73,11 +105,12 @@ struct Filters {
 
 impl Compiler<'_> {
     fn rule(&mut self, index: usize, rule: &HttpRule) -> CompiledRule {
-        let filters = self.filters(&rule.filters);
+        let at = At::rule(index);
+        let filters = self.filters(at, &rule.filters);
         let action = match &filters.redirect {
             _ if filters.unknown => Action::Respond(500),
             Some(redirect) => Action::Redirect(redirect.clone()),
-            None => self.forward(rule, &filters),
+            None => self.forward(at, rule, &filters),
         };
         let Filters { request_headers, response_headers, mirrors, cors, .. } = filters;
         CompiledRule {
@@ -87,25 +120,28 @@ impl Compiler<'_> {
         }
     }
 
-    fn filters(&mut self, filters: &[HttpFilter]) -> Filters {
+    fn filters(&mut self, at: At<'_>, filters: &[HttpFilter]) -> Filters {
         let mut all = Filters::default();
-        for filter in filters {
+        for (i, filter) in filters.iter().enumerate() {
             match filter {
                 HttpFilter::RequestHeaderModifier(headers) => extend(&mut all.request_headers, headers),
                 HttpFilter::ResponseHeaderModifier(headers) => extend(&mut all.response_headers, headers),
                 HttpFilter::RequestRedirect(redirect) => all.redirect = Some(self::redirect(redirect)),
                 HttpFilter::UrlRewrite(rewrite) => all.rewrite = rewrite.clone(),
-                HttpFilter::RequestMirror(mirror) => all.mirrors.extend(self.mirror(mirror)),
+                HttpFilter::RequestMirror(mirror) => {
+                    all.mirrors.extend(self.mirror(at.filter(i, "requestMirror.backendRef"), mirror));
+                }
                 HttpFilter::Cors(cors) => all.cors = Some(cors.clone()),
                 HttpFilter::ExtensionRef(reference) => {
                     let message = format!("filters of kind {} are not supported: remove the filter", reference.kind);
-                    self.unresolved.get_or_insert(Refusal { reason: "InvalidKind", message });
+                    let at = at.filter(i, "extensionRef");
+                    self.unresolved.push((at.path(), Refusal { reason: "InvalidKind", message }));
                     all.unknown = true;
                 }
                 // Were it served, it would be served open.
                 HttpFilter::ExternalAuth => {
                     let message = "filters of type ExternalAuth are not supported: remove the filter".to_owned();
-                    self.unsupported.get_or_insert(Refusal { reason: "UnsupportedValue", message });
+                    self.unsupported.push((at.filter(i, "").path(), Refusal { reason: "UnsupportedValue", message }));
                     all.unknown = true;
                 }
             }
@@ -113,8 +149,9 @@ impl Compiler<'_> {
         all
     }
 
-    fn forward(&mut self, rule: &HttpRule, filters: &Filters) -> Action {
-        let shares: Vec<Share> = rule.backend_refs.iter().map(|backend| self.share(backend)).collect();
+    fn forward(&mut self, at: At<'_>, rule: &HttpRule, filters: &Filters) -> Action {
+        let backends = rule.backend_refs.iter().enumerate();
+        let shares: Vec<Share> = backends.map(|(i, backend)| self.share(at.backend(i), backend)).collect();
         if !shares.iter().any(|share| share.backend.is_some() && share.weight > 0) {
             return Action::Respond(500);
         }
@@ -132,13 +169,14 @@ impl Compiler<'_> {
     }
 
     /// A share that must be changed in a way that cannot be is answered with 500, like one that leads nowhere.
-    fn share(&mut self, backend: &HttpBackendRef) -> Share {
-        let target = self.backend(&backend.backend);
-        let filters = self.filters(&backend.filters);
+    fn share(&mut self, at: At<'_>, backend: &HttpBackendRef) -> Share {
+        let target = self.backend(at, &backend.backend);
+        let filters = self.filters(at, &backend.filters);
         let whole_rule = filters.redirect.is_some() || filters.rewrite.path.is_some() || filters.cors.is_some();
         if whole_rule || !filters.mirrors.is_empty() {
             let message = "backendRefs.filters may change headers and the host only: move other filters to the rule";
-            self.unsupported.get_or_insert(Refusal { reason: "UnsupportedValue", message: message.to_owned() });
+            let refusal = Refusal { reason: "UnsupportedValue", message: message.to_owned() };
+            self.unsupported.push((at.path().key("filters"), refusal));
         }
         Share {
             backend: target.filter(|_| !filters.unknown && !whole_rule),
@@ -149,16 +187,15 @@ impl Compiler<'_> {
         }
     }
 
-    fn mirror(&mut self, mirror: &gateway::Mirror) -> Option<Mirror> {
+    fn mirror(&mut self, at: At<'_>, mirror: &gateway::Mirror) -> Option<Mirror> {
         let parts = |f: gateway::Fraction| u64::from(f.numerator) * 1_000_000 / u64::from(f.denominator.max(1));
         let parts_per_million = mirror.fraction.map_or(1_000_000, |f| u32::try_from(parts(f)).unwrap_or(1_000_000));
-        Some(Mirror { backend: self.backend(&mirror.backend)?, parts_per_million })
+        Some(Mirror { backend: self.backend(at, &mirror.backend)?, parts_per_million })
     }
 
-    fn backend(&mut self, reference: &gateway::BackendRef) -> Option<crate::ir::Backend> {
-        backend::resolve(self.view, self.route, reference)
-            .map_err(|refusal| self.unresolved.get_or_insert(refusal))
-            .ok()
+    fn backend(&mut self, at: At<'_>, reference: &gateway::BackendRef) -> Option<crate::ir::Backend> {
+        let resolved = backend::resolve(self.view, self.route, reference);
+        resolved.map_err(|refusal| self.unresolved.push((at.path(), refusal))).ok()
     }
 }
 

@@ -113,30 +113,30 @@ impl Unit for RouteStatus {
         let route = view.object::<HttpRoute>(&self.0)?;
         let generation = route.metadata.generation;
         let mut emits = Emits::default();
-        if let (Some(row), Some(rules)) = (view.unit(&Route(self.0.clone())), view.unit(&Rules(self.0.clone()))) {
-            if !row.parents.is_empty() {
-                report(&self.0, &FieldPath::from("spec.rules"), [&rules.unresolved, &rules.unsupported], &mut emits);
-                report(
-                    &self.0,
-                    &FieldPath::from("spec.parentRefs"),
-                    row.parents.iter().map(|p| &p.refused),
-                    &mut emits,
-                );
-                let parents = row.parents.iter().map(|p| parent_status(p, rules, generation)).collect();
-                emits.status(self.0.clone(), Status::Route { parents });
+        if let (Some(row), Some(rules)) = (view.unit(&Route(self.0.clone())), view.unit(&Rules(self.0.clone())))
+            && !row.parents.is_empty()
+        {
+            for (field, Refusal { reason, message }) in rules.unresolved.iter().chain(&rules.unsupported) {
+                emits.problems.push(Problem::error(self.0.reference(), field.clone(), reason, message.clone()));
             }
+            for parent in &row.parents {
+                let field = FieldPath::from("spec.parentRefs").index(parent.index);
+                report(&self.0, &field, [&parent.refused], &mut emits);
+            }
+            let parents = row.parents.iter().map(|p| parent_status(p, rules, generation)).collect();
+            emits.status(self.0.clone(), Status::Route { parents });
         }
         Some(Built { output: (), emits })
     }
 }
 
 fn parent_status(row: &ParentRow, rules: &RulesRow, generation: i64) -> RouteParentStatus {
-    let accepted = match row.refused.as_ref().or(rules.unsupported.as_ref()) {
+    let accepted = match row.refused.as_ref().or(rules.unsupported.first().map(|(_, refusal)| refusal)) {
         Some(Refusal { reason, message }) => Condition::no("Accepted", reason, message, generation),
         None => Condition::yes("Accepted", "Accepted", "", generation),
     };
-    let resolved = match &rules.unresolved {
-        Some(Refusal { reason, message }) => Condition::no("ResolvedRefs", reason, message, generation),
+    let resolved = match rules.unresolved.first() {
+        Some((_, Refusal { reason, message })) => Condition::no("ResolvedRefs", reason, message, generation),
         None => Condition::yes("ResolvedRefs", "ResolvedRefs", "", generation),
     };
     RouteParentStatus {

@@ -5,7 +5,6 @@ use crate::{
     engine::{Built, Emits, Unit, View},
     status::{Condition, Status},
 };
-use std::fmt::Write as _;
 use tombolo_api::{ObjectKey, istio::ServiceEntry};
 
 /// The status of a ServiceEntry: whether each of its hosts and ports counts.
@@ -19,21 +18,16 @@ impl Unit for EntryStatus {
     fn build(&self, view: &View<'_>) -> Option<Built<()>> {
         let entry = view.object::<ServiceEntry>(&self.0)?;
         let rows = entry.hosts.iter().filter_map(|host| view.unit(&Service(host.clone())));
-        let clashes: Vec<_> = rows
-            .filter_map(|row| Some((row, row.of(&self.0.name.namespace)?)))
-            .flat_map(|(row, d)| d.clashes.iter().filter(|c| c.owner == self.0).map(move |c| (&row.host, c)))
+        let clashes: Vec<&Clash> = rows
+            .filter_map(|row| row.of(&self.0.name.namespace))
+            .flat_map(|definition| definition.clashes.iter().filter(|clash| clash.owner == self.0))
             .collect();
         let generation = entry.metadata.generation;
         let condition = match clashes.first() {
             None => Condition::yes("Accepted", "Accepted", "every host and port counts", generation),
-            Some((_, Clash { reason, .. })) => {
-                let mut message = String::new();
-                for (i, (host, clash)) in clashes.iter().enumerate() {
-                    // Writing to a String cannot fail.
-                    let _ =
-                        write!(message, "{}{host}: {}: {}", if i == 0 { "" } else { "; " }, clash.field, clash.message);
-                }
-                Condition::no("Accepted", reason, message, generation)
+            Some(first) => {
+                let messages: Vec<String> = clashes.iter().map(|c| format!("{}: {}", c.field, c.message)).collect();
+                Condition::no("Accepted", first.reason, messages.join("; "), generation)
             }
         };
         let mut emits = Emits::default();

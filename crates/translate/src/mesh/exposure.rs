@@ -9,46 +9,66 @@ use std::{collections::BTreeSet, sync::Arc};
 use tombolo_core::Host;
 use tombolo_proto::Scope;
 
-/// States who sees what of a host: once for everyone, and once for each namespace that sees something else.
+/// States who sees what of a host: once for everyone, and once for each namespace that sees something else and has sidecars.
 pub(super) fn expose(view: &View<'_>, row: &HostRow, emits: &mut Emits) {
-    let mut expose = |namespace: Option<&Arc<str>>, definition: &Definition| {
-        for port in definition.tcp_ports() {
-            use_port(namespace, row, definition, port, emits);
-        }
-    };
     let public = row.public();
-    if let Some(definition) = public {
-        expose(None, definition);
+    for (definition, port) in ports(public) {
+        use_port(None, row, definition, port, emits);
     }
     for namespace in row.mentioned() {
-        match row.seen_by(&namespace) {
-            Some(definition) if !same(public, definition) => expose(Some(&namespace), definition),
-            _ => {}
+        let seen = row.seen_by(&namespace);
+        if !same(public, seen) && is_connected(view, &namespace) {
+            for (definition, port) in ports(seen) {
+                use_port(Some(&namespace), row, definition, port, emits);
+            }
+            hide(&namespace, row, public, seen, emits);
         }
     }
-    short_names(view, row, public, emits);
+    short_names(view, row, emits);
+}
+
+fn is_connected(view: &View<'_>, namespace: &Arc<str>) -> bool {
+    view.count(Relation::SidecarNamespace(namespace.clone())) > 0
+}
+
+fn ports(definition: Option<&Definition>) -> impl Iterator<Item = (&Definition, &ServicePort)> {
+    definition.into_iter().flat_map(|definition| definition.tcp_ports().map(move |port| (definition, port)))
 }
 
 /// A namespace has at most one definition of a host.
-fn same(a: Option<&Definition>, b: &Definition) -> bool {
-    a.is_some_and(|a| a.namespace == b.namespace)
+fn same(a: Option<&Definition>, b: Option<&Definition>) -> bool {
+    a.map(|definition| &definition.namespace) == b.map(|definition| &definition.namespace)
 }
 
-/// The short name of a Kubernetes Service, `reviews`, is known in its own namespace only: where proxies of that namespace
-/// are connected, it has a virtual host of its own there, whoever else sees the same definition.
-fn short_names(view: &View<'_>, row: &HostRow, public: Option<&Definition>, emits: &mut Emits) {
+/// Ports that all others see and this namespace, which sees another definition, does not: its tables say so.
+fn hide(
+    namespace: &Arc<str>,
+    row: &HostRow,
+    public: Option<&Definition>,
+    seen: Option<&Definition>,
+    emits: &mut Emits,
+) {
+    let is_served = |port| seen.and_then(|seen| seen.port(port)).is_some_and(|port| port.protocol.is_http());
+    for (_, port) in ports(public) {
+        if port.protocol.is_http() && !is_served(port.port) {
+            let table = TableKey::Sidecar { namespace: Some(namespace.clone()), port: port.port };
+            emits.fact(Relation::Table(table.clone()), Fact::Unit);
+            emits.fact(Relation::VirtualHost(table, row.host.clone()), Fact::Unit);
+        }
+    }
+}
+
+/// The short name of a Kubernetes Service, `reviews`, is known in its own namespace only: where that has sidecars, it has a
+/// virtual host of its own for them, whoever else sees the same definition.
+fn short_names(view: &View<'_>, row: &HostRow, emits: &mut Emits) {
     let Some((_, namespace)) = kubernetes_name(&row.host) else { return };
     let namespace: Arc<str> = namespace.into();
-    if view.count(Relation::SidecarNamespace(namespace.clone())) == 0 {
-        return;
-    }
-    match row.seen_by(&namespace) {
-        Some(definition) if same(public, definition) => {
-            for port in definition.tcp_ports().filter(|port| port.protocol.is_http()) {
-                table_of(Some(&namespace), row, definition, port, emits);
-            }
+    let Some(seen) = row.seen_by(&namespace) else { return };
+    // Where the namespace sees something of its own, that is stated already.
+    if same(row.public(), Some(seen)) && is_connected(view, &namespace) {
+        for port in seen.tcp_ports().filter(|port| port.protocol.is_http()) {
+            table_of(Some(&namespace), row, seen, port, emits);
         }
-        _ => {} // Not visible there, or stated already.
     }
 }
 
@@ -89,7 +109,11 @@ fn table_of(
     let table = TableKey::Sidecar { namespace: namespace.cloned(), port: port.port };
     emits.fact(Relation::Table(table.clone()), Fact::Unit);
     emits.fact(Relation::VirtualHost(table, row.host.clone()), Fact::Namespace(definition.namespace.clone()));
-    emits.fact(Relation::SidecarPorts(namespace.cloned()), Fact::Port(port.port));
+    let service = Fact::Service { host: row.host.clone(), namespace: definition.namespace.clone() };
+    for address in definition.addresses.iter().filter(|address| !address.contains('/')) {
+        let claim = Relation::SidecarVip(namespace.cloned(), address.clone(), port.port);
+        emits.fact(claim, service.clone());
+    }
 }
 
 /// The scope of what the sidecars of a namespace see besides, or, without one, of what all see.

@@ -17,6 +17,9 @@ use tombolo_api::{
 use tombolo_core::{Host, Port};
 use tombolo_registry::Entry;
 
+/// The most that one endpoint may weigh: Envoy adds the weights of a locality in 32 bits, and refuses what does not fit.
+const MAX_WEIGHT: u32 = 1_000_000;
+
 /// An endpoint, with what decides who prefers it.
 pub(super) struct Candidate<'a> {
     pub(super) endpoint: Endpoint,
@@ -39,8 +42,8 @@ pub(super) fn gather<'a>(
     for key in &definition.owners {
         let Some(owner) = Owner::of(view, key) else { continue };
         // An owner that says otherwise of this port clashes, and adds nothing to it.
-        let of_port = |p: &OwnerPort| (p.port, p.transport, p.protocol) == (port.port, port.transport, port.protocol);
-        let Some(port) = owner.ports().into_iter().find(of_port) else { continue };
+        let declared = owner.port(port.port, port.transport).filter(|declared| declared.protocol == port.protocol);
+        let Some(port) = declared else { continue };
         match owner {
             Owner::Service(service) => {
                 slices(view, key, service, &port, &mut all);
@@ -187,8 +190,14 @@ fn candidate<'a>(
         service_account: entry.service_account.clone(),
         workload,
     };
-    let endpoint =
-        Endpoint { priority: 0, locality, address, weight: entry.weight.max(1), health: Health::Healthy, about };
+    let endpoint = Endpoint {
+        priority: 0,
+        locality,
+        address,
+        weight: entry.weight.clamp(1, MAX_WEIGHT),
+        health: Health::Healthy,
+        about,
+    };
     Some(Candidate { endpoint, node: "", hints: None, distribution: None })
 }
 

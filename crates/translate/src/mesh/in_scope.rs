@@ -1,7 +1,8 @@
 //! A service's port, shown to the proxies of a scope.
 
-use super::{Assignment, Cluster, Definition, HostRow, Service};
+use super::{Assignment, Cluster, Service};
 use crate::engine::{Built, Emits, Fact, Relation, ServicePortKey, Unit, View};
+use std::sync::Arc;
 use tombolo_core::{Host, Port};
 use tombolo_proto::Scope;
 
@@ -24,9 +25,31 @@ impl Unit for InScope {
     const RANK: u8 = 20;
 
     fn build(&self, view: &View<'_>) -> Option<Built<()>> {
-        let row = view.unit(&Service(self.host.clone()))?;
-        let key: ServicePortKey = (&**row, self.used(view, row)?, self.port).into();
+        let uses = Relation::Uses(self.scope.clone(), self.host.clone(), self.port);
+        let namespaces: Vec<&Arc<str>> = view
+            .relation(uses)
+            .filter_map(|fact| match fact {
+                Fact::Namespace(namespace) => Some(namespace),
+                _ => None,
+            })
+            .collect();
+        if namespaces.is_empty() {
+            return None;
+        }
         let mut emits = Emits::default();
+        // A service that is used may be gone, or not be there yet.
+        let row = view.unit(&Service(self.host.clone()));
+        let used =
+            row.and_then(|row| Some((row, row.definitions.iter().find(|d| namespaces.contains(&&d.namespace))?)));
+        if let Some((row, definition)) = used {
+            self.show(view, (&**row, definition, self.port).into(), &mut emits);
+        }
+        Some(Built { output: (), emits })
+    }
+}
+
+impl InScope {
+    fn show(&self, view: &View<'_>, key: ServicePortKey, emits: &mut Emits) {
         if let Some(assigned) = view.unit(&Assignment(key.clone())) {
             if let Some(resource) = &assigned.resource {
                 emits.resource(self.scope.clone(), resource.clone());
@@ -35,21 +58,8 @@ impl Unit for InScope {
                 emits.resource(self.scope.variant(&variant.name()), resource.clone());
             }
         }
-        emits.resource(self.scope.clone(), view.unit(&Cluster(key))?.clone());
-        Some(Built { output: (), emits })
-    }
-}
-
-impl InScope {
-    /// The strongest of the definitions that are used.
-    fn used<'a>(&self, view: &View<'a>, row: &'a HostRow) -> Option<&'a Definition> {
-        let used = view.relation(Relation::Uses(self.scope.clone(), self.host.clone(), self.port));
-        let namespaces: Vec<_> = used
-            .filter_map(|fact| match fact {
-                Fact::Namespace(namespace) => Some(namespace),
-                _ => None,
-            })
-            .collect();
-        row.definitions.iter().find(|definition| namespaces.contains(&&definition.namespace))
+        if let Some(cluster) = view.unit(&Cluster(key)) {
+            emits.resource(self.scope.clone(), cluster.clone());
+        }
     }
 }

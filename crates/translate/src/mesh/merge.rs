@@ -10,7 +10,7 @@
 //! - Virtual addresses are united; endpoints of all owners that count are merged, as Istio merges them.
 //! - Definitions of different namespaces are never merged. Kubernetes' come first, then the oldest, then by namespace.
 
-use super::{Clash, Definition, HostRow, ServicePort, Source, owner::Owner};
+use super::{Clash, Definition, HostRow, ServicePort, Source, address::canonical, owner::Owner};
 use std::sync::Arc;
 use tombolo_api::ObjectKey;
 use tombolo_core::{FieldPath, Host};
@@ -20,14 +20,16 @@ pub(super) fn merge(host: Host, mut owners: Vec<(ObjectKey, Owner<'_>)>) -> Host
     owners.sort_by_cached_key(|(key, owner)| {
         (key.name.namespace.clone(), matches!(owner, Owner::Entry(_)), owner.created(), key.clone())
     });
-    let mut definitions: Vec<Definition> =
-        owners.chunk_by(|a, b| a.0.name.namespace == b.0.name.namespace).filter_map(define).collect();
-    definitions.sort_by(|a, b| a.strength().cmp(&b.strength()));
+    let mut definitions: Vec<Definition> = owners
+        .chunk_by(|a, b| a.0.name.namespace == b.0.name.namespace)
+        .filter_map(|owners| define(&host, owners))
+        .collect();
+    definitions.sort_by_key(Definition::strength);
     HostRow { host, definitions }
 }
 
 /// One namespace's owners, the one that decides first, as a definition.
-fn define(owners: &[(ObjectKey, Owner<'_>)]) -> Option<Definition> {
+fn define(host: &Host, owners: &[(ObjectKey, Owner<'_>)]) -> Option<Definition> {
     let (first, deciding) = owners.first()?;
     let mut definition = Definition {
         namespace: first.name.namespace.clone(),
@@ -42,11 +44,11 @@ fn define(owners: &[(ObjectKey, Owner<'_>)]) -> Option<Definition> {
     };
     for (key, owner) in owners {
         if owner.resolution() == deciding.resolution() {
-            definition.add(key, *owner);
+            definition.add(host, key, *owner);
         } else {
             let message = match definition.source {
-                Source::ExternalName => format!("{first} defines this host as an ExternalName, which has no endpoints"),
-                _ => format!("{first} defines this host with another resolution"),
+                Source::ExternalName => format!("{first} defines {host} as an ExternalName, which has no endpoints"),
+                _ => format!("{first} defines {host} with another resolution"),
             };
             definition.clash(key, FieldPath::from("spec.resolution"), "HostConflict", message);
         }
@@ -58,9 +60,9 @@ fn define(owners: &[(ObjectKey, Owner<'_>)]) -> Option<Definition> {
 }
 
 impl Definition {
-    fn add(&mut self, key: &ObjectKey, owner: Owner<'_>) {
+    fn add(&mut self, host: &Host, key: &ObjectKey, owner: Owner<'_>) {
         self.owners.push(key.clone());
-        self.addresses.extend(owner.addresses());
+        self.addresses.extend(owner.addresses().iter().filter_map(|address| canonical(address)));
         for (i, port) in owner.ports().into_iter().enumerate() {
             let same = self.ports.iter().find(|p| p.port == port.port && p.transport == port.transport);
             match same.map(|p| p.protocol) {
@@ -72,10 +74,8 @@ impl Definition {
                 }),
                 Some(protocol) if protocol == port.protocol => {}
                 Some(_) => {
-                    let message = format!(
-                        "port {} of this host is defined by {} with another protocol",
-                        port.port, self.owners[0]
-                    );
+                    let message =
+                        format!("{} defines port {} of {host} with another protocol", self.owners[0], port.port);
                     self.clash(key, FieldPath::from("spec.ports").index(i), "PortConflict", message);
                 }
             }

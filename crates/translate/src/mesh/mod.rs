@@ -1,5 +1,8 @@
 //! Services of every origin, in one registry: who they are, who sees them, where they run.
 
+mod address;
+mod address_listener;
+mod claims;
 mod cluster;
 mod endpoints;
 mod entry_status;
@@ -18,13 +21,14 @@ mod tests;
 mod variant;
 mod workload;
 
-pub use cluster::Cluster;
-pub use endpoints::{Assigned, Assignment};
-pub use entry_status::EntryStatus;
-pub use in_scope::InScope;
-pub use service::{Clash, Definition, Export, HostRow, Service, ServicePort, Source};
-pub use settings::{Mesh, settings};
+pub(crate) use address_listener::AddressListener;
+pub(crate) use cluster::Cluster;
+pub(crate) use endpoints::Assignment;
+pub(crate) use entry_status::EntryStatus;
+pub(crate) use in_scope::InScope;
+pub(crate) use service::{Clash, Definition, Export, HostRow, Service, ServicePort, Source};
+pub(crate) use settings::{Mesh, settings};
 pub(crate) use sidecar::virtual_host;
-pub use sidecar::{AddressListener, SidecarNamespace};
+pub(crate) use sidecar::{SidecarNamespace, Sidecars};
 pub use variant::{Variant, scopes};
-pub use workload::{Workload, WorkloadRow};
+pub(crate) use workload::Workload;

@@ -5,7 +5,7 @@ use crate::{engine::View, ir::Protocol};
 use std::sync::Arc;
 use tombolo_api::{
     Kind, Metadata, Object, ObjectKey, Timestamp,
-    istio::{EXPORT_TO_ANNOTATION, Resolution, ServiceEntry},
+    istio::{EXPORT_TO_ANNOTATION, Resolution, ServiceEntry, ServiceEntryPort},
     kubernetes::{self, ServiceType, TargetPort, Transport},
 };
 use tombolo_core::Port;
@@ -91,6 +91,20 @@ impl<'a> Owner<'a> {
         }
     }
 
+    /// Its port of a number and transport.
+    pub(super) fn port(self, port: Port, transport: Transport) -> Option<OwnerPort> {
+        match self {
+            Self::Service(service) => {
+                let mut ports = service.ports.iter();
+                ports.find(|p| (p.port, p.protocol) == (port, transport)).map(OwnerPort::of_service)
+            }
+            Self::Entry(entry) => {
+                let mut ports = entry.ports.iter();
+                ports.find(|p| (p.number, transport_of(p)) == (port, transport)).map(OwnerPort::of_entry)
+            }
+        }
+    }
+
     /// Its ports in its own order. A Kubernetes Service of type ExternalName has some that lead nowhere.
     pub(super) fn ports(self) -> Vec<OwnerPort> {
         match self {
@@ -111,14 +125,17 @@ impl OwnerPort {
         }
     }
 
-    fn of_entry(port: &tombolo_api::istio::ServiceEntryPort) -> Self {
-        let udp = port.protocol.eq_ignore_ascii_case("udp");
+    fn of_entry(port: &ServiceEntryPort) -> Self {
         Self {
             name: port.name.clone(),
             port: port.number,
-            transport: if udp { Transport::Udp } else { Transport::Tcp },
+            transport: transport_of(port),
             protocol: protocol(None, &port.protocol, &port.name),
             target: port.target_port.map(TargetPort::Number),
         }
     }
+}
+
+fn transport_of(port: &ServiceEntryPort) -> Transport {
+    if port.protocol.eq_ignore_ascii_case("udp") { Transport::Udp } else { Transport::Tcp }
 }

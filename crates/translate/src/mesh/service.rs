@@ -36,7 +36,7 @@ pub struct Definition {
     pub created: Option<Timestamp>,
     /// Ordered by number; at most one of a number and transport.
     pub ports: Vec<ServicePort>,
-    /// Virtual addresses (IPs, CIDRs), ordered; empty where there are none.
+    /// Virtual addresses (IPs, CIDRs) in one spelling, ordered; empty where there are none.
     pub addresses: Vec<Arc<str>>,
     /// Whether one client's requests go to one endpoint (`sessionAffinity: ClientIP`).
     pub client_affinity: bool,

@@ -29,6 +29,6 @@ impl Unit for Mesh {
 }
 
 /// The mesh's settings; the defaults without a MeshInstallation.
-pub fn settings(view: &View<'_>) -> Arc<MeshSettings> {
+pub(crate) fn settings(view: &View<'_>) -> Arc<MeshSettings> {
     view.unit(&Mesh).cloned().unwrap_or_default()
 }

@@ -6,15 +6,15 @@ use tombolo_core::{NamespacedName, SourceId};
 
 /// One edit: which object, and what becomes of it.
 #[derive(Clone, Copy, Debug)]
-pub struct Edit {
+pub(crate) struct Edit {
     /// Which of [`SLOTS`].
-    pub slot: usize,
+    pub(crate) slot: usize,
     /// Which content; the last of each object's is its absence.
-    pub content: usize,
+    pub(crate) content: usize,
 }
 
 /// Every object that may be there: kind, namespace, name.
-pub const SLOTS: &[(Kind, &str, &str)] = &[
+pub(crate) const SLOTS: &[(Kind, &str, &str)] = &[
     (Kind::GatewayClass, "", "own"),
     (Kind::Gateway, "a", "g1"),
     (Kind::Gateway, "b", "g2"),
@@ -38,19 +38,19 @@ pub const SLOTS: &[(Kind, &str, &str)] = &[
 ];
 
 /// The directory that everything is from.
-pub fn source() -> SourceId {
+pub(crate) fn source() -> SourceId {
     SourceId::new("test")
 }
 
 impl Edit {
     /// The object's key.
-    pub fn key(self) -> ObjectKey {
+    pub(crate) fn key(self) -> ObjectKey {
         let (kind, namespace, name) = SLOTS[self.slot % SLOTS.len()];
         ObjectKey { source: source(), kind, name: NamespacedName::new(namespace, name) }
     }
 
     /// What it becomes; `None` where it is deleted.
-    pub fn object(self) -> Option<AnyObject> {
+    pub(crate) fn object(self) -> Option<AnyObject> {
         let key = self.key();
         let bodies = bodies(key.kind, self.content);
         let body = bodies.get(self.content % (bodies.len() + 1))?;

@@ -130,11 +130,6 @@ impl Index {
         self.connections.try_remove(connection.0 as usize);
     }
 
-    /// How many connections there are.
-    pub(crate) fn connection_count(&self) -> usize {
-        self.connections.len()
-    }
-
     /// What a connection sees from now on. Its subscriptions stay.
     pub(crate) fn set_scopes(&mut self, connection: ConnectionId, scopes: &[Scope]) {
         let new: SmallVec<[ScopeId; 3]> = scopes.iter().map(|scope| self.scope(scope)).collect();

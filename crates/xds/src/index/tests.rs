@@ -81,7 +81,7 @@ fn churn_leaves_nothing_behind() {
         index.unsubscribe(connection, ResourceType::Endpoints, id);
         index.disconnect(connection);
     }
-    assert_eq!((index.scopes.len(), index.scope_ids.len(), index.connection_count()), (0, 0, 0));
+    assert_eq!((index.scopes.len(), index.scope_ids.len(), index.connections.len()), (0, 0, 0));
     assert_eq!(index.id(ResourceType::Endpoints, "held 5"), None);
     assert_eq!(index.id(ResourceType::Endpoints, "wanted 5"), None);
 }

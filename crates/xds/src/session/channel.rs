@@ -3,7 +3,7 @@
 //! What a client holds is not stored. It is what the index shows it, except for the names in `queue`, `flights`, `retries` and
 //! `withheld`: an idle connection costs a bitmap of names per type and nothing else.
 
-use crate::session::message::Event;
+use super::{empty_assignment, message::Event};
 use roaring::RoaringBitmap;
 use std::{
     collections::{HashMap, VecDeque},
@@ -19,8 +19,10 @@ const MAX_FLIGHTS: usize = 4;
 /// What the client holds under a name.
 #[derive(Clone, Debug)]
 pub(crate) enum Base {
-    /// Nothing.
+    /// Nothing, and it has not been told that there is nothing.
     Nothing,
+    /// Nothing, and it knows.
+    Absent,
     /// Something, from before this stream, that is not what is visible now.
     Unknown,
     /// This.
@@ -29,7 +31,7 @@ pub(crate) enum Base {
 
 impl From<Option<Arc<Resource>>> for Base {
     fn from(resource: Option<Arc<Resource>>) -> Self {
-        resource.map_or(Self::Nothing, Self::At)
+        resource.map_or(Self::Absent, Self::At)
     }
 }
 
@@ -39,20 +41,24 @@ impl Base {
     }
 
     pub(crate) fn is_nothing(&self) -> bool {
-        matches!(self, Self::Nothing)
+        matches!(self, Self::Nothing | Self::Absent)
     }
 
     fn is(&self, want: Option<&Arc<Resource>>) -> bool {
         match (self, want) {
-            (Self::Nothing, None) => true,
+            (Self::Nothing | Self::Absent, None) => true,
             (Self::At(held), Some(want)) => held.version() == want.version(),
             _ => false,
         }
     }
 
     /// What the name adds to the version of all that the client holds: see [`Channel::digest`].
-    pub(crate) fn weight(&self) -> u128 {
-        self.resource().map_or(0, |r| r.version().0)
+    pub(crate) fn weight(&self, kind: ResourceType, name: &Arc<str>) -> u128 {
+        match self {
+            Self::At(resource) => resource.version().0,
+            Self::Absent if kind == ResourceType::Endpoints => empty_assignment(name).version().0,
+            Self::Absent | Self::Nothing | Self::Unknown => 0,
+        }
     }
 }
 
@@ -75,7 +81,7 @@ pub(crate) struct Flight {
     pub(crate) nonces: RangeInclusive<u64>,
     pub(crate) items: HashMap<Arc<str>, Item>,
     pub(crate) sent: Instant,
-    /// How many names it carried. Names leave `items` when the client wants them no more, or something newer is due.
+    /// How many names it carried whose acceptance was open. Names leave `items` when the client wants them no more, or something newer is due.
     pub(crate) size: usize,
 }
 
@@ -237,15 +243,23 @@ impl Channel {
         Some(withheld)
     }
 
-    /// Records a response as sent.
-    pub(crate) fn depart(&mut self, nonce: u64, items: HashMap<Arc<str>, Item>, now: Instant) {
-        for item in items.values() {
-            let sent = item.want.as_ref().map_or(0, |r| r.version().0);
-            self.digest = self.digest.wrapping_sub(item.base.weight()).wrapping_add(sent);
+    /// Records a response as sent. `whole`: it carries everything, unanswered additions of earlier responses too.
+    pub(crate) fn depart(
+        &mut self,
+        kind: ResourceType,
+        nonce: u64,
+        items: HashMap<Arc<str>, Item>,
+        whole: bool,
+        now: Instant,
+    ) {
+        for (name, item) in &items {
+            let sent = Base::from(item.want.clone()).weight(kind, name);
+            self.digest = self.digest.wrapping_sub(item.base.weight(kind, name)).wrapping_add(sent);
         }
+        let company = if whole { self.flights.iter().map(|flight| flight.items.len()).sum() } else { 0 };
         self.owes_answer = false;
         self.last_sent = Some(now);
-        self.flights.push_back(Flight { nonces: nonce..=nonce, size: items.len(), items, sent: now });
+        self.flights.push_back(Flight { nonces: nonce..=nonce, size: items.len() + company, items, sent: now });
         if self.flights.len() > MAX_FLIGHTS
             && let (Some(first), Some(second)) = (self.flights.pop_front(), self.flights.pop_front())
         {
@@ -279,6 +293,11 @@ impl Channel {
         let flown = || self.flights.iter().filter_map(|flight| flight.items.get(name)).any(unproven);
         let retried = || self.retries.iter().filter_map(|group| group.get(name)).any(unproven);
         self.queue.get(name).is_some_and(unproven) || flown() || retried()
+    }
+
+    /// The client rejects it, or a response that it was in.
+    pub(crate) fn is_accused(&self, name: &str) -> bool {
+        self.withheld.contains_key(name) || self.retries.iter().any(|group| group.contains_key(name))
     }
 
     fn last_flown(&self, name: &str) -> Option<Base> {

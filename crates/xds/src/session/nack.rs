@@ -48,40 +48,41 @@ impl Channel {
         events: &mut Vec<Event>,
     ) {
         let size = flight.size;
-        let (mut suspects, removals) = self.stranded(flight, now);
+        let (mut suspects, removals) = self.stranded(kind, flight, now);
         if let (1, 1, false) = (suspects.len(), size, self.unsearchable)
             && let Some((name, item)) = suspects.drain().next()
         {
             return self.withhold(kind, name, item, message, events);
         }
-        // A removal alone cannot be wrong; in company it was perhaps not taken in.
-        if !removals.is_empty() && removals.len() < size {
-            self.retries.push_back(removals);
-        }
         let (rest, named) = split(suspects, &message);
         // Leaving half of what a client holds out of a full set would take that half away.
         let unknown = |items: &Items| items.values().any(|item| matches!(item.base, Base::Unknown));
-        if whole && (self.unsearchable || named.is_none() && unknown(&rest)) {
+        if whole && (self.unsearchable || named.is_none() && rest.len() > 1 && unknown(&rest)) {
             self.unsearchable = true;
             return;
         }
-        let halves = match named {
+        // A removal alone cannot be wrong; in company it was perhaps not taken in.
+        let removals = if removals.len() < size { removals } else { Items::new() };
+        let [first, second] = match named {
             Some(named) => [rest, named],
             None => halve(rest),
         };
-        self.retries.extend(halves.into_iter().filter(|half| !half.is_empty()));
+        // Depth first: what nobody names is proven before what somebody does is tried.
+        for group in [second, first, removals].into_iter().filter(|group| !group.is_empty()) {
+            self.retries.push_front(group);
+        }
     }
 
     /// What a rejected response leaves to be done: its additions and its removals, but for what newer content has overtaken.
-    fn stranded(&mut self, flight: Flight, now: Instant) -> (Items, Items) {
+    fn stranded(&mut self, kind: ResourceType, flight: Flight, now: Instant) -> (Items, Items) {
         let (mut additions, mut removals) = (Items::new(), Items::new());
         for (name, item) in flight.items {
             if let Some(later) = self.flights.iter_mut().find_map(|flight| flight.items.get_mut(&name)) {
                 later.base = item.base;
                 continue;
             }
-            let sent = item.want.as_ref().map_or(0, |r| r.version().0);
-            self.digest = self.digest.wrapping_sub(sent).wrapping_add(item.base.weight());
+            let sent = Base::from(item.want.clone()).weight(kind, &name);
+            self.digest = self.digest.wrapping_sub(sent).wrapping_add(item.base.weight(kind, &name));
             if let Some(queued) = self.queue.get_mut(&name) {
                 queued.base = item.base;
                 continue;

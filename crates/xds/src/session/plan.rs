@@ -43,13 +43,20 @@ impl Session {
             self.wake_by(gathered_until);
             return None;
         }
-        let items = channel.retries.pop_front().unwrap_or_else(|| self.take_ready(kind, now));
-        // An answer that is owed waits for what waits: an empty one would say that there is nothing.
-        let nothing_due = self.channel(kind).is_none_or(|channel| !channel.owes_answer || !channel.queue.is_empty());
-        if items.is_empty() && nothing_due {
-            return None;
+        loop {
+            let channel = self.channels[kind as usize].as_mut()?;
+            let items = channel.retries.pop_front().unwrap_or_else(|| self.take_ready(kind, now));
+            // An answer that is owed waits for what waits: an empty one would say that there is nothing.
+            let nothing_owed =
+                self.channel(kind).is_none_or(|channel| !channel.owes_answer || !channel.queue.is_empty());
+            if items.is_empty() && nothing_owed {
+                return None;
+            }
+            // There may be no words for what is due; then the next is due.
+            if let Some(response) = self.respond(kind, items, index, now) {
+                return Some(response);
+            }
         }
-        self.respond(kind, items, index, now)
     }
 
     /// Takes from the queue what may go now.

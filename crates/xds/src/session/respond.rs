@@ -37,7 +37,7 @@ impl Session {
         }
         let nonce = self.nonce;
         let channel = self.channels[kind as usize].as_mut()?;
-        channel.depart(nonce, items, now);
+        channel.depart(kind, nonce, items, whole, now);
         Some(Response { kind, framing: self.framing, nonce, version: Version(channel.digest), resources, removed })
     }
 
@@ -48,7 +48,9 @@ impl Session {
         for name in channel.unsettled().into_iter().filter(|name| !items.contains_key(name)) {
             match channel.held(&name, None) {
                 Base::At(resource) => _ = world.insert(name, Some(resource)),
-                Base::Nothing => _ = world.remove(&name),
+                Base::Nothing | Base::Absent => _ = world.remove(&name),
+                // What the client names as wrong goes for now; of the rest nobody knows what it would take away.
+                Base::Unknown if channel.is_accused(&name) => _ = world.remove(&name),
                 Base::Unknown => {}
             }
         }

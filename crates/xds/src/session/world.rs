@@ -119,7 +119,7 @@ impl Session {
     fn recount(&mut self, kind: ResourceType, index: &Index) {
         let wanted = self.wanted(kind, index);
         let Some(channel) = &mut self.channels[kind as usize] else { return };
-        let held = wanted.iter().map(|(name, visible)| channel.held(name, visible.as_ref()).weight());
+        let held = wanted.iter().map(|(name, visible)| channel.held(name, visible.as_ref()).weight(kind, name));
         channel.digest = held.fold(0, u128::wrapping_add);
     }
 

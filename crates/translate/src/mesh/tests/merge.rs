@@ -68,6 +68,55 @@ fn the_order_in_which_objects_come_does_not_matter() {
     let mut other = crate::testing::World::default();
     all.iter().for_each(|object| drop(other.apply_from("test", vec![object.clone()])));
     assert_eq!(one.everything(), other.everything());
-    assert_eq!(one.everything(), one.from_scratch().everything());
+    assert_eq!(one.everything(), one.scratch().everything());
     assert_eq!(one.engine.statuses(), other.engine.statuses());
+}
+
+const SERVICE: &str = "
+apiVersion: v1
+kind: Service
+metadata: {name: db, namespace: shop}
+spec: {clusterIP: 10.1.0.1, ports: [{name: tcp, port: 80}]}
+---
+apiVersion: discovery.k8s.io/v1
+kind: EndpointSlice
+metadata: {name: db, namespace: shop, labels: {kubernetes.io/service-name: db}}
+addressType: IPv4
+ports: [{name: tcp, port: 8080}]
+endpoints: [{addresses: [10.0.0.9]}]
+";
+const DB: &str = "outbound|80||db.shop.svc.cluster.local";
+
+#[test]
+fn a_service_of_two_clusters_is_one() {
+    let mut world = world(SERVICE);
+    world.apply_from("east", objects(&SERVICE.replace("10.0.0.9", "10.0.0.8").replace("10.1.0.1", "10.2.0.1")));
+    assert_eq!(addresses(&world.assignment(&[Scope::public()], DB).unwrap()), ["10.0.0.8:8080", "10.0.0.9:8080"]);
+    for listener in ["10.1.0.1_80", "10.2.0.1_80"] {
+        assert!(world.listener(&[Scope::public()], listener).is_some(), "{listener}");
+    }
+}
+
+#[test]
+fn an_entry_adds_endpoints_to_a_kubernetes_service_but_does_not_decide() {
+    let entry = TWO_ENTRIES.replace("db.example.com", "db.shop.svc.cluster.local").replace("name: http}", "name: tcp}");
+    let world = world(&format!("{SERVICE}---{entry}"));
+    assert_eq!(addresses(&world.assignment(&[Scope::public()], DB).unwrap()), ["10.0.0.1:80", "10.0.0.9:8080"]);
+    let problems: Vec<_> = world.engine.problems().iter().map(|p| p.object.to_string()).collect();
+    assert_eq!(problems, ["ServiceEntry shop/b"]); // says HTTP of what is TCP
+}
+
+#[test]
+fn an_external_name_cannot_be_routed_to() {
+    let service = "
+apiVersion: v1
+kind: Service
+metadata: {name: db, namespace: shop}
+spec: {type: ExternalName, externalName: db.example.com, ports: [{name: tcp, port: 80}]}
+";
+    let mut world = world(service);
+    world.connect(&["shop"]);
+    assert!(world.cluster(&[Scope::public()], DB).is_none());
+    world.apply(SERVICE);
+    assert!(world.cluster(&[Scope::public()], DB).is_some());
 }

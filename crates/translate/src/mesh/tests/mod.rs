@@ -1,4 +1,33 @@
-//! The rules of the mesh, one test each.
+//! The rules of the mesh, one test each, and its laws.
 
 mod endpoints;
+mod envoy;
+mod laws;
 mod merge;
+mod sidecar;
+mod universe;
+
+use crate::testing::World;
+use prost::Message;
+use std::collections::BTreeSet;
+use tombolo_core::ProxyKind;
+use tombolo_proto::{
+    ResourceType,
+    envoy::envoy::config::{listener::v3::Listener, route::v3::RouteConfiguration},
+};
+
+/// What Envoy refuses: a name twice in a table, a match twice in a listener.
+fn unique(world: &World, namespace: &str) {
+    let scopes = crate::scopes(ProxyKind::Sidecar, namespace, "", &crate::Variant::default());
+    for (name, table) in world.seen(&scopes, ResourceType::Routes) {
+        let table = RouteConfiguration::decode(table.value()).unwrap();
+        let domains: Vec<&String> = table.virtual_hosts.iter().flat_map(|host| &host.domains).collect();
+        assert_eq!(domains.len(), domains.iter().collect::<BTreeSet<_>>().len(), "{namespace} {name}: {domains:?}");
+    }
+    for (name, listener) in world.seen(&scopes, ResourceType::Listener) {
+        let listener = Listener::decode(listener.value()).unwrap();
+        let matches: Vec<String> =
+            listener.filter_chains.iter().map(|c| format!("{:?}", c.filter_chain_match)).collect();
+        assert_eq!(matches.len(), matches.iter().collect::<BTreeSet<_>>().len(), "{namespace} {name}: {matches:?}");
+    }
+}

@@ -1,0 +1,108 @@
+//! One case: a directory with an `in.yaml`, translated from scratch.
+
+use std::{collections::BTreeMap, fs, path::PathBuf, sync::Arc};
+use tombolo_api::{Kind, ObjectKey, manifest};
+use tombolo_core::{Problem, SourceId};
+use tombolo_proto::{Change, Resource, ResourceSet, ResourceType, Scope};
+use tombolo_registry::Index;
+use tombolo_translate::{
+    Bind, Engine,
+    engine::{Fact, Relation},
+};
+
+/// Begins a comment in `in.yaml` that names a namespace whose sidecars are connected.
+const SIDECARS: &str = "# sidecars: ";
+
+/// A case.
+pub struct Case {
+    /// The directory's name.
+    pub name: String,
+    /// The directory.
+    pub directory: PathBuf,
+    input: String,
+}
+
+/// What became of a case.
+pub struct Translated {
+    /// The translation.
+    pub engine: Engine,
+    /// Problems of reading, and of translating.
+    pub problems: Vec<Problem>,
+    /// What each proxy would get, by the name of its first scope.
+    pub proxies: BTreeMap<String, Vec<Arc<Resource>>>,
+}
+
+/// Where all cases are.
+pub fn root() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/golden")
+}
+
+impl Case {
+    /// Every case, by name. Directories without an `in.yaml` are not cases.
+    pub fn all() -> Vec<Self> {
+        let mut cases: Vec<Self> = fs::read_dir(root())
+            .expect("the golden directory is there")
+            .map(|entry| entry.expect("it can be listed").path())
+            .filter_map(|directory| {
+                let input = fs::read_to_string(directory.join("in.yaml")).ok()?;
+                Some(Self { name: directory.file_name()?.to_str()?.to_owned(), directory, input })
+            })
+            .collect();
+        cases.sort_by(|a, b| a.name.cmp(&b.name));
+        assert!(!cases.is_empty(), "no cases below {}", root().display());
+        cases
+    }
+
+    /// Translates; each Gateway's listeners bind where `bind` says, by its number.
+    pub fn translate(&self, bind: impl Fn(usize) -> Option<Bind>) -> Translated {
+        let source = SourceId::new("golden");
+        let content = manifest::read(self.input.as_bytes(), "in.yaml");
+        let mut problems = content.problems;
+        let mut index = Index::default();
+        for decoded in content.decoded {
+            problems.extend(decoded.problems);
+            if let Some(object) = decoded.object {
+                index.apply(&source, object);
+            }
+        }
+        let mut gateways: Vec<ObjectKey> =
+            index.current().keys().filter(|key| key.kind == Kind::Gateway).cloned().collect();
+        gateways.sort();
+        let bound = gateways.into_iter().enumerate();
+        let binds = bound.filter_map(|(i, gateway)| Some((Relation::Bind(gateway), Fact::Bind(bind(i)?))));
+        let sidecars = self.sidecars().map(|namespace| (Relation::SidecarNamespace(namespace.into()), Fact::Unit));
+        let (engine, outcome) = Engine::from_scratch(index.current(), binds.chain(sidecars));
+        problems.extend(engine.problems());
+        let mut set = ResourceSet::default();
+        outcome.changes.into_iter().for_each(|change| drop(set.apply(change)));
+        Translated { engine, problems, proxies: proxies(&set, self.sidecars()) }
+    }
+
+    fn sidecars(&self) -> impl Iterator<Item = &str> {
+        self.input.lines().filter_map(|line| line.strip_prefix(SIDECARS)).map(str::trim)
+    }
+}
+
+/// A proxy for each gateway, and one for each namespace with sidecars.
+fn proxies<'a>(set: &ResourceSet, sidecars: impl Iterator<Item = &'a str>) -> BTreeMap<String, Vec<Arc<Resource>>> {
+    let gateways = set.scopes().filter(|scope| scope.as_str().starts_with("gateway/")).map(|scope| vec![scope.clone()]);
+    let sidecars = sidecars.map(|namespace| vec![Scope::namespace(namespace), Scope::public()]);
+    let all = gateways.chain(sidecars);
+    all.map(|scopes| {
+        let kinds = ResourceType::ALL.into_iter();
+        let resources = kinds.flat_map(|kind| set.list(&scopes, kind).into_values()).collect();
+        (scopes[0].to_string(), resources)
+    })
+    .collect()
+}
+
+/// The same resources, for the proxies of one scope.
+pub fn changes(scope: &Scope, resources: &[Arc<Resource>]) -> Vec<Change> {
+    let change = |resource: &Arc<Resource>| Change {
+        scope: scope.clone(),
+        kind: resource.kind(),
+        name: resource.name().clone(),
+        resource: Some(resource.clone()),
+    };
+    resources.iter().map(change).collect()
+}

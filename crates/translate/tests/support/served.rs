@@ -1,0 +1,144 @@
+//! A proxy's resources, served over ADS to an Envoy that starts from our own bootstrap.
+
+use super::{
+    admin,
+    case::{Translated, changes},
+};
+use std::{
+    collections::BTreeMap,
+    fs,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    sync::Arc,
+    thread,
+    time::{Duration, Instant},
+};
+use tempfile::TempDir;
+use tombolo_proto::{Resource, ResourceType, Scope, envoy::envoy::config::core::v3::Node};
+use tombolo_translate::bootstrap::{Admin, Bootstrap, Limits};
+use tombolo_xds::{Class, Classify, Classifying, Config, Hub};
+
+/// Until everything must be warm. Names that nobody resolves take Envoy some seconds to give up.
+const DEADLINE: Duration = Duration::from_secs(30);
+
+/// A node's id is the scope that it sees.
+struct ByNodeId;
+
+impl Classify for ByNodeId {
+    fn classify<'a>(&'a self, node: &'a Node) -> Classifying<'a> {
+        let class = Class { scopes: [Scope::namespace(&node.id)].into(), proxy: node.id.as_str().into() };
+        Box::pin(std::future::ready(Ok(class)))
+    }
+}
+
+/// A control plane that serves what it is given.
+pub struct Server {
+    hub: Hub,
+    address: SocketAddr,
+    /// Serves until it is dropped.
+    _runtime: tokio::runtime::Runtime,
+}
+
+impl Server {
+    /// Listens on a free port of this machine.
+    pub fn start() -> Self {
+        let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+        let hub = Hub::new(Config::default(), ByNodeId);
+        hub.open();
+        let listener = runtime.block_on(tokio::net::TcpListener::bind("127.0.0.1:0")).expect("a free port");
+        let address = listener.local_addr().expect("a bound socket has an address");
+        runtime.spawn(tombolo_xds::serve(listener, hub.clone(), std::future::pending()));
+        Self { hub, address, _runtime: runtime }
+    }
+
+    /// Has an Envoy take each proxy's resources. Returns what went wrong, by proxy.
+    pub fn try_all(&self, envoy: &Path, case: &str, translated: &Translated) -> Vec<String> {
+        let tried = translated.proxies.iter().filter_map(|(proxy, resources)| {
+            let id = format!("{case}:{proxy}");
+            self.hub.publish(changes(&Scope::namespace(&id), resources));
+            Some(format!("{id}: {}", self.settle(envoy, &id, resources).err()?))
+        });
+        tried.collect()
+    }
+
+    /// Starts an Envoy and waits until it has taken everything.
+    fn settle(&self, envoy: &Path, id: &str, resources: &[Arc<Resource>]) -> Result<(), String> {
+        let mut process = Process::start(envoy, id, self.address)?;
+        let expected = expected(resources);
+        let deadline = Instant::now() + DEADLINE;
+        let mut seen = BTreeMap::new();
+        while Instant::now() < deadline {
+            if let Some(status) = process.child.try_wait().map_err(|error| error.to_string())? {
+                return Err(format!("ended with {status}: {}", process.log()));
+            }
+            // Not there yet: not to be asked yet.
+            seen = admin::stats(&process.admin).unwrap_or_default();
+            if seen.iter().any(|(name, count)| name.ends_with("update_rejected") && *count > 0) {
+                return Err(format!("rejected {:?}: {}", self.hub.rejections(), process.log()));
+            }
+            if expected.iter().all(|(name, count)| seen.get(*name) == Some(count)) {
+                return Ok(());
+            }
+            thread::sleep(Duration::from_millis(50));
+        }
+        let missed = expected.iter().filter(|(name, count)| seen.get(**name) != Some(*count));
+        let missed: Vec<_> =
+            missed.map(|(name, count)| format!("{name} is {:?}, not {count}", seen.get(*name))).collect();
+        Err(format!("{}: {}", missed.join(", "), process.log()))
+    }
+}
+
+/// The figures of an Envoy that has taken everything, with nothing left warming.
+fn expected(resources: &[Arc<Resource>]) -> BTreeMap<&'static str, u64> {
+    let count = |kind| resources.iter().filter(|resource| resource.kind() == kind).count() as u64;
+    BTreeMap::from([
+        ("cluster_manager.active_clusters", count(ResourceType::Cluster) + 1), // that of the control plane
+        ("cluster_manager.warming_clusters", 0),
+        ("listener_manager.total_listeners_active", count(ResourceType::Listener)),
+        ("listener_manager.total_listeners_warming", 0),
+        ("listener_manager.listener_create_failure", 0),
+        ("server.state", 0), // live
+    ])
+}
+
+/// A running Envoy, with its files. Ends when dropped.
+struct Process {
+    child: Child,
+    admin: PathBuf,
+    directory: TempDir,
+}
+
+impl Process {
+    fn start(envoy: &Path, id: &str, discovery: SocketAddr) -> Result<Self, String> {
+        let directory = tempfile::tempdir().map_err(|error| error.to_string())?;
+        let (admin, file) = (directory.path().join("admin"), directory.path().join("bootstrap.json"));
+        let bootstrap = Bootstrap {
+            node_id: id.to_owned(),
+            node_cluster: "golden".to_owned(),
+            metadata: serde_json::Map::new(),
+            discovery,
+            admin: Admin::Unix(admin.clone()),
+            limits: Limits::default(),
+        };
+        fs::write(&file, bootstrap.to_json().to_string()).map_err(|error| error.to_string())?;
+        let mut command = Command::new(envoy);
+        command.arg("-c").arg(file).arg("--log-path").arg(directory.path().join("log"));
+        command.args(["--log-level", "warn", "--concurrency", "1", "--disable-hot-restart"]);
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        let child = command.spawn().map_err(|error| error.to_string())?;
+        Ok(Self { child, admin, directory })
+    }
+
+    fn log(&self) -> String {
+        fs::read_to_string(self.directory.path().join("log")).unwrap_or_default()
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        // It may have ended by itself.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}

@@ -1,0 +1,210 @@
+//! A small ADS client over h2.
+
+use super::within;
+use bytes::{Buf, Bytes, BytesMut};
+use h2::{RecvStream, SendStream, client::Builder};
+use http::{HeaderMap, Request};
+use prost::Message;
+use std::{
+    io,
+    net::SocketAddr,
+    pin::Pin,
+    task::{Context, Poll},
+};
+use tokio::{
+    io::{AsyncRead, AsyncWrite, ReadBuf},
+    net::TcpStream,
+};
+use tokio_util::sync::CancellationToken;
+use tombolo_proto::{
+    ResourceType,
+    envoy::{
+        envoy::{
+            config::core::v3::Node,
+            service::discovery::v3::{
+                DeltaDiscoveryRequest, DeltaDiscoveryResponse, DiscoveryRequest, DiscoveryResponse,
+            },
+        },
+        google::rpc::Status,
+    },
+};
+
+pub const DELTA: &str = "DeltaAggregatedResources";
+pub const WORLD: &str = "StreamAggregatedResources";
+
+pub struct Client {
+    out: SendStream<Bytes>,
+    response: Option<h2::client::ResponseFuture>,
+    body: Option<RecvStream>,
+    headers: HeaderMap,
+    buffer: BytesMut,
+}
+
+impl Client {
+    pub async fn delta(address: SocketAddr) -> Self {
+        Self::connect(address, DELTA).await
+    }
+
+    pub async fn world(address: SocketAddr) -> Self {
+        Self::connect(address, WORLD).await
+    }
+
+    pub async fn connect(address: SocketAddr, method: &str) -> Self {
+        Self::over(TcpStream::connect(address).await.unwrap(), method, 1 << 30).await
+    }
+
+    /// With a flow-control window of so many bytes, on any stream.
+    pub async fn over<I: AsyncRead + AsyncWrite + Unpin + Send + 'static>(io: I, method: &str, window: u32) -> Self {
+        let mut builder = Builder::new();
+        builder.initial_window_size(window).initial_connection_window_size(window);
+        let (mut sender, connection) = builder.handshake::<_, Bytes>(io).await.unwrap();
+        tokio::spawn(connection);
+        let uri = format!("http://xds/envoy.service.discovery.v3.AggregatedDiscoveryService/{method}");
+        let request =
+            Request::post(uri).header("content-type", "application/grpc").header("te", "trailers").body(()).unwrap();
+        sender = sender.ready().await.unwrap();
+        let (response, out) = sender.send_request(request, false).unwrap();
+        Self { out, response: Some(response), body: None, headers: HeaderMap::new(), buffer: BytesMut::new() }
+    }
+
+    pub fn send(&mut self, message: &impl Message) {
+        let body = message.encode_to_vec();
+        let len = u32::try_from(body.len()).unwrap().to_be_bytes();
+        self.send_bytes([&[0][..], &len, &body].concat());
+    }
+
+    pub fn send_bytes(&mut self, bytes: Vec<u8>) {
+        self.out.send_data(bytes.into(), false).unwrap();
+    }
+
+    /// The client has no more to ask.
+    pub fn finish(&mut self) {
+        self.out.send_data(Bytes::new(), true).unwrap();
+    }
+
+    /// The next response; the final gRPC status and its message where the stream ends.
+    pub async fn receive<M: Message + Default>(&mut self) -> Result<M, (i32, String)> {
+        within(self.receive_whenever()).await
+    }
+
+    pub async fn receive_whenever<M: Message + Default>(&mut self) -> Result<M, (i32, String)> {
+        if let Some(response) = self.response.take() {
+            let (head, body) = response.await.map_err(|error| (-1, error.to_string()))?.into_parts();
+            assert_eq!(head.headers["content-type"], "application/grpc");
+            (self.headers, self.body) = (head.headers, Some(body));
+        }
+        let body = self.body.as_mut().unwrap();
+        loop {
+            if let [0, a, b, c, d, ..] = self.buffer[..] {
+                let len = u32::from_be_bytes([a, b, c, d]) as usize;
+                if self.buffer.len() >= 5 + len {
+                    self.buffer.advance(5);
+                    return Ok(M::decode(self.buffer.split_to(len)).unwrap());
+                }
+            }
+            match body.data().await {
+                Some(Ok(data)) => {
+                    body.flow_control().release_capacity(data.len()).unwrap();
+                    self.buffer.extend_from_slice(&data);
+                }
+                Some(Err(error)) => return Err((-1, error.to_string())),
+                None => {
+                    let trailers = body.trailers().await.map_err(|error| (-1, error.to_string()))?.unwrap_or_default();
+                    let headers = if trailers.is_empty() { &self.headers } else { &trailers };
+                    let text = |key| headers.get(key).map_or("", |value| value.to_str().unwrap()).to_owned();
+                    return Err((text("grpc-status").parse().unwrap_or(-2), text("grpc-message")));
+                }
+            }
+        }
+    }
+
+    pub fn ask(&mut self, kind: ResourceType, names: &[&str]) {
+        self.send(&delta(kind, names));
+    }
+
+    pub async fn next(&mut self) -> DeltaDiscoveryResponse {
+        self.receive().await.unwrap()
+    }
+
+    pub async fn next_world(&mut self) -> DiscoveryResponse {
+        self.receive().await.unwrap()
+    }
+
+    pub fn ack(&mut self, response: &DeltaDiscoveryResponse) {
+        self.answer(response, None);
+    }
+
+    pub fn nack(&mut self, response: &DeltaDiscoveryResponse, message: &str) {
+        self.answer(response, Some(message));
+    }
+
+    fn answer(&mut self, response: &DeltaDiscoveryResponse, error: Option<&str>) {
+        let error_detail = error.map(|message| Status { code: 3, message: message.into(), ..Default::default() });
+        self.send(&DeltaDiscoveryRequest {
+            type_url: response.type_url.clone(),
+            response_nonce: response.nonce.clone(),
+            error_detail,
+            ..Default::default()
+        });
+    }
+}
+
+pub fn node(id: &str) -> Option<Node> {
+    Some(Node { id: id.into(), ..Default::default() })
+}
+
+pub fn delta(kind: ResourceType, names: &[&str]) -> DeltaDiscoveryRequest {
+    let resource_names_subscribe = names.iter().map(ToString::to_string).collect();
+    DeltaDiscoveryRequest {
+        node: node("test"),
+        type_url: kind.url().into(),
+        resource_names_subscribe,
+        ..Default::default()
+    }
+}
+
+pub fn world(kind: ResourceType, names: &[&str]) -> DiscoveryRequest {
+    let resource_names = names.iter().map(ToString::to_string).collect();
+    DiscoveryRequest { node: node("test"), type_url: kind.url().into(), resource_names, ..Default::default() }
+}
+
+/// The names in a response, sorted.
+pub fn names(response: &DeltaDiscoveryResponse) -> Vec<&str> {
+    let mut names: Vec<_> = response.resources.iter().map(|resource| resource.name.as_str()).collect();
+    names.sort_unstable();
+    names
+}
+
+/// A connection that can be made to do nothing more, ever: what a machine that lost its power looks like.
+pub struct Freezable<I> {
+    io: I,
+    frozen: CancellationToken,
+}
+
+impl<I> Freezable<I> {
+    /// Frozen once the token is cancelled.
+    pub fn new(io: I) -> (Self, CancellationToken) {
+        let frozen = CancellationToken::new();
+        (Self { io, frozen: frozen.clone() }, frozen)
+    }
+}
+
+impl<I: AsyncRead + Unpin> AsyncRead for Freezable<I> {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        if self.frozen.is_cancelled() { Poll::Pending } else { Pin::new(&mut self.io).poll_read(cx, buffer) }
+    }
+}
+
+impl<I: AsyncWrite + Unpin> AsyncWrite for Freezable<I> {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        if self.frozen.is_cancelled() { Poll::Pending } else { Pin::new(&mut self.io).poll_write(cx, bytes) }
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if self.frozen.is_cancelled() { Poll::Pending } else { Pin::new(&mut self.io).poll_flush(cx) }
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Pending
+    }
+}
