@@ -19,6 +19,12 @@ impl Moment {
     pub fn since(self, earlier: Self) -> Duration {
         Duration::from_nanos(self.0.saturating_sub(earlier.0))
     }
+
+    /// The moment that comes this long after this one.
+    #[must_use]
+    pub fn after(self, time: Duration) -> Self {
+        Self(self.0.saturating_add(u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)))
+    }
 }
 
 /// CPU time that the calling thread has used.
@@ -49,6 +55,7 @@ mod tests {
         }
         assert!(Moment::now() > start && Moment::now().since(start) >= Duration::from_nanos(1));
         assert_eq!(start.since(Moment::now()), Duration::ZERO);
+        assert_eq!(start.after(Duration::from_millis(3)).since(start), Duration::from_millis(3));
         assert!(process_cpu_time() >= thread_cpu_time() - cpu);
     }
 }

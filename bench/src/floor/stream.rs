@@ -20,9 +20,9 @@ pub(super) enum StreamError {
     Request,
 }
 
-/// What servers on the `hyper` crate say and keep by default.
-const WINDOW: u32 = 1 << 20;
-const SEND_BUFFER: usize = 400 << 10;
+/// As `tombolo_xds` says and keeps: a floor that buffers more or less is another measurement.
+const WINDOW: u32 = 256 << 10;
+const SEND_BUFFER: usize = 64 << 10;
 
 pub(super) async fn serve(
     socket: TcpStream,

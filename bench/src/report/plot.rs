@@ -1,10 +1,11 @@
 //! Growth curves as SVG: both axes logarithmic, so that a power is a straight line and its exponent the steepness.
 
 use super::exponent;
+use serde::{Deserialize, Serialize};
 use std::fmt::{self, Write as _};
 
 /// One line of a plot.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Curve {
     /// Its name in the legend.
     pub name: String,

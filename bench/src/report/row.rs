@@ -1,10 +1,10 @@
 //! Rows: one figure each, held against its target.
 
-use serde::{Serialize, Serializer, ser::SerializeMap as _};
-use std::{fmt, io, path::Path};
+use serde::{Deserialize, Serialize, Serializer};
+use std::{borrow::Cow, fmt, io, path::Path};
 
 /// Which side of the target is good.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Bound {
     /// The value must not be above the target.
@@ -14,7 +14,7 @@ pub enum Bound {
 }
 
 /// One result.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Row {
     /// Its name in the table and in the JSON: `a`, `a-gateways`, …
     pub name: String,
@@ -23,7 +23,7 @@ pub struct Row {
     /// The figure: a median where several were taken.
     pub value: f64,
     /// What it counts: `x` for a ratio.
-    pub unit: &'static str,
+    pub unit: Cow<'static, str>,
     /// What it is held against.
     pub target: f64,
     /// Which side of the target is good.
@@ -42,15 +42,19 @@ impl Row {
     }
 }
 
-impl Serialize for Row {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut map = serializer.serialize_map(Some(5))?;
-        map.serialize_entry("value", &self.value)?;
-        map.serialize_entry("unit", self.unit)?;
-        map.serialize_entry("target", &self.target)?;
-        map.serialize_entry("bound", &self.bound)?;
-        map.serialize_entry("met", &self.met())?;
-        map.end()
+/// What is published of a row.
+#[derive(Serialize)]
+struct Published<'a> {
+    value: f64,
+    unit: &'a str,
+    target: f64,
+    bound: Bound,
+    met: bool,
+}
+
+impl<'a> From<&'a Row> for Published<'a> {
+    fn from(row: &'a Row) -> Self {
+        Self { value: row.value, unit: &row.unit, target: row.target, bound: row.bound, met: row.met() }
     }
 }
 
@@ -90,7 +94,7 @@ impl Report {
 
 impl Serialize for Report {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_map(self.rows.iter().map(|row| (&row.name, row)))
+        serializer.collect_map(self.rows.iter().map(|row| (&row.name, Published::from(row))))
     }
 }
 
@@ -128,6 +132,7 @@ fn cells(row: &Row) -> [String; HEAD.len()] {
 /// Three significant digits below 100, whole numbers above.
 fn figure(value: f64) -> String {
     match value.abs() {
+        v if v.is_nan() => "none".to_owned(),
         0.0 => "0".to_owned(),
         v if v >= 100.0 => format!("{value:.0}"),
         v if v >= 10.0 => format!("{value:.1}"),
@@ -143,7 +148,7 @@ mod tests {
 
     fn row(name: &str, value: f64, bound: Bound) -> Row {
         let (title, note) = ("one edited".into(), "5 pairs".into());
-        Row { name: name.into(), title, value, unit: "x", target: 3.0, bound, note }
+        Row { name: name.into(), title, value, unit: "x".into(), target: 3.0, bound, note }
     }
 
     #[test]
