@@ -1,5 +1,6 @@
 //! What is to be served, free of Kubernetes' words and of Envoy's.
 
+use crate::names;
 use serde::Serialize;
 use std::{collections::BTreeMap, net::IpAddr, sync::Arc, time::Duration};
 use tombolo_api::gateway::{CorsFilter, HeaderModifier, HttpMatch, RedirectScheme};
@@ -96,8 +97,6 @@ pub struct Backend {
     pub port: Port,
     /// Whose definition of the host.
     pub namespace: Arc<str>,
-    /// Whether the request's own host is looked up when it comes (`DYNAMIC_DNS`).
-    pub dynamic: bool,
 }
 
 impl Share {
@@ -141,6 +140,13 @@ pub struct Retry {
     pub attempts: u32,
     /// The least time between tries.
     pub backoff: Option<Duration>,
+}
+
+impl Backend {
+    /// The name of its cluster.
+    pub fn cluster(&self) -> String {
+        names::cluster(&self.host, self.port)
+    }
 }
 
 /// Copies that are sent elsewhere.

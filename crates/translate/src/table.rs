@@ -5,12 +5,12 @@
 
 use crate::{
     engine::{Built, Emits, Fact, Relation, TableKey, Unit, View},
-    envoy, gateway_api, ir, mesh, names,
+    envoy, gateway_api, ir, mesh,
 };
 use bytes::{Bytes, BytesMut};
 use std::{collections::BTreeMap, sync::Arc};
 use tombolo_core::Host;
-use tombolo_proto::{Part, Resource, ResourceType, Scope};
+use tombolo_proto::{Part, Resource, ResourceType};
 use xxhash_rust::xxh3::xxh3_64;
 
 /// Buckets of a table. Fixed, so that a table's bytes depend on its content alone.
@@ -47,36 +47,6 @@ pub struct VirtualHostRow {
     pub part: Arc<Part>,
 }
 
-impl TableKey {
-    /// Whose proxies see it.
-    pub(crate) fn scope(&self) -> Scope {
-        match self {
-            Self::Gateway { gateway, .. } => Scope::gateway(&gateway.name.namespace, &gateway.name.name),
-            Self::Sidecar { namespace: Some(namespace), .. } => Scope::namespace(namespace),
-            Self::Sidecar { namespace: None, .. } => Scope::public(),
-        }
-    }
-
-    /// The table whose virtual hosts this one has besides its own: what all sidecars see, for those of one namespace.
-    fn base(&self) -> Option<Self> {
-        match self {
-            Self::Sidecar { namespace: Some(_), port } => Some(Self::Sidecar { namespace: None, port: *port }),
-            Self::Sidecar { namespace: None, .. } | Self::Gateway { .. } => None,
-        }
-    }
-
-    /// The resource's name.
-    pub(crate) fn name(&self) -> String {
-        match self {
-            Self::Gateway { port, listener: None, .. } => names::http_table(*port),
-            Self::Gateway { gateway, port, listener: Some(listener) } => {
-                names::https_table(*port, listener, &gateway.name.name, &gateway.name.namespace)
-            }
-            Self::Sidecar { port, .. } => port.to_string(),
-        }
-    }
-}
-
 fn bucket_of(host: &Host) -> u8 {
     // Below 64: fits.
     (xxh3_64(host.as_str().as_bytes()) % BUCKETS) as u8
@@ -90,7 +60,7 @@ impl Unit for VirtualHost {
         let mut emits = Emits::default();
         let ir = match &self.table {
             TableKey::Gateway { port, listener, .. } => {
-                gateway_api::virtual_host(view, self, *port, listener.as_deref(), &mut emits)?
+                gateway_api::virtual_host(view, (&self.table, &self.host), *port, listener.as_deref(), &mut emits)?
             }
             TableKey::Sidecar { namespace, port } => mesh::virtual_host(view, namespace.as_deref(), &self.host, *port)?,
         };

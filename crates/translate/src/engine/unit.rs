@@ -1,7 +1,7 @@
 //! The units, the relations between them, and what a unit makes.
 
 use super::View;
-use crate::{Bind, gateway_api, mesh, status::Status, table};
+use crate::{Bind, gateway_api, mesh, names, status::Status, table};
 use std::{any::Any, fmt::Debug, hash::Hash, sync::Arc};
 use tombolo_api::{Kind, ObjectKey};
 use tombolo_core::{Host, Port, Problem, SourceId};
@@ -83,6 +83,36 @@ pub enum TableKey {
         /// The port called.
         port: Port,
     },
+}
+
+impl TableKey {
+    /// Whose proxies see it.
+    pub(crate) fn scope(&self) -> Scope {
+        match self {
+            Self::Gateway { gateway, .. } => Scope::gateway(&gateway.name.namespace, &gateway.name.name),
+            Self::Sidecar { namespace: Some(namespace), .. } => Scope::namespace(namespace),
+            Self::Sidecar { namespace: None, .. } => Scope::public(),
+        }
+    }
+
+    /// The table whose virtual hosts this one has besides its own: what all sidecars see, for those of one namespace.
+    pub(crate) fn base(&self) -> Option<Self> {
+        match self {
+            Self::Sidecar { namespace: Some(_), port } => Some(Self::Sidecar { namespace: None, port: *port }),
+            Self::Sidecar { namespace: None, .. } | Self::Gateway { .. } => None,
+        }
+    }
+
+    /// The resource's name.
+    pub(crate) fn name(&self) -> String {
+        match self {
+            Self::Gateway { port, listener: None, .. } => names::http_table(*port),
+            Self::Gateway { gateway, port, listener: Some(listener) } => {
+                names::https_table(*port, listener, &gateway.name.name, &gateway.name.namespace)
+            }
+            Self::Sidecar { port, .. } => port.to_string(),
+        }
+    }
 }
 
 /// A set of facts, by what they have in common.

@@ -1,9 +1,8 @@
 //! What becomes of a request that a route matches.
 
 use super::{
-    any::{any, boolean, duration, uint32},
+    any::{any, boolean, duration, regex, uint32},
     headers::Changes,
-    route::{cluster, regex},
 };
 use crate::{ir, names};
 use tombolo_api::gateway::{PathMatch, RedirectScheme};
@@ -55,7 +54,9 @@ pub(super) fn forward(to: &ir::Forward, rule: &ir::Rule, path: &PathMatch, host:
 }
 
 fn shares(shares: &[ir::Share]) -> ClusterSpecifier {
-    let name = |share: &ir::Share| share.backend.as_ref().map_or_else(|| names::INVALID_BACKEND.to_owned(), cluster);
+    let name = |share: &ir::Share| {
+        share.backend.as_ref().map_or_else(|| names::INVALID_BACKEND.to_owned(), ir::Backend::cluster)
+    };
     let used: Vec<&ir::Share> = shares.iter().filter(|share| share.weight > 0).collect();
     if let [only] = used[..]
         && only.is_plain()
@@ -112,7 +113,7 @@ fn previous_hosts() -> RetryHostPredicate {
 fn mirror(mirror: &ir::Mirror) -> RequestMirrorPolicy {
     let share = FractionalPercent { numerator: mirror.parts_per_million, denominator: DenominatorType::Million.into() };
     RequestMirrorPolicy {
-        cluster: cluster(&mirror.backend),
+        cluster: mirror.backend.cluster(),
         runtime_fraction: Some(RuntimeFractionalPercent { default_value: Some(share), ..Default::default() }),
         // A copy that calls its host something else is no copy.
         disable_shadow_host_suffix_append: true,

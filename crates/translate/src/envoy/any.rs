@@ -3,9 +3,12 @@
 use prost::{Message, Name};
 use std::{net::IpAddr, time::Duration};
 use tombolo_proto::envoy::{
-    envoy::config::core::v3::{
-        Address, AggregatedConfigSource, ApiVersion, ConfigSource, SocketAddress, address, config_source,
-        socket_address,
+    envoy::{
+        config::core::v3::{
+            Address, AggregatedConfigSource, ApiVersion, ConfigSource, SocketAddress, address, config_source,
+            socket_address,
+        },
+        r#type::matcher::v3::RegexMatcher,
     },
     google::protobuf,
 };
@@ -57,4 +60,9 @@ pub(crate) fn ads() -> ConfigSource {
         config_source_specifier: Some(config_source::ConfigSourceSpecifier::Ads(AggregatedConfigSource {})),
         ..Default::default()
     }
+}
+
+/// A regular expression in RE2's syntax, which must match as a whole.
+pub(crate) fn regex(pattern: &str) -> RegexMatcher {
+    RegexMatcher { regex: pattern.to_owned(), ..Default::default() }
 }

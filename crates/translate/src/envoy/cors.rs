@@ -1,6 +1,6 @@
 //! Cross-origin questions.
 
-use super::{any::boolean, route::regex};
+use super::any::{boolean, regex};
 use tombolo_api::gateway::{CorsFilter, Method};
 use tombolo_proto::envoy::envoy::{
     extensions::filters::http::cors::v3::CorsPolicy,

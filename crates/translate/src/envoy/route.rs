@@ -2,11 +2,11 @@
 
 use super::{
     action::{forward, redirect, respond},
-    any::any,
+    any::{any, regex},
     cors, hcm,
     headers::{self, Changes},
 };
-use crate::{engine::TableKey, ir, names};
+use crate::{engine::TableKey, ir};
 use std::collections::{BTreeSet, HashMap};
 use tombolo_api::gateway::{HttpMatch, PathMatch, ValueMatch};
 use tombolo_proto::{
@@ -18,7 +18,7 @@ use tombolo_proto::{
                 header_matcher::HeaderMatchSpecifier, query_parameter_matcher::QueryParameterMatchSpecifier,
                 route::Action, route_match::PathSpecifier,
             },
-            r#type::matcher::v3::{RegexMatcher, StringMatcher, string_matcher::MatchPattern},
+            r#type::matcher::v3::{StringMatcher, string_matcher::MatchPattern},
         },
         google::protobuf::{Any, BoolValue},
     },
@@ -51,18 +51,13 @@ pub(crate) fn virtual_host(ir: &ir::VirtualHost) -> Part {
     Part::of(&RouteConfiguration { virtual_hosts: vec![host], ..Default::default() }, refs)
 }
 
-/// The cluster of a service's port.
-pub(super) fn cluster(backend: &ir::Backend) -> String {
-    names::cluster(&backend.host, backend.port)
-}
-
 fn clusters(rule: &ir::Rule) -> impl Iterator<Item = String> + '_ {
     let shares = match &rule.action {
         ir::Action::Forward(forward) => forward.shares.as_slice(),
         ir::Action::Redirect(_) | ir::Action::Respond(_) => &[],
     };
     let forwarded = shares.iter().filter_map(|share| share.backend.as_ref());
-    forwarded.chain(rule.mirrors.iter().map(|mirror| &mirror.backend)).map(cluster)
+    forwarded.chain(rule.mirrors.iter().map(|mirror| &mirror.backend)).map(ir::Backend::cluster)
 }
 
 fn route(ir: &ir::Route) -> Route {
@@ -137,8 +132,4 @@ fn value(value: &ValueMatch) -> StringMatcher {
 
 fn exact(text: &str) -> StringMatcher {
     StringMatcher { match_pattern: Some(MatchPattern::Exact(text.to_owned())), ..Default::default() }
-}
-
-pub(super) fn regex(pattern: &str) -> RegexMatcher {
-    RegexMatcher { regex: pattern.to_owned(), ..Default::default() }
 }

@@ -5,11 +5,7 @@ use super::{
     grants::{Target, permitted},
 };
 use crate::{engine::View, ir, mesh};
-use tombolo_api::{
-    ObjectKey,
-    gateway::BackendRef,
-    istio::{self, Resolution},
-};
+use tombolo_api::{ObjectKey, gateway::BackendRef, istio};
 use tombolo_core::{Host, NamespacedName, Port};
 use tombolo_registry::service_host;
 
@@ -75,8 +71,7 @@ fn port(
         let known: Vec<String> = definition.ports.iter().map(|p| p.port.to_string()).collect();
         return Err(not_found(format!("{} has no TCP port {port}; it has {}", name(), known.join(", "))));
     }
-    let dynamic = definition.source == mesh::Source::Entry(Resolution::DynamicDns);
-    Ok(ir::Backend { host: host.clone(), port, namespace: definition.namespace.clone(), dynamic })
+    Ok(ir::Backend { host: host.clone(), port, namespace: definition.namespace.clone() })
 }
 
 fn not_found(message: String) -> Refusal {

@@ -2,28 +2,27 @@
 
 use super::{CompiledRule, Rules, precedence::Precedence};
 use crate::{
-    engine::{Emits, Fact, Relation, View},
+    engine::{Emits, Fact, Relation, TableKey, View},
     ir::{Action, Backend, Redirect, Route, Rule, VirtualHost},
-    table,
 };
 use std::{collections::BTreeSet, sync::Arc};
 use tombolo_api::{
     ObjectKey,
     gateway::{HttpMatch, HttpRoute, PathMatch, RedirectScheme},
 };
-use tombolo_core::Port;
+use tombolo_core::{Host, Port};
 
 /// Merges the routes of a name of a Gateway's table, and says which services it uses. `None` where nothing calls for the name.
 pub(crate) fn virtual_host(
     view: &View<'_>,
-    unit: &table::VirtualHost,
+    (table, host): (&TableKey, &Host),
     port: Port,
     tls_listener: Option<&str>,
     emits: &mut Emits,
 ) -> Option<VirtualHost> {
     let mut entries: Vec<(Precedence<'_>, &ObjectKey, &CompiledRule, &HttpMatch)> = Vec::new();
     let (mut called_for, mut misdirected) = (false, false);
-    for fact in view.relation(Relation::VirtualHost(unit.table.clone(), unit.host.clone())) {
+    for fact in view.relation(Relation::VirtualHost(table.clone(), host.clone())) {
         called_for = true;
         match fact {
             Fact::Object(route) => collect(view, route, &mut entries),
@@ -46,12 +45,12 @@ pub(crate) fn virtual_host(
     if routes.is_empty() && misdirected {
         routes.push(respond(421));
     }
-    let scope = unit.table.scope();
+    let scope = table.scope();
     for Backend { host, port, namespace, .. } in backends(&routes) {
         emits.fact(Relation::Uses(scope.clone(), host.clone(), *port), Fact::Namespace(namespace.clone()));
     }
-    let domains = vec![unit.host.as_str().to_owned()];
-    Some(VirtualHost { name: unit.host.as_str().to_owned(), domains, routes })
+    let domains = vec![host.as_str().to_owned()];
+    Some(VirtualHost { name: host.as_str().to_owned(), domains, routes })
 }
 
 fn collect<'a>(

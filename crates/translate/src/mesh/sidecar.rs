@@ -120,7 +120,6 @@ fn default_route(host: &Host, definition: &Definition, port: Port) -> Route {
         host: host.clone(),
         port,
         namespace: definition.namespace.clone(),
-        dynamic: definition.source == super::Source::Entry(Resolution::DynamicDns),
     };
     let share = Share {
         backend: Some(backend),
