@@ -107,6 +107,18 @@ fn the_envoys_of_a_killed_run_are_taken_over() {
 }
 
 #[test]
+fn an_envoy_that_a_killed_run_had_not_written_down_is_replaced() {
+    let Some((mesh, _one, mut run)) = serving() else { return };
+    let pid = mesh.envoys()[0];
+    run.kill();
+    mesh.forget_processes();
+    let _next = mesh.run();
+    until("another Envoy", || mesh.envoys().first().copied().filter(|new| *new != pid));
+    assert!(!is_running(pid));
+    until_answered(&mesh, "first", "one");
+}
+
+#[test]
 fn the_envoy_of_a_gateway_that_went_while_nobody_looked_is_stopped() {
     let Some((mesh, _one, mut run)) = serving() else { return };
     let pid = mesh.envoys()[0];

@@ -48,6 +48,11 @@ impl Envoy {
         Ok(())
     }
 
+    /// Ends it at once. Fails where there is none.
+    pub(crate) async fn quit(&self) -> anyhow::Result<()> {
+        self.request(Method::POST, "/quitquitquit").await.map(drop)
+    }
+
     async fn get(&self, path: &str) -> anyhow::Result<String> {
         self.request(Method::GET, path).await
     }

@@ -11,6 +11,7 @@ use anyhow::Context;
 use serde_json::json;
 use std::{
     collections::BTreeSet,
+    convert::Infallible,
     fs::{File, OpenOptions},
     io::{Read, Seek, SeekFrom},
     net::{IpAddr, SocketAddr},
@@ -29,6 +30,9 @@ use tombolo_translate::bootstrap::{Admin, Bootstrap, Limits};
 const END: Duration = Duration::from_secs(5);
 /// How often to look whether something has come to pass.
 const POLL: Duration = Duration::from_millis(50);
+/// Bytes of a log past which it is emptied, and how often to look.
+const LONGEST_LOG: u64 = 64 << 20;
+const LOG_CHECK: Duration = Duration::from_secs(10);
 /// How long listeners may take to come up before that is worth a word.
 const UP: Duration = Duration::from_secs(10);
 
@@ -115,9 +119,16 @@ impl Keeper {
 
     /// The Envoy of the last run, if it is still the same process, answers, and was started from what we would start one from.
     async fn take_over(&self, envoy: &Envoy) -> anyhow::Result<Option<Process>> {
-        let Some(record) = self.records.find(&self.gateway)? else { return Ok(None) };
-        let Some(mut process) = record.process.and_then(Process::adopt) else { return Ok(None) };
-        if record.bootstrap == hash(&self.bootstrap()?) && envoy.answers().await {
+        let record = self.records.find(&self.gateway)?;
+        let adopted = record.and_then(|record| Some((record.process.and_then(Process::adopt)?, record.bootstrap)));
+        let Some((mut process, bootstrap)) = adopted else {
+            // A run that was killed before it could write down which process it had started.
+            while envoy.quit().await.is_ok() {
+                time::sleep(POLL).await;
+            }
+            return Ok(None);
+        };
+        if bootstrap == hash(&self.bootstrap()?) && envoy.answers().await {
             self.say(&format!("took over Envoy {}", process.identity().pid));
             return Ok(Some(process));
         }
@@ -140,7 +151,8 @@ impl Keeper {
         command.arg("--drain-time-s").arg(self.settings.drain.as_secs().max(1).to_string());
         command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
         let process = Process::spawn(&mut command).with_context(|| self.settings.envoy.display().to_string())?;
-        self.save(Some(&process), &hash(&bootstrap))?;
+        // One that nobody will find again must not be left.
+        self.save(Some(&process), &hash(&bootstrap)).inspect_err(|_| process.kill())?;
         Ok(process)
     }
 
@@ -175,9 +187,11 @@ impl Keeper {
 
     /// Waits until it dies, and says how; `None` where it was ended because we are to stop.
     async fn watch_over(&self, mut process: Process, envoy: &Envoy) -> Option<String> {
+        let log = self.records.log(&self.gateway);
         tokio::select! {
+            never = keep_short(&log) => match never {},
             ending = process.ended() => {
-                let last = last_line(&self.records.log(&self.gateway)).map(|line| format!(": {line}")).unwrap_or_default();
+                let last = last_line(&log).map(|line| format!(": {line}")).unwrap_or_default();
                 Some(format!("Envoy {} ended with {ending}{last}", process.identity().pid))
             }
             () = self.stop.cancelled() => {
@@ -261,6 +275,18 @@ impl Listening {
             note.push_str(&format!(", port {} in the manifest: low ports are for root", self.asked));
         }
         note
+    }
+}
+
+/// Keeps a log from filling the disk. What is written is appended, so the file may be emptied under the writer.
+async fn keep_short(log: &Path) -> Infallible {
+    loop {
+        time::sleep(LOG_CHECK).await;
+        let long = log.metadata().is_ok_and(|metadata| metadata.len() > LONGEST_LOG);
+        let emptied = || File::options().write(true).open(log)?.set_len(0);
+        if let Some(Err(error)) = long.then(emptied) {
+            tracing::warn!(%error, log = %log.display(), "cannot empty a long log");
+        }
     }
 }
 

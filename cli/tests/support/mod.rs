@@ -108,15 +108,28 @@ impl Mesh {
         Run::start(command)
     }
 
-    /// The process ids of the Envoys that the state directory tells of.
-    pub fn envoys(&self) -> Vec<i32> {
+    /// As if a run had been killed before it could write down which process it had started.
+    pub fn forget_processes(&self) {
+        for path in self.records() {
+            let mut record: serde_json::Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
+            record["process"] = serde_json::Value::Null;
+            fs::write(path, record.to_string()).unwrap();
+        }
+    }
+
+    fn records(&self) -> Vec<PathBuf> {
         let Ok(entries) = fs::read_dir(self.directory.path().join("s")) else { return Vec::new() };
         let records = entries.flatten().filter(|e| e.file_name().to_string_lossy().starts_with("gateway-"));
+        records.map(|entry| entry.path()).collect()
+    }
+
+    /// The process ids of the Envoys that the state directory tells of.
+    pub fn envoys(&self) -> Vec<i32> {
         let record = |path: &Path| -> Option<i32> {
             let record: serde_json::Value = serde_json::from_slice(&fs::read(path).ok()?).ok()?;
             i32::try_from(record["process"]["pid"].as_i64()?).ok()
         };
-        records.filter_map(|entry| record(&entry.path())).collect()
+        self.records().iter().filter_map(|path| record(path)).collect()
     }
 
     /// A page of the admin interface.
