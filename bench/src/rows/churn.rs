@@ -18,11 +18,13 @@ use tombolo_bench::{
 use tombolo_controlplane::Edit;
 
 const MESH: Mesh = Mesh { services: 1000, endpoints: 5, namespaces: 10 };
-const CLIENTS: usize = 20;
+const CLIENTS: usize = 10;
 /// 30 minutes of 50 changes a second.
 const CHANGES: usize = 30 * 60 * 50;
-/// So often a service goes, and comes back half as many changes later.
+/// So often it is waited until all clients have the last change.
 const TURN: usize = 100;
+/// So often, in turns, a service goes, and comes back half a turn later.
+const GOES: usize = 10;
 /// So often all clients lose their connections and come back.
 const RECONNECT: usize = CHANGES / 9;
 /// After it, nothing is on its way any more.
@@ -64,16 +66,16 @@ fn live(stage: &Stage) -> anyhow::Result<(f64, f64)> {
     Ok((third.context("no third")?, end))
 }
 
-/// Some changes as fast as they are taken in; a service goes and comes back. Returns when all clients have the last change.
+/// Some changes as fast as they are taken in; in some turns a service goes and comes back. Returns when all clients have the last change.
 fn turn(subject: &Subject, clients: &mut Generator, edits: &mut Edits, nth: usize) -> anyhow::Result<()> {
-    let service = nth % MESH.services;
+    let (goes, service) = (nth.is_multiple_of(GOES), nth / GOES % MESH.services);
     let mut last = None;
     for change in 0..TURN {
-        if change == 0 {
+        if goes && change == 0 {
             subject.delete(MESH.service(service))?;
             subject.delete(MESH.slice(service, None))?;
         }
-        if change == TURN / 2 {
+        if goes && change == TURN / 2 {
             for manifest in [MESH.service(service), MESH.slice(service, edits.of(service))] {
                 subject.send(Edit::Apply(fixture::object(manifest)?, None))?;
             }
