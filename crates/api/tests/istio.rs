@@ -91,7 +91,7 @@ fn service_entries_that_istio_accepts_are_accepted() {
 }
 
 const REFUSED_SERVICE_ENTRIES: &[support::Case] = &[
-    ("spec: null", "spec", "InvalidValue"),
+    ("spec: null", "spec.hosts", "Required"),
     ("spec: {hosts: null}", "spec", "InvalidValue"),
     ("spec: {hosts: []}", "spec.hosts", "Required"),
     ("spec: {hosts: ['*']}", "spec.hosts[0]", "InvalidValue"),
@@ -317,7 +317,7 @@ fn workload_groups_that_istio_refuses_are_refused() {
     refuses(
         WORKLOAD_GROUP,
         &[
-            ("spec: null", "spec", "InvalidValue"),
+            ("spec: null", "spec.template", "Required"),
             ("spec: {template: null}", "spec", "InvalidValue"),
             ("spec: {metadata: {labels: {a: '*'}}}", "spec.metadata.labels.a", "InvalidValue"),
             ("spec: {probe: {httpGet: null}}", "spec.probe", "Conflict"),
