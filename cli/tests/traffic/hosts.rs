@@ -10,8 +10,10 @@ fn section(name: &str) -> String {
     format!("{{name: edge, namespace: infra, sectionName: {name}}}")
 }
 
-/// Each host is answered by this backend, or with 404.
-async fn hosts(world: &World, port: &str, path: &str, cases: &[(&str, Option<&str>)]) {
+/// Hosts, and the backend that answers each; 404 where there is none.
+type Hosts<'a> = &'a [(&'a str, Option<&'a str>)];
+
+async fn hosts(world: &World, port: &str, path: &str, cases: Hosts<'_>) {
     for (host, backend) in cases {
         let ask = world.get(port, host, path);
         match backend {
@@ -38,7 +40,7 @@ fn a_route_serves_the_names_that_it_shares_with_a_listener() {
         let same = of("same", "s4", &["*.anotherwildcard.io"], "v1");
         let none = of("none", "s5", &["specific.but.wrong.com", "wildcard.io"], "v1");
         world.apply("intersection", &[exact, under, over, same, none].concat()).await;
-        let cases: [(&str, &[(&str, Option<&str>)]); 5] = [
+        let cases: [(&str, Hosts<'_>); 5] = [
             (
                 "/s1",
                 &[("very.specific.com", Some("v1")), ("VERY.specific.com", Some("v1")), ("non.matching.com", None)],
@@ -112,14 +114,9 @@ fn listeners_of_a_port_are_isolated() {
             let rules =
                 format!("\n  - matches: [{{path: {{value: /{path}}}}}]\n    backendRefs: [{{name: v1, port: 8080}}]");
             // Once for all names of the listener, once for names of which some belong to others.
-            let named = route_of(
-                "infra",
-                &format!("{listener}-named"),
-                &section(listener),
-                &names,
-                &rules.replace("/", "/named-"),
-            );
-            route_of("infra", listener, &section(listener), &[], &rules) + &named
+            let named = listener.replace("isolation", "named");
+            let all = route_of("infra", listener, &section(listener), &[], &rules);
+            all + &route_of("infra", &named, &section(&named), &names, &rules)
         });
         world.apply("isolation", &routes.collect::<String>()).await;
         let owners = [
@@ -129,11 +126,11 @@ fn listeners_of_a_port_are_isolated() {
             ("abc.foo.example.com", "abc"),
         ];
         for (host, owner) in owners {
-            world.get("isolation", host, &format!("/{owner}")).reaches("v1").await;
-            world.get("isolation", host, &format!("/named-{owner}")).reaches("v1").await;
-            for (_, other) in owners.iter().filter(|(_, other)| *other != owner) {
-                world.get("isolation", host, &format!("/{other}")).gets(404).await;
-                world.get("isolation", host, &format!("/named-{other}")).gets(404).await;
+            for port in ["isolation", "named"] {
+                world.get(port, host, &format!("/{owner}")).reaches("v1").await;
+                for (_, other) in owners.iter().filter(|(_, other)| *other != owner) {
+                    world.get(port, host, &format!("/{other}")).gets(404).await;
+                }
             }
         }
     });

@@ -2,6 +2,9 @@
 //!
 //! All cases share a run (see [`support::World`]); each writes its own routes into the directory, as a user would.
 
+#![allow(clippy::unwrap_used, clippy::panic)] // what a test's helpers cannot have fails the test
+#![allow(clippy::print_stdout)] // a test that is skipped says so
+
 mod support;
 
 mod cors;

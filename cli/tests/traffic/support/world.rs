@@ -17,8 +17,11 @@ use std::{
 };
 use tokio::runtime::Runtime;
 
-/// Listeners of Gateway `infra/edge`, each on a port of its own: port, and the hosts served there (a listener each).
-const HTTP_PORTS: [(&str, &[(&str, Option<&str>)]); 5] = [
+/// Listeners of one port: name and host.
+type Listeners = &'static [(&'static str, Option<&'static str>)];
+
+/// HTTP ports of Gateway `infra/edge`.
+const HTTP_PORTS: [(&str, Listeners); 6] = [
     ("http", &[("http", None)]),
     ("second", &[("second", None)]),
     (
@@ -28,6 +31,15 @@ const HTTP_PORTS: [(&str, &[(&str, Option<&str>)]); 5] = [
             ("isolation-example", Some("*.example.com")),
             ("isolation-foo", Some("*.foo.example.com")),
             ("isolation-abc", Some("abc.foo.example.com")),
+        ],
+    ),
+    (
+        "named",
+        &[
+            ("named-any", None),
+            ("named-example", Some("*.example.com")),
+            ("named-foo", Some("*.foo.example.com")),
+            ("named-abc", Some("abc.foo.example.com")),
         ],
     ),
     (
