@@ -92,7 +92,7 @@ fn service_entries_that_istio_accepts_are_accepted() {
 
 const REFUSED_SERVICE_ENTRIES: &[support::Case] = &[
     ("spec: null", "spec.hosts", "Required"),
-    ("spec: {hosts: null}", "spec", "InvalidValue"),
+    ("spec: {hosts: null}", "spec.hosts", "Required"),
     ("spec: {hosts: []}", "spec.hosts", "Required"),
     ("spec: {hosts: ['*']}", "spec.hosts[0]", "InvalidValue"),
     ("spec: {hosts: ['a_b.example.com']}", "spec.hosts[0]", "InvalidValue"),
@@ -318,7 +318,7 @@ fn workload_groups_that_istio_refuses_are_refused() {
         WORKLOAD_GROUP,
         &[
             ("spec: null", "spec.template", "Required"),
-            ("spec: {template: null}", "spec", "InvalidValue"),
+            ("spec: {template: null}", "spec.template", "Required"),
             ("spec: {metadata: {labels: {a: '*'}}}", "spec.metadata.labels.a", "InvalidValue"),
             ("spec: {probe: {httpGet: null}}", "spec.probe", "Conflict"),
             ("spec: {probe: {tcpSocket: {port: 1}}}", "spec.probe", "Conflict"),

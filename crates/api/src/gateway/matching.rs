@@ -149,6 +149,9 @@ impl Method {
     /// The methods that a route may match.
     pub const ALL: [&'static str; 9] = ["GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH"];
 
+    /// What a browser asks with, before it sends a cross-origin request.
+    pub const OPTIONS: Self = Self("OPTIONS");
+
     /// As requests write it.
     pub fn as_str(self) -> &'static str {
         self.0

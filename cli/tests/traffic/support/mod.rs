@@ -1,0 +1,13 @@
+//! What the cases stand on: the run, the backends behind it, a client before it.
+
+mod certificates;
+mod client;
+mod deadline;
+mod echo;
+mod run;
+mod world;
+
+pub(crate) use client::Answer;
+pub(crate) use deadline::eventually;
+pub(crate) use run::free_port;
+pub(crate) use world::{World, route, route_of, traffic};
