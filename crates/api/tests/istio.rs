@@ -108,7 +108,7 @@ const REFUSED_SERVICE_ENTRIES: &[support::Case] = &[
     ("spec: {ports: [{name: a, number: 0}]}", "spec.ports[0].number", "InvalidValue"),
     ("spec: {ports: [{name: a, number: 1, targetPort: 99999}]}", "spec.ports[0].targetPort", "InvalidValue"),
     ("spec: {ports: [{name: a_b, number: 1}]}", "spec.ports[0].name", "InvalidValue"),
-    ("spec: {ports: [{number: 1}]}", "spec.ports[0]", "InvalidValue"),
+    ("spec: {ports: [{number: 1}]}", "spec.ports[0].name", "Required"),
     ("spec: {ports: [{name: a, number: 1, protocol: SPDY}]}", "spec.ports[0].protocol", "InvalidValue"),
     ("spec: {location: MOON}", "spec.location", "InvalidValue"),
     ("spec: {resolution: MAGIC}", "spec.resolution", "InvalidValue"),

@@ -58,7 +58,7 @@ pub(super) fn split_fix(text: &str) -> (String, String) {
     let ends = text.match_indices(": ").chain(text.match_indices("; "));
     match ends.map(|(at, sep)| (&text[..at], &text[at + sep.len()..])).find(|(_, tail)| is_fix(tail)) {
         Some((wrong, fix)) => (wrong.to_owned(), fix.to_owned()),
-        None => (text.to_owned(), String::new()),
+        None => (text.to_owned(), "correct the value".to_owned()),
     }
 }
 
