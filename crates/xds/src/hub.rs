@@ -212,7 +212,7 @@ impl Hub {
                     self.0.rejections.add((kind, name, version), connection.id, message);
                 }
                 Event::Released { kind, name, version } => {
-                    self.0.rejections.remove(&(kind, name, version), connection.id)
+                    self.0.rejections.remove(&(kind, name, version), connection.id);
                 }
                 Event::WaitedInVain { kind, name, clusters } => {
                     tracing::warn!(

@@ -1,5 +1,8 @@
 //! Streams over real sockets: both protocols, the limits, and the ends that a stream can come to.
 
+#![allow(clippy::unwrap_used, clippy::panic, clippy::print_stdout, clippy::print_stderr)] // a test's helpers fail as tests do
+#![allow(unreachable_pub, dead_code)] // what one of the test binaries does not use, the other does
+
 mod support;
 
 use std::time::Duration;
