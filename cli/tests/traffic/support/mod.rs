@@ -8,7 +8,7 @@ mod run;
 mod world;
 
 pub(crate) use certificates::Certificate;
-pub(crate) use client::Answer;
+pub(crate) use client::{Answer, Ask};
 pub(crate) use deadline::eventually;
 pub(crate) use run::free_ports;
 pub(crate) use world::{World, route, route_of, traffic};
