@@ -20,7 +20,7 @@ async fn under_load(world: &World, ask: Ask<'_>, edits: impl AsyncFnOnce()) {
         edits().await;
         over.set(true);
     };
-    let ((), first, second) = tokio::join!(edits, client(), client());
+    let ((), first, second) = tokio::join!(Box::pin(edits), Box::pin(client()), Box::pin(client()));
     assert!(first.min(second) > 10, "too few requests to tell: {first} and {second}");
 }
 
