@@ -100,7 +100,15 @@ fn a_preflight_finds_the_rule_of_the_method_that_it_asks_for() {
     backendRefs: [{name: v1, port: 8080}]
   - matches: [{path: {value: /api}, method: PUT, headers: [{name: x-version, value: two}]}]
     filters: [{type: CORS, cors: {allowOrigins: ['https://www.bar.com'], allowMethods: [PUT]}}]
-    backendRefs: [{name: v2, port: 8080}]";
+    backendRefs: [{name: v2, port: 8080}]
+  - matches: [{path: {value: /headers}, headers: [{name: x-version, value: two}]}]
+    filters: [{type: CORS, cors: {allowOrigins: ['https://www.foo.com'], allowMethods: ['*']}}]
+    backendRefs: [{name: v2, port: 8080}]
+  - matches: [{path: {value: /mixed}, method: GET}]
+    filters: [{type: CORS, cors: {allowOrigins: ['https://www.foo.com'], allowMethods: [GET]}}]
+    backendRefs: [{name: v1, port: 8080}]
+  - matches: [{path: {value: /mixed}}]
+    backendRefs: [{name: v3, port: 8080}]";
         world.apply("cors-method", &route("cors-method", rules)).await;
         let names = ["allow-origin", "allow-methods"];
         let answer = preflight(world, "cors-method.test", "/api/x", "https://www.foo.com", "GET").await;
@@ -110,6 +118,14 @@ fn a_preflight_finds_the_rule_of_the_method_that_it_asks_for() {
         assert_eq!(said(&answer, names), ["https://www.bar.com", "PUT"]);
         let answer = preflight(world, "cors-method.test", "/api/x", "https://www.foo.com", "PUT").await;
         assert_eq!(said(&answer, names), ["", "PUT"]);
+        let answer = preflight(world, "cors-method.test", "/headers", "https://www.foo.com", "PATCH").await;
+        assert_eq!(said(&answer, names), ["https://www.foo.com", "PATCH"]);
+        // Beside a rule for all methods, each answers for its own.
+        let answer = preflight(world, "cors-method.test", "/mixed", "https://www.foo.com", "GET").await;
+        assert_eq!(said(&answer, names), ["https://www.foo.com", "GET"]);
+        let answer = preflight(world, "cors-method.test", "/mixed", "https://www.foo.com", "PUT").await;
+        assert_eq!(answer.echo["backend"], "v3");
+        world.get("http", "cors-method.test", "/mixed").method("OPTIONS").reaches("v3").await;
         // What is no question is no business of theirs.
         world.get("http", "cors-method.test", "/api").method("OPTIONS").gets(404).await;
         let ask = world.get("http", "cors-method.test", "/api").method("OPTIONS");

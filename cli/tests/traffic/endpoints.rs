@@ -50,3 +50,44 @@ fn every_slice_counts_and_no_endpoint_that_is_not_ready() {
         assert_eq!(answered, BTreeSet::from(["v1".to_owned(), "v2".to_owned()]));
     });
 }
+
+#[test]
+fn headless_and_selectorless_services_are_served_by_their_slices() {
+    traffic(async |world| {
+        let headless = "---\napiVersion: v1\nkind: Service\nmetadata: {name: headless, namespace: infra}\n\
+                        spec: {clusterIP: None, selector: {app: x}, ports: [{name: main, port: 8080, targetPort: web}]}\n";
+        let by_name = "---\napiVersion: discovery.k8s.io/v1\nkind: EndpointSlice\n\
+                       metadata: {name: by-name-1, namespace: infra, labels: {kubernetes.io/service-name: by-name}}\n\
+                       addressType: FQDN\nports: [{name: main, port: PORT}]\nendpoints: [{addresses: [by-name.localhost]}]\n";
+        let port = world.backend("v2").port();
+        let by_name = by_name.replace("PORT", &port.to_string());
+        let rules = r"
+  - matches: [{path: {value: /headless}}]
+    backendRefs: [{name: headless, port: 8080}]
+  - matches: [{path: {value: /by-name}}]
+    backendRefs: [{name: by-name, port: 8080}]";
+        let services = [headless, &slice("headless", 1, port, true), &service("by-name"), &by_name].concat();
+        world.apply("service-types", &(services + &route("service-types", rules))).await;
+        world.get("http", "service-types.test", "/headless").reaches("v2").await;
+        world.get("http", "service-types.test", "/by-name").reaches("v2").await;
+    });
+}
+
+#[test]
+fn those_that_end_serve_only_where_nobody_else_does() {
+    traffic(async |world| {
+        let ending = |index, name| {
+            let conditions = "ready: false, serving: true, terminating: true";
+            slice("ending", index, world.backend(name).port(), false).replace("ready: false", conditions)
+        };
+        let rules = "\n  - backendRefs: [{name: ending, port: 8080}]";
+        world.apply("ending", &(service("ending") + &ending(1, "v1") + &route("ending", rules))).await;
+        let ask = world.get("http", "ending.test", "/");
+        ask.reaches("v1").await;
+        world.apply("ending-next", &slice("ending", 2, world.backend("v2").port(), true)).await;
+        ask.reaches("v2").await;
+        for _ in 0..30 {
+            assert!(ask.send().await.unwrap().is_from("v2"));
+        }
+    });
+}

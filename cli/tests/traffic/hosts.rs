@@ -145,3 +145,22 @@ fn a_port_in_the_host_does_not_count() {
         world.get("http", "Host-Port.test", "/").reaches("v1").await;
     });
 }
+
+#[test]
+fn an_exact_host_comes_before_a_longer_wildcard_before_a_shorter() {
+    traffic(async |world| {
+        let of = |name: &str, host: &str, rules: &str| route_of("infra", name, &section("http"), &[host], rules);
+        let routes =
+            [of("host-a", "*.rank.test", V1), of("host-b", "*.b.rank.test", V2), of("host-c", "c.b.rank.test", V3)];
+        world.apply("host-rank", &routes.concat()).await;
+        let cases = [
+            ("a.rank.test", Some("v1")),
+            ("b.rank.test", Some("v1")),
+            ("a.b.rank.test", Some("v2")),
+            ("c.b.rank.test", Some("v3")),
+            ("x.c.b.rank.test", Some("v2")),
+            ("rank.test", None),
+        ];
+        hosts(world, "http", "/", &cases).await;
+    });
+}

@@ -1,6 +1,6 @@
 //! HTTPS listeners of one port: which certificate, which routes, and what becomes of a request that came to the wrong one.
 
-use crate::support::{route_of, traffic};
+use crate::support::{Certificate, free_ports, route_of, traffic};
 
 #[test]
 fn a_connection_is_for_the_listener_that_its_name_chose() {
@@ -57,5 +57,29 @@ fn a_backend_learns_that_the_client_used_tls() {
         world.apply("tls-proto", &route_of("infra", "tls-proto", parent, &["unknown-example.org"], rules)).await;
         let answer = world.get("https", "unknown-example.org", "/proto").tls("unknown-example.org").reaches("v1").await;
         assert_eq!(answer.reached("x-forwarded-proto"), "https");
+    });
+}
+
+#[test]
+fn a_renewed_certificate_is_used_at_once() {
+    traffic(async |world| {
+        let gateway = |port: u16| {
+            format!(
+                "apiVersion: gateway.networking.k8s.io/v1\nkind: Gateway\nmetadata: {{name: renewed, namespace: infra}}\n\
+                 spec:\n  gatewayClassName: tombolo\n  listeners:\n  - name: https\n    port: {port}\n    protocol: HTTPS\n\
+                 \x20   tls: {{certificateRefs: [{{name: renewed}}]}}\n---\n"
+            )
+        };
+        let [old, new] = [(); 2].map(|()| Certificate::new("infra", "renewed", &["renewed.test"]));
+        let rules = "\n  - backendRefs: [{name: v1, port: 8080}]";
+        let route = route_of("infra", "renewed", "{name: renewed}", &["renewed.test"], rules);
+        world.apply("renewed", &(gateway(free_ports(1)[0]) + &route)).await;
+        world.apply("renewed-secret", &old.secret).await;
+        let ask = world.get_from("infra/renewed", "https", "renewed.test", "/").await.tls("renewed.test");
+        ask.clone().trusting(&[&old]).reaches("v1").await;
+        assert!(ask.clone().trusting(&[&new]).send().await.is_err());
+        world.apply("renewed-secret", &new.secret).await;
+        ask.clone().trusting(&[&new]).reaches("v1").await;
+        assert!(ask.trusting(&[&old]).send().await.is_err());
     });
 }

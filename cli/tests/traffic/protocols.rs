@@ -1,6 +1,6 @@
 //! What is spoken with clients and backends.
 
-use crate::support::{route, traffic};
+use crate::support::{eventually, route, traffic};
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
@@ -45,5 +45,28 @@ fn websockets_pass_both_ways() {
                 assert_eq!(&back, message);
             }
         }
+    });
+}
+
+/// More than is kept of a request for another try, or for a mirror.
+#[test]
+fn a_large_body_arrives_whole() {
+    traffic(async |world| {
+        let rules = r"
+  - matches: [{path: {value: /retried}}]
+    retry: {codes: [500], attempts: 2}
+    backendRefs: [{name: v1, port: 8080}]
+  - matches: [{path: {value: /mirrored}}]
+    filters: [{type: RequestMirror, requestMirror: {backendRef: {name: v2, port: 8080}}}]
+    backendRefs: [{name: v1, port: 8080}]
+  - backendRefs: [{name: v1, port: 8080}]";
+        world.apply("bodies", &route("bodies", rules)).await;
+        const SIZE: usize = 1 << 20;
+        for path in ["/plain", "/retried", "/mirrored"] {
+            let answer = world.get("http", "bodies.test", path).method("POST").body(SIZE).reaches("v1").await;
+            assert_eq!(answer.echo["body"], SIZE, "{path}");
+        }
+        let copy = eventually(async || world.backend("v2").seen("/mirrored").pop().ok_or(())).await;
+        assert_eq!(copy.expect("a large request is copied too")["body"], SIZE);
     });
 }

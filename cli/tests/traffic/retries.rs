@@ -1,6 +1,6 @@
 //! When a request is tried again (GEP-1731), and when without being asked.
 
-use crate::support::{World, free_port, route, traffic};
+use crate::support::{World, free_ports, route, traffic};
 
 const RULES: &str = r"
   - matches: [{path: {value: /500}}]
@@ -57,7 +57,7 @@ fn a_connection_that_fails_is_tried_elsewhere_unasked() {
                  addressType: IPv4\nports: [{{port: {port}}}]\nendpoints: [{{addresses: [127.0.0.1]}}]\n"
             )
         };
-        let slices = slice("here", world.backend("v1").port()) + &slice("gone", free_port());
+        let slices = slice("here", world.backend("v1").port()) + &slice("gone", free_ports(1)[0]);
         let rules = "\n  - backendRefs: [{name: half, port: 8080}]";
         world.apply("half", &(slices + service + &route("half", rules))).await;
         let ask = world.get("http", "half.test", "/");

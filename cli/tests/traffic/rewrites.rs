@@ -82,3 +82,19 @@ fn the_host_is_replaced() {
         assert_eq!(answer.reached("x-set"), "new");
     });
 }
+
+#[test]
+fn each_backend_may_be_called_by_a_name_of_its_own() {
+    traffic(async |world| {
+        let rules = r"
+  - backendRefs:
+    - name: v1
+      port: 8080
+      filters: [{type: URLRewrite, urlRewrite: {hostname: one.example.org}}]
+    - {name: v2, port: 8080}";
+        world.apply("rewrite-share", &route("rewrite-share", rules)).await;
+        let ask = world.get("http", "rewrite-share.test", "/");
+        assert_eq!(ask.reaches("v1").await.echo["host"], "one.example.org");
+        assert_eq!(ask.reaches("v2").await.echo["host"], "rewrite-share.test");
+    });
+}

@@ -1,8 +1,8 @@
 //! Requests.
 
-use super::{World, eventually};
+use super::{Certificate, World, certificates::trusting, eventually};
 use bytes::Bytes;
-use http_body_util::{BodyExt, Empty};
+use http_body_util::{BodyExt, Full};
 use hyper::{
     HeaderMap, Request, Response,
     body::Incoming,
@@ -10,6 +10,7 @@ use hyper::{
     http::uri::PathAndQuery,
 };
 use hyper_util::rt::{TokioExecutor, TokioIo};
+use rustls::ClientConfig;
 use serde_json::Value;
 use std::{error::Error, net::SocketAddr, sync::Arc};
 use tokio::{
@@ -25,10 +26,12 @@ type Failure = Box<dyn Error + Send + Sync>;
 pub(crate) struct Ask<'w> {
     world: &'w World,
     to: SocketAddr,
+    trust: Arc<ClientConfig>,
     method: &'static str,
     host: String,
     path: String,
     headers: Vec<(&'static str, String)>,
+    body: Bytes,
     server_name: Option<&'static str>,
     http2: bool,
 }
@@ -66,7 +69,19 @@ impl<'w> Ask<'w> {
     /// GET of a path, for a host.
     pub(crate) fn new(world: &'w World, to: SocketAddr, host: &str, path: &str) -> Self {
         let (host, path) = (host.to_owned(), path.to_owned());
-        Self { world, to, method: "GET", host, path, headers: Vec::new(), server_name: None, http2: false }
+        let trust = world.trust.clone();
+        Self {
+            world,
+            to,
+            trust,
+            method: "GET",
+            host,
+            path,
+            headers: Vec::new(),
+            body: Bytes::new(),
+            server_name: None,
+            http2: false,
+        }
     }
 
     /// With another method.
@@ -80,9 +95,19 @@ impl<'w> Ask<'w> {
         self
     }
 
+    /// With so many bytes behind it.
+    pub(crate) fn body(self, bytes: usize) -> Self {
+        Self { body: vec![b'x'; bytes].into(), ..self }
+    }
+
     /// Over TLS, asking for this name.
     pub(crate) fn tls(self, server_name: &'static str) -> Self {
         Self { server_name: Some(server_name), ..self }
+    }
+
+    /// Trusting other certificates than the world's.
+    pub(crate) fn trusting(self, certificates: &[&Certificate]) -> Self {
+        Self { trust: trusting(certificates), ..self }
     }
 
     /// Over HTTP/2 from the first byte.
@@ -128,7 +153,7 @@ impl<'w> Ask<'w> {
     pub(crate) async fn response(&self) -> Result<Response<Incoming>, Failure> {
         let stream = TcpStream::connect(self.to).await?;
         let Some(name) = self.server_name else { return self.exchange(stream).await };
-        let mut config = (*self.world.trust).clone();
+        let mut config = (*self.trust).clone();
         config.alpn_protocols = vec![if self.http2 { b"h2".to_vec() } else { b"http/1.1".to_vec() }];
         let connector = TlsConnector::from(Arc::new(config));
         self.exchange(connector.connect(name.try_into()?, stream).await?).await
@@ -149,7 +174,7 @@ impl<'w> Ask<'w> {
         Ok(sender.send_request(self.request()?).await?)
     }
 
-    fn request(&self) -> Result<Request<Empty<Bytes>>, Failure> {
+    fn request(&self) -> Result<Request<Full<Bytes>>, Failure> {
         let path: PathAndQuery = self.path.parse()?;
         let mut request = Request::builder().method(self.method);
         request = if self.http2 {
@@ -159,6 +184,6 @@ impl<'w> Ask<'w> {
             request.uri(hyper::Uri::from(path)).header("host", &self.host)
         };
         let request = self.headers.iter().fold(request, |request, (name, value)| request.header(*name, value));
-        Ok(request.body(Empty::new())?)
+        Ok(request.body(Full::new(self.body.clone()))?)
     }
 }

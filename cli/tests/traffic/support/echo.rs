@@ -1,7 +1,7 @@
 //! Backends that tell what reached them.
 
 use bytes::Bytes;
-use http_body_util::Full;
+use http_body_util::{BodyExt, Full};
 use hyper::{
     Request, Response,
     body::Incoming,
@@ -85,11 +85,13 @@ async fn serve(echo: Arc<Echo>, stream: TcpStream, speaks: Speaks) {
 }
 
 async fn answer(echo: Arc<Echo>, mut request: Request<Incoming>) -> io::Result<Response<Full<Bytes>>> {
-    let said = describe(&echo, &request);
-    echo.seen.lock().unwrap().push(said.clone());
+    let mut said = describe(&echo, &request);
     if request.headers().contains_key("upgrade") {
         return Ok(upgrade(&mut request));
     }
+    let path = request.uri().path().to_owned();
+    said["body"] = request.into_body().collect().await.map_err(io::Error::other)?.to_bytes().len().into();
+    echo.seen.lock().unwrap().push(said.clone());
     let query = |name: &str| said["query"][name][0].as_str();
     let number = |name: &str| query(name).and_then(|text| text.parse::<u64>().ok());
     if let Some(delay) = number("delay") {
@@ -97,7 +99,7 @@ async fn answer(echo: Arc<Echo>, mut request: Request<Incoming>) -> io::Result<R
     }
     let mut status = number("status").unwrap_or(200);
     if let Some(fail) = number("fail")
-        && u64::from(echo.count_failure(request.uri().path())) > fail
+        && u64::from(echo.count_failure(&path)) > fail
     {
         status = 200;
     }

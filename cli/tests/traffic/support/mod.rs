@@ -7,7 +7,8 @@ mod echo;
 mod run;
 mod world;
 
-pub(crate) use client::Answer;
+pub(crate) use certificates::Certificate;
+pub(crate) use client::{Answer, Ask};
 pub(crate) use deadline::eventually;
-pub(crate) use run::free_port;
+pub(crate) use run::free_ports;
 pub(crate) use world::{World, route, route_of, traffic};

@@ -55,6 +55,20 @@ impl Run {
         fs::rename(new, path).unwrap();
     }
 
+    /// Removes a file of manifests.
+    pub(crate) fn remove(&self, name: &str) {
+        fs::remove_file(self.directory.join("manifests").join(format!("{name}.yaml"))).unwrap();
+    }
+
+    /// Where it says that a Gateway's listener is: `infra/edge`, `http`.
+    pub(crate) fn listening(&self, gateway: &str, listener: &str) -> Option<SocketAddr> {
+        let log = self.log();
+        let mut lines = log.lines().rev().filter_map(|line| line.strip_prefix(&format!("gateway {gateway}: ")));
+        let line = lines
+            .find(|line| line.split(" listener ").nth(1).is_some_and(|l| l.split(',').next() == Some(listener)))?;
+        line.split("//").nth(1)?.split_whitespace().next()?.parse().ok()
+    }
+
     /// What it has printed.
     pub(crate) fn log(&self) -> String {
         fs::read_to_string(self.directory.join("run.log")).unwrap_or_default()
@@ -107,11 +121,6 @@ async fn get(
 pub(crate) fn free_ports(count: usize) -> Vec<u16> {
     let held: Vec<TcpListener> = (0..count).map(|_| TcpListener::bind(("127.0.0.1", 0)).unwrap()).collect();
     held.iter().map(|listener| listener.local_addr().unwrap().port()).collect()
-}
-
-/// A port of 127.0.0.1 where nobody listens.
-pub(crate) fn free_port() -> u16 {
-    free_ports(1)[0]
 }
 
 /// The Envoy to try: `ENVOY_BIN`, or the one that `make` fetched. Where there is none the tests are skipped and say so, but

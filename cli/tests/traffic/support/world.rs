@@ -181,6 +181,20 @@ impl World {
         self.ports[name]
     }
 
+    /// Removes a file of manifests.
+    pub(crate) fn remove(&self, name: &str) {
+        self.run.remove(name);
+    }
+
+    /// GET from a listener of a Gateway that the run has told of, plain: `infra/edge`, `http`.
+    pub(crate) async fn get_from(&self, gateway: &str, listener: &str, host: &str, path: &str) -> Ask<'_> {
+        let told = eventually(async || self.run.listening(gateway, listener).ok_or(())).await;
+        match told {
+            Ok(address) => Ask::new(self, address, host, path),
+            Err(()) => panic!("nothing is said of {gateway}'s listener {listener}\n{}", self.dump().await),
+        }
+    }
+
     fn address(&self, port: &str) -> SocketAddr {
         // Gateways have an address each, in the order of their names.
         let last = if port == "app" { 1 } else { 2 };

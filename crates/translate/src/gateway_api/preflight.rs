@@ -24,3 +24,49 @@ pub(super) fn is_question(about: Option<Method>) -> Vec<HeaderMatch> {
         HeaderMatch { name: "access-control-request-method".into(), value: method },
     ]
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ir::Forward;
+    use tombolo_api::gateway::{CorsFilter, HttpFilter, PathMatch};
+
+    fn rule(action: Action, cors: Option<CorsFilter>) -> Rule {
+        let (request_headers, response_headers, mirrors) = Default::default();
+        Rule { action, request_headers, response_headers, cors, mirrors }
+    }
+
+    fn forward() -> Action {
+        let (shares, host, path, timeout, try_timeout, retry) = Default::default();
+        Action::Forward(Forward { shares, host, path, timeout, try_timeout, retry })
+    }
+
+    fn cors() -> Option<CorsFilter> {
+        let filter = serde_json::json!({"type": "CORS", "cors": {"allowOrigins": ["https://example.com"]}});
+        match serde_json::from_value(filter).unwrap() {
+            HttpFilter::Cors(cors) => Some(cors),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn a_match_that_would_not_hear_questions_gets_one_that_does() {
+        let method = |name: &str| serde_json::from_value::<Method>(name.into()).unwrap();
+        let version = HeaderMatch { name: "version".into(), value: ValueMatch::Exact("two".into()) };
+        let path = PathMatch::Exact("/api".into());
+        let plain = HttpMatch { path, ..HttpMatch::default() };
+        let question = Some(HttpMatch { method: Some(Method::OPTIONS), ..plain.clone() });
+        let cases = [
+            (plain.clone(), None),
+            (HttpMatch { method: Some(Method::OPTIONS), ..plain.clone() }, None),
+            (HttpMatch { method: Some(method("GET")), ..plain.clone() }, question.clone()),
+            (HttpMatch { headers: vec![version.clone()], ..plain.clone() }, question.clone()),
+            (HttpMatch { headers: vec![version], method: Some(method("PUT")), ..plain.clone() }, question),
+        ];
+        for (m, expected) in cases {
+            assert_eq!(preflight(&rule(forward(), cors()), &m), expected, "{m:?}");
+            assert_eq!(preflight(&rule(forward(), None), &m), None, "no CORS filter");
+            assert_eq!(preflight(&rule(Action::Respond(500), cors()), &m), None, "nothing behind it");
+        }
+    }
+}

@@ -259,3 +259,29 @@ fn retry(retry: &gateway::Retry) -> Retry {
         backoff: retry.backoff.filter(|b| !b.is_zero()).map(tombolo_api::Duration::get),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn modifier(set: &[(&str, &str)], add: &[(&str, &str)], remove: &[&str]) -> HeaderModifier {
+        let headers = |list: &[(&str, &str)]| {
+            list.iter().map(|(name, value)| HttpHeader { name: (*name).into(), value: (*value).into() }).collect()
+        };
+        HeaderModifier {
+            set: headers(set),
+            add: headers(add),
+            remove: remove.iter().map(|name| (*name).into()).collect(),
+        }
+    }
+
+    #[test]
+    fn the_second_of_two_changes_has_the_last_word() {
+        let first = modifier(&[("a", "1"), ("b", "1"), ("c", "1")], &[("d", "1"), ("e", "1"), ("f", "1")], &["g"]);
+        let second = modifier(&[("A", "2"), ("g", "2"), ("D", "2")], &[("e", "2")], &["B", "F"]);
+        let set = [("c", "1"), ("A", "2"), ("g", "2"), ("D", "2")];
+        assert_eq!(in_turn(&first, &second), modifier(&set, &[("e", "1"), ("e", "2")], &["g", "B", "F"]));
+        assert_eq!(in_turn(&first, &HeaderModifier::default()), first);
+        assert_eq!(in_turn(&HeaderModifier::default(), &second), second);
+    }
+}
