@@ -40,7 +40,13 @@ pub(crate) fn run(rows: &[RowId], json: Option<&Path>, svg: Option<PathBuf>) -> 
 /// Runs this program again, and reads what it answers.
 pub(crate) fn child<T: DeserializeOwned>(arguments: &[&str], environment: &[(&str, &str)]) -> anyhow::Result<T> {
     let mut command = Command::new(env::current_exe()?);
-    command.args(arguments).envs(environment.iter().copied()).stdin(Stdio::null()).stderr(Stdio::piped());
+    // Its error is a row's note: no stack in it.
+    command
+        .env("RUST_BACKTRACE", "0")
+        .args(arguments)
+        .envs(environment.iter().copied())
+        .stdin(Stdio::null())
+        .stderr(Stdio::piped());
     let output = command.output()?;
     if !output.status.success() {
         bail!("{}", String::from_utf8_lossy(&output.stderr).trim());

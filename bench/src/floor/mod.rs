@@ -11,7 +11,12 @@ use crate::{
     generator::{Message, Transcript},
 };
 use bytes::Bytes;
-use std::{io, net::SocketAddr, sync::Arc, thread::JoinHandle};
+use std::{
+    io,
+    net::{Ipv4Addr, SocketAddr},
+    sync::Arc,
+    thread::JoinHandle,
+};
 use tokio::{
     net::TcpListener,
     sync::{oneshot, watch},
@@ -34,7 +39,7 @@ impl Floor {
     /// Where the system refuses a socket or a thread.
     pub fn start(transcript: Transcript) -> io::Result<Self> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0"))?;
+        let listener = runtime.block_on(async { tombolo_xds::listen((Ipv4Addr::LOCALHOST, 0).into()) })?;
         let address = listener.local_addr()?;
         let (bursts, burst) = watch::channel(Bytes::new());
         let (stop, stopped) = oneshot::channel();

@@ -7,8 +7,8 @@ use super::{
     verdict::sidecars,
 };
 use anyhow::{Context as _, ensure};
-use std::{sync::Arc, time::SystemTime};
-use tokio::{net::TcpListener, runtime::Runtime};
+use std::{net::Ipv4Addr, sync::Arc, time::SystemTime};
+use tokio::runtime::Runtime;
 use tombolo_bench::{
     clock::thread_cpu_time,
     fixture::{self, Mesh},
@@ -87,7 +87,7 @@ impl Size {
         hub.publish(changes);
         hub.publish(world.learn(sidecars(mesh).collect(), now).1);
         hub.open();
-        let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0"))?;
+        let listener = runtime.block_on(async { tombolo_xds::listen((Ipv4Addr::LOCALHOST, 0).into()) })?;
         let address = listener.local_addr()?;
         runtime.spawn(tombolo_xds::serve(listener, hub.clone(), std::future::pending()));
         let mut subscriber = stage.generator()?;

@@ -3,13 +3,13 @@
 use anyhow::Context as _;
 use serde_json::Value;
 use std::{
-    net::SocketAddr,
+    net::{Ipv4Addr, SocketAddr},
     sync::{
         Arc,
         mpsc::{Sender, channel},
     },
 };
-use tokio::{net::TcpListener, runtime::Runtime, sync::oneshot};
+use tokio::{runtime::Runtime, sync::oneshot};
 use tombolo_api::AnyObject;
 use tombolo_bench::{clock::Moment, fixture};
 use tombolo_controlplane::{ControlPlane, Edit, Setup, Sink, Source, SystemClock, Update};
@@ -63,7 +63,7 @@ impl Subject {
         let entered = runtime.enter();
         let plane = ControlPlane::start(setup)?;
         drop(entered);
-        let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0"))?;
+        let listener = runtime.block_on(async { tombolo_xds::listen((Ipv4Addr::LOCALHOST, 0).into()) })?;
         let (address, hub) = (listener.local_addr()?, plane.hub().clone());
         let (stop, stopped) = oneshot::channel::<()>();
         runtime.spawn(async move {

@@ -184,7 +184,7 @@ impl Resource {
         &self.parts
     }
 
-    /// The encoded message, copied together. For tests and for people; serving uses [`Resource::frame`].
+    /// The encoded message, copied together. For tests and for people; serving uses [`Resource::head`] and [`Resource::parts`].
     pub fn value(&self) -> Bytes {
         match &*self.parts {
             [one] => one.bytes.clone(),
@@ -192,12 +192,13 @@ impl Resource {
         }
     }
 
-    /// The bytes of this resource as one entry of a response's `resources` field, tag included: shared, never copied.
-    pub fn frame(&self, framing: Framing) -> impl Iterator<Item = Bytes> + '_ {
-        std::iter::once(self.envelope.head(framing)).chain(self.parts.iter().map(|part| part.bytes.clone()))
+    /// What comes before the parts' bytes where this resource is one entry of a response's `resources` field: the field's tag,
+    /// name, version, type. Encoded once, for both protocols.
+    pub fn head(&self, framing: Framing) -> &[u8] {
+        self.envelope.head(framing)
     }
 
-    /// How many bytes [`Resource::frame`] yields.
+    /// How many bytes an entry takes: [`Resource::head`] and the parts.
     pub fn frame_len(&self, framing: Framing) -> usize {
         self.envelope.frame_len(framing)
     }

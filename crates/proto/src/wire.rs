@@ -1,7 +1,7 @@
 //! The envelope around a resource on the wire, by hand, so that one encoding serves both protocols and every client.
 
 use crate::{ResourceType, Version};
-use bytes::{BufMut, Bytes, BytesMut};
+use bytes::BufMut;
 use prost::encoding::{encode_varint, encoded_len_varint};
 
 /// Which response message a resource is framed for.
@@ -21,7 +21,7 @@ pub enum Framing {
 /// SotW:                                        12 LEN  0a LEN type_url  12 LEN  value…
 /// ```
 pub(crate) struct Envelope {
-    head: Bytes,
+    head: Box<[u8]>,
     any_at: usize,
     value_len: usize,
 }
@@ -35,7 +35,7 @@ impl Envelope {
         let (url, version) = (kind.url(), version.to_string());
         let any_len = field_len(url.len()) + field_len(value_len);
         let resource_len = field_len(name.len()) + field_len(version.len()) + field_len(any_len);
-        let mut head = BytesMut::with_capacity(64 + name.len() + version.len() + url.len());
+        let mut head = Vec::with_capacity(64 + name.len() + version.len() + url.len());
         put_tag(&mut head, FIELD_2, resource_len);
         put_field(&mut head, FIELD_3, name);
         put_field(&mut head, FIELD_1, &version);
@@ -43,13 +43,13 @@ impl Envelope {
         put_tag(&mut head, FIELD_2, any_len);
         put_field(&mut head, FIELD_1, url);
         put_tag(&mut head, FIELD_2, value_len);
-        Self { head: head.freeze(), any_at, value_len }
+        Self { head: head.into(), any_at, value_len }
     }
 
-    pub(crate) fn head(&self, framing: Framing) -> Bytes {
+    pub(crate) fn head(&self, framing: Framing) -> &[u8] {
         match framing {
-            Framing::Delta => self.head.clone(),
-            Framing::StateOfTheWorld => self.head.slice(self.any_at..),
+            Framing::Delta => &self.head,
+            Framing::StateOfTheWorld => &self.head[self.any_at..],
         }
     }
 
@@ -67,12 +67,12 @@ fn field_len(content: usize) -> usize {
     1 + encoded_len_varint(content as u64) + content
 }
 
-fn put_tag(out: &mut BytesMut, tag: u8, len: usize) {
+fn put_tag(out: &mut Vec<u8>, tag: u8, len: usize) {
     out.put_u8(tag);
     encode_varint(len as u64, out);
 }
 
-fn put_field(out: &mut BytesMut, tag: u8, text: &str) {
+fn put_field(out: &mut Vec<u8>, tag: u8, text: &str) {
     put_tag(out, tag, text.len());
     out.put_slice(text.as_bytes());
 }
@@ -91,7 +91,7 @@ mod tests {
     use std::sync::Arc;
 
     fn frame(resource: &Resource, framing: Framing) -> Vec<u8> {
-        let bytes: Vec<u8> = resource.frame(framing).flatten().collect();
+        let bytes = [resource.head(framing), &resource.value()].concat();
         assert_eq!(bytes.len(), resource.frame_len(framing));
         bytes
     }

@@ -34,5 +34,5 @@ pub use hub::{Hub, Publication};
 pub use index::ConnectionId;
 pub use metrics::Metrics;
 pub use rejections::Rejection;
-pub use server::{serve, serve_connection};
+pub use server::{listen, serve, serve_connection};
 pub use service::{AdsService, Body};

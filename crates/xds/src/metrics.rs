@@ -1,6 +1,10 @@
 //! Counters, and gauges that are read from the state when they are scraped.
 
-use crate::{Hub, session::Event, wire::Outgoing};
+use crate::{
+    Hub,
+    session::Event,
+    wire::{Outgoing, Sent},
+};
 use prometheus_client::{
     collector::Collector,
     encoding::{DescriptorEncoder, EncodeLabelSet, EncodeMetric},
@@ -131,6 +135,9 @@ impl Metrics {
     /// Counts what was handed over since the last call.
     pub(crate) fn sent(&self, out: &mut Outgoing) {
         let sent = out.take_sent();
+        if sent == Sent::default() {
+            return;
+        }
         by_type(&self.resources, out.kind()).inc_by(sent.resources);
         by_type(&self.resource_bytes, out.kind()).inc_by(sent.bytes);
     }

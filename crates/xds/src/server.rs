@@ -3,10 +3,10 @@
 use crate::{AdsService, Hub, metrics::Cut};
 use hyper::server::conn::http2;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use std::{future::Future, io, time::Duration};
+use std::{future::Future, io, net::SocketAddr, time::Duration};
 use tokio::{
     io::{AsyncRead, AsyncWrite},
-    net::TcpListener,
+    net::{TcpListener, TcpSocket},
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
@@ -16,6 +16,21 @@ const REQUEST_WINDOW: u32 = 256 << 10;
 const SEND_BUFFER: usize = 64 << 10;
 /// Envoy opens one ADS stream per connection; a second one may overlap when it starts over.
 const STREAMS: u32 = 16;
+
+/// Connections that may wait to be accepted. A mesh that lost its control plane comes back all at once, and what finds the usual
+/// queue of 128 full is lost for seconds, or reset. The system may set a lower limit (`net.core.somaxconn`).
+const BACKLOG: u32 = 4096;
+
+/// Listens for [`serve`], with room for many who come at once. Must be called within a tokio runtime.
+///
+/// # Errors
+/// The system's: the address is taken, say.
+pub fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(BACKLOG)
+}
 
 /// Serves plain HTTP/2 on a listener until `shutdown`, then sheds the streams and returns once they are gone, or at the latest
 /// one second after [`crate::Timing::drain`].

@@ -27,6 +27,9 @@ impl Session {
         for name in unsubscribe {
             if name == EVERYTHING { self.unwant_all(kind, index) } else { self.unwant(kind, name, index, now) }
         }
+        if let Some(channel) = &mut self.channels[kind as usize] {
+            channel.queue.reserve(subscribe.len().saturating_sub(initial.len()));
+        }
         for name in subscribe.iter().filter(|name| *name != EVERYTHING) {
             self.want(kind, name, initial.get(name).map(String::as_str), index, now);
         }
@@ -63,7 +66,9 @@ impl Session {
         }
         index.set_wildcard(self.connection, kind, true);
         channel.owes_answer = !channel.resumed;
-        for (id, resource) in index.list(self.connection, kind) {
+        let all = index.list(self.connection, kind);
+        channel.queue.reserve(all.size_hint().1.unwrap_or(0).saturating_sub(holds.len()));
+        for (id, resource) in all {
             let held = holds.remove(&**resource.name());
             if channel.names.contains(id) {
                 continue;

@@ -63,25 +63,27 @@ impl Session {
     fn take_ready(&mut self, kind: ResourceType, now: Instant) -> HashMap<Arc<str>, Item> {
         let Some(channel) = self.channel(kind) else { return HashMap::new() };
         let mut named = None;
-        let (mut ready, mut waiting) = (Vec::new(), None::<Instant>);
+        let (mut stay, mut waiting) = (Vec::new(), None::<Instant>);
         let mut in_vain = Vec::new();
         for (name, item) in &channel.queue {
             match self.judge(kind, name, item, &mut named, now) {
-                Verdict::Go => ready.push(name.clone()),
+                Verdict::Go => {}
                 Verdict::GoWithout(clusters) => {
-                    ready.push(name.clone());
                     in_vain.push(Event::WaitedInVain { kind, name: name.clone(), clusters });
                 }
-                Verdict::Wait(until) => waiting = waiting.into_iter().chain(until).min(),
+                Verdict::Wait(until) => {
+                    stay.push(name.clone());
+                    waiting = waiting.into_iter().chain(until).min();
+                }
             }
         }
         self.wake_by(waiting);
         self.events.append(&mut in_vain);
         let Some(channel) = &mut self.channels[kind as usize] else { return HashMap::new() };
-        if ready.len() == channel.queue.len() {
-            return std::mem::take(&mut channel.queue);
-        }
-        ready.iter().filter_map(|name| channel.queue.remove_entry(name)).collect()
+        // Nearly always everything may go.
+        let mut ready = std::mem::take(&mut channel.queue);
+        channel.queue = stay.iter().filter_map(|name| ready.remove_entry(name)).collect();
+        ready
     }
 
     /// `named` keeps what is gathered for the first removal.

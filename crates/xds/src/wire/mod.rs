@@ -4,7 +4,7 @@ mod request;
 mod response;
 
 pub(crate) use request::{AdsRequest, Asked, Requests};
-pub(crate) use response::Outgoing;
+pub(crate) use response::{Outgoing, Sent};
 
 /// A gRPC message is preceded by one byte that says whether it is compressed, and four bytes of length.
 const PREFIX: usize = 5;

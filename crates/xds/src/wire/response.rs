@@ -22,8 +22,8 @@ pub(crate) struct Outgoing {
     resources: std::vec::IntoIter<Arc<Resource>>,
     /// The resource that is being written, and which of its pieces comes next.
     current: Option<(Arc<Resource>, usize)>,
-    /// A piece that did not go into the last block.
-    next: Option<Bytes>,
+    /// What comes before the resources.
+    head: Vec<u8>,
     /// Bytes left, to size blocks by.
     left: usize,
     sent: Sent,
@@ -68,19 +68,12 @@ impl Outgoing {
                 kind.short()
             ))
         })?;
-        let mut head = BytesMut::with_capacity(PREFIX + fields.len());
+        let mut head = Vec::with_capacity(PREFIX + fields.len());
         head.put_u8(0);
         head.put_u32(prefix);
         head.put_slice(&fields);
-        Ok(Self {
-            kind,
-            framing,
-            resources: resources.into_iter(),
-            current: None,
-            next: Some(head.freeze()),
-            left: PREFIX + len,
-            sent: Sent::default(),
-        })
+        let resources = resources.into_iter();
+        Ok(Self { kind, framing, resources, current: None, head, left: PREFIX + len, sent: Sent::default() })
     }
 
     /// The type of its resources.
@@ -96,41 +89,44 @@ impl Outgoing {
     /// The next block; `None` after the last.
     pub(crate) fn next_block(&mut self) -> Option<Bytes> {
         let mut block = BytesMut::new();
-        while let Some(piece) = self.next.take().or_else(|| self.next_piece()) {
-            let fits = piece.len() < SMALL && block.len() + piece.len() <= BLOCK;
-            if !fits && block.is_empty() {
-                self.left -= piece.len();
-                return Some(piece);
-            }
-            if !fits {
-                self.next = Some(piece);
+        if !self.head.is_empty() {
+            block.reserve(self.left.min(BLOCK));
+            block.extend_from_slice(&self.head);
+            self.left -= self.head.len();
+            self.head = Vec::new();
+        }
+        while let Some((resource, at)) = self.current.take().or_else(|| Some((self.resources.next()?, 0))) {
+            // Looked at, not cloned: a count that all clients share is dearer than a small copy.
+            let piece = if at == 0 { resource.head(self.framing) } else { resource.parts()[at - 1].bytes() };
+            let len = piece.len();
+            if len < SMALL && block.len() + len <= BLOCK {
+                if block.is_empty() {
+                    block.reserve(self.left.min(BLOCK));
+                }
+                block.extend_from_slice(piece);
+                self.pass(resource, at, len);
+            } else if block.is_empty() {
+                let alone =
+                    if at == 0 { Bytes::copy_from_slice(piece) } else { resource.parts()[at - 1].bytes().clone() };
+                self.pass(resource, at, len);
+                return Some(alone);
+            } else {
+                self.current = Some((resource, at));
                 break;
             }
-            if block.is_empty() {
-                block.reserve(self.left.min(BLOCK));
-            }
-            self.left -= piece.len();
-            block.extend_from_slice(&piece);
         }
         (!block.is_empty()).then(|| block.freeze())
     }
 
-    fn next_piece(&mut self) -> Option<Bytes> {
-        let (resource, at) = match self.current.take() {
-            Some(current) => current,
-            None => (self.resources.next()?, 0),
-        };
-        let piece = match at {
-            0 => resource.frame(self.framing).next()?,
-            part => resource.parts()[part - 1].bytes().clone(),
-        };
-        self.sent.bytes += piece.len() as u64;
+    /// A piece is in a block.
+    fn pass(&mut self, resource: Arc<Resource>, at: usize, len: usize) {
+        self.left -= len;
+        self.sent.bytes += len as u64;
         if at < resource.parts().len() {
             self.current = Some((resource, at + 1));
         } else {
             self.sent.resources += 1;
         }
-        Some(piece)
     }
 }
 
