@@ -54,7 +54,7 @@ impl Echo {
         self.port
     }
 
-    /// The requests for a path, in the order they came.
+    /// The requests for a path, in the order they came. All cases share the backends: a path that is counted is one case's own.
     pub(crate) fn seen(&self, path: &str) -> Vec<Value> {
         self.seen.lock().unwrap().iter().filter(|request| request["path"] == path).cloned().collect()
     }
