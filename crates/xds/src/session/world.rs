@@ -31,7 +31,7 @@ impl Session {
         if first {
             channel.resumed = !version.is_empty();
         }
-        let added = self.rename(kind, names, index);
+        let added = self.rename(kind, names, index, now);
         let started = wildcard && !self.channels[kind as usize].as_ref().is_some_and(|channel| channel.wildcard);
         if !wildcard && self.channels[kind as usize].as_ref().is_some_and(|channel| channel.wildcard) {
             self.unwant_all(kind, index);
@@ -56,7 +56,7 @@ impl Session {
     }
 
     /// Makes the names those that are wanted. Returns the new ones.
-    fn rename(&mut self, kind: ResourceType, names: &[String], index: &mut Index) -> Vec<NameId> {
+    fn rename(&mut self, kind: ResourceType, names: &[String], index: &mut Index, now: Instant) -> Vec<NameId> {
         let Some(channel) = &mut self.channels[kind as usize] else { return Vec::new() };
         let (mut wanted, mut added) = (RoaringBitmap::new(), Vec::new());
         for name in names.iter().filter(|name| *name != EVERYTHING) {
@@ -69,9 +69,11 @@ impl Session {
         channel.names = wanted;
         for id in &dropped {
             let Some(name) = index.name(kind, id).cloned() else { continue };
-            let still = channel.wildcard && index.visible(self.connection, kind, id).is_some();
-            if !still {
-                channel.forget(kind, &name, &mut self.events);
+            let visible = index.visible(self.connection, kind, id).filter(|_| channel.wildcard).cloned();
+            match visible {
+                // The client dropped it, and is to have it all the same.
+                Some(_) => channel.answer_again(kind, &name, visible, now, &mut self.events),
+                None => channel.forget(kind, &name, &mut self.events),
             }
             index.unsubscribe(self.connection, kind, id);
         }
