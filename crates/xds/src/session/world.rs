@@ -14,6 +14,9 @@ use roaring::RoaringBitmap;
 use std::time::Instant;
 use tombolo_proto::{Ref, ResourceType, Version};
 
+/// The version of holding nothing.
+const NOTHING: Version = Version(0);
+
 impl Session {
     pub(super) fn ask_world(
         &mut self,
@@ -29,7 +32,7 @@ impl Session {
         let wildcard = implied || names.iter().any(|name| name == EVERYTHING);
         channel.legacy = implied;
         if first {
-            channel.resumed = !version.is_empty();
+            channel.resumed = !version.is_empty() && Version::parse(version) != Some(NOTHING);
         }
         let added = self.rename(kind, names, index, now);
         let started = wildcard && !self.channels[kind as usize].as_ref().is_some_and(|channel| channel.wildcard);
@@ -77,6 +80,8 @@ impl Session {
             }
             index.unsubscribe(self.connection, kind, id);
         }
+        // Without a word about it, its version would go on saying that it holds what it dropped.
+        channel.owes_answer |= !dropped.is_empty();
         if !dropped.is_empty() {
             self.recount(kind, index);
         }
@@ -99,7 +104,9 @@ impl Session {
             let Some(name) = index.name(kind, *id) else { continue };
             channel.answer(name, index.visible(self.connection, kind, *id).cloned(), base.clone(), now);
         }
-        for (_, resource) in started.then(|| index.list(self.connection, kind)).into_iter().flatten() {
+        let base = if first && channel.resumed { Base::Unknown } else { Base::Absent };
+        let all = started.then(|| index.list(self.connection, kind)).into_iter().flatten();
+        for (_, resource) in all.filter(|(id, _)| !channel.names.contains(*id)).collect::<Vec<_>>() {
             channel.offer(resource.name(), Some(resource.clone()), base.clone(), now);
         }
         // What is queued is not held yet.

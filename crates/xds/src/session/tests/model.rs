@@ -30,7 +30,7 @@ pub(super) struct Model {
     pub(super) session: Session,
     pub(super) now: Instant,
     mailbox: Arc<Mailbox>,
-    framing: Framing,
+    pub(super) framing: Framing,
     /// The client's rejections name the resource at fault.
     pub(super) outspoken: bool,
     /// What the client wants: names, and whether everything.
@@ -166,7 +166,9 @@ impl Model {
         if !self.wants.get_mut(&kind).is_some_and(|wants| wants.0.remove(name)) {
             return;
         }
-        if let Some(holds) = self.holds.get_mut(&kind) {
+        // A delta client drops what it leaves. In state of the world its version would then be a lie, so it keeps what it gets anyway.
+        let keeps = self.framing == Framing::StateOfTheWorld && self.wants[&kind].1;
+        if let Some(holds) = self.holds.get_mut(&kind).filter(|_| !keeps) {
             holds.remove(name);
         }
         match self.framing {
