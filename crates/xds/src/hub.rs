@@ -187,7 +187,7 @@ impl Hub {
 
     /// Cuts every connection that has taken nothing in for too long.
     pub(crate) fn cut_stalled(&self, longest: Duration) {
-        for connection in self.live().iter().filter(|connection| connection.stalled() >= longest) {
+        for connection in self.live().iter().filter(|connection| connection.progress.stalled() >= longest) {
             tracing::warn!(proxy = &*connection.proxy(), "cut: it has read nothing for {longest:?}");
             self.0.metrics.cut(Cut::Stalled);
             connection.cut.cancel();

@@ -138,7 +138,7 @@ async fn each_refusal_says_why() {
     let limits = Limits { connections: 1, subscriptions: 2, message_bytes: 1000 };
     let server = Server::start(Config { limits, ..Config::default() }).await;
     let cases: [(&str, Box<dyn Fn(&mut Client)>, Code, &str); 5] = [
-        ("unserved", Box::new(|_| {}), Code::Unimplemented, "not served"),
+        ("unserved", Box::new(|_| {}), Code::Unimplemented, "unserved"),
         (
             DELTA,
             Box::new(|c| c.send(&DeltaDiscoveryRequest { node: node("refused"), ..Default::default() })),
