@@ -137,7 +137,8 @@ async fn any_stream_of_bytes_will_do() {
 async fn each_refusal_says_why() {
     let limits = Limits { connections: 1, subscriptions: 2, message_bytes: 1000 };
     let server = Server::start(Config { limits, ..Config::default() }).await;
-    let cases: [(&str, Box<dyn Fn(&mut Client)>, Code, &str); 5] = [
+    type Send = Box<dyn Fn(&mut Client)>;
+    let cases: [(&str, Send, Code, &str); 5] = [
         ("unserved", Box::new(|_| {}), Code::Unimplemented, "unserved"),
         (
             DELTA,

@@ -72,7 +72,7 @@ impl Session {
     pub(crate) fn ask(&mut self, kind: ResourceType, ask: Ask, index: &mut Index, now: Instant) {
         match ask {
             Ask::Delta { subscribe, unsubscribe, initial } => {
-                self.ask_delta(kind, (&subscribe, &unsubscribe), initial, index, now)
+                self.ask_delta(kind, (&subscribe, &unsubscribe), initial, index, now);
             }
             Ask::World { names, version } => self.ask_world(kind, &names, &version, index, now),
         }

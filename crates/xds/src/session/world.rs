@@ -51,9 +51,9 @@ impl Session {
         self.recount(kind, index);
         let resumed = first && self.digest(kind).is_some_and(|digest| Version::parse(version) == Some(Version(digest)));
         if resumed {
-            self.pay_owed(kind, &added, index, now)
+            self.pay_owed(kind, &added, index, now);
         } else {
-            self.offer_world(kind, (&added, started), first, index, now)
+            self.offer_world(kind, (&added, started), first, index, now);
         }
         self.owed.retain(|owed| owed.kind != kind);
     }
