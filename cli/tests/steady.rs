@@ -61,8 +61,8 @@ impl Load {
 /// One edit a second: the route changes each time, and every third time an endpoint comes or goes.
 fn edit(mesh: &Mesh, n: u32, ports: &[u16; 2]) {
     mesh.route(&n.to_string(), "app");
-    if n % 3 == 0 {
-        mesh.service("app", if n % 2 == 0 { ports } else { &ports[..1] });
+    if n.is_multiple_of(3) {
+        mesh.service("app", if n.is_multiple_of(2) { ports } else { &ports[..1] });
     }
 }
 

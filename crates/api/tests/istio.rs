@@ -91,8 +91,8 @@ fn service_entries_that_istio_accepts_are_accepted() {
 }
 
 const REFUSED_SERVICE_ENTRIES: &[support::Case] = &[
-    ("spec: null", "spec", "InvalidValue"),
-    ("spec: {hosts: null}", "spec", "InvalidValue"),
+    ("spec: null", "spec.hosts", "Required"),
+    ("spec: {hosts: null}", "spec.hosts", "Required"),
     ("spec: {hosts: []}", "spec.hosts", "Required"),
     ("spec: {hosts: ['*']}", "spec.hosts[0]", "InvalidValue"),
     ("spec: {hosts: ['a_b.example.com']}", "spec.hosts[0]", "InvalidValue"),
@@ -108,7 +108,7 @@ const REFUSED_SERVICE_ENTRIES: &[support::Case] = &[
     ("spec: {ports: [{name: a, number: 0}]}", "spec.ports[0].number", "InvalidValue"),
     ("spec: {ports: [{name: a, number: 1, targetPort: 99999}]}", "spec.ports[0].targetPort", "InvalidValue"),
     ("spec: {ports: [{name: a_b, number: 1}]}", "spec.ports[0].name", "InvalidValue"),
-    ("spec: {ports: [{number: 1}]}", "spec.ports[0]", "InvalidValue"),
+    ("spec: {ports: [{number: 1}]}", "spec.ports[0].name", "Required"),
     ("spec: {ports: [{name: a, number: 1, protocol: SPDY}]}", "spec.ports[0].protocol", "InvalidValue"),
     ("spec: {location: MOON}", "spec.location", "InvalidValue"),
     ("spec: {resolution: MAGIC}", "spec.resolution", "InvalidValue"),
@@ -317,8 +317,8 @@ fn workload_groups_that_istio_refuses_are_refused() {
     refuses(
         WORKLOAD_GROUP,
         &[
-            ("spec: null", "spec", "InvalidValue"),
-            ("spec: {template: null}", "spec", "InvalidValue"),
+            ("spec: null", "spec.template", "Required"),
+            ("spec: {template: null}", "spec.template", "Required"),
             ("spec: {metadata: {labels: {a: '*'}}}", "spec.metadata.labels.a", "InvalidValue"),
             ("spec: {probe: {httpGet: null}}", "spec.probe", "Conflict"),
             ("spec: {probe: {tcpSocket: {port: 1}}}", "spec.probe", "Conflict"),

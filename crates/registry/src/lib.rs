@@ -8,3 +8,6 @@ mod index;
 
 pub use entry::{Entry, service_host};
 pub use index::{Changes, Index, Key, Keys, Snapshot};
+
+#[cfg(test)]
+mod tests;

@@ -9,7 +9,7 @@ use tombolo_core::{Host, Port};
 // === Routes ===
 
 /// The requests for some host names, and what becomes of them.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct VirtualHost {
     /// Unique in its table.
     pub name: String,
@@ -20,7 +20,7 @@ pub struct VirtualHost {
 }
 
 /// One match, and the rule that it belongs to.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Route {
     /// `NAMESPACE/ROUTE/RULE` for access logs.
     pub name: String,
@@ -31,7 +31,7 @@ pub struct Route {
 }
 
 /// What becomes of the requests of a rule.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Rule {
     /// The last step.
     pub action: Action,
@@ -46,7 +46,7 @@ pub struct Rule {
 }
 
 /// The last step of a rule.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub enum Action {
     /// To a backend.
     Forward(Forward),
@@ -57,7 +57,7 @@ pub enum Action {
 }
 
 /// To a backend, by share.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Forward {
     /// At least one of a weight above zero.
     pub shares: Vec<Share>,
@@ -74,7 +74,7 @@ pub struct Forward {
 }
 
 /// A share of a rule's requests.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Share {
     /// The service's port; `None` for a backend that is not there: answered with 500.
     pub backend: Option<Backend>,
@@ -89,7 +89,7 @@ pub struct Share {
 }
 
 /// A service's port.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
 pub struct Backend {
     /// The service's host.
     pub host: Host,
@@ -108,7 +108,7 @@ impl Share {
 }
 
 /// How a path changes.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub enum PathChange {
     /// All of it becomes this.
     Full(Arc<str>),
@@ -117,7 +117,7 @@ pub enum PathChange {
 }
 
 /// Another place.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Redirect {
     /// The request's where absent.
     pub scheme: Option<RedirectScheme>,
@@ -132,7 +132,7 @@ pub struct Redirect {
 }
 
 /// When to try again.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Retry {
     /// On these statuses.
     pub codes: Vec<u16>,
@@ -150,7 +150,7 @@ impl Backend {
 }
 
 /// Copies that are sent elsewhere.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Mirror {
     /// Where.
     pub backend: Backend,
@@ -161,7 +161,7 @@ pub struct Mirror {
 // === Listeners of gateways ===
 
 /// A port that a gateway listens on.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Listener {
     /// The port.
     pub port: Port,
@@ -170,7 +170,7 @@ pub struct Listener {
 }
 
 /// Who is answered how on a port.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub enum Chains {
     /// Plain HTTP, from one route table.
     Http {
@@ -182,7 +182,7 @@ pub enum Chains {
 }
 
 /// Those who ask for one name.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct TlsChain {
     /// The name asked for; every other name where absent.
     pub sni: Option<Host>,

@@ -1,6 +1,8 @@
 //! The law that everything rests on: after any sequence of edits, what was translated bit by bit equals a translation from
 //! scratch, byte for byte.
 
+#![allow(clippy::unwrap_used)] // a test fails by panicking
+
 mod universe;
 
 use proptest::prelude::*;

@@ -1,13 +1,7 @@
 //! What the hub and a stream's task share.
 
-use crate::{Class, ConnectionId, mailbox::Mailbox, session::Session};
-use std::{
-    sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicU64, Ordering},
-    },
-    time::{Duration, Instant},
-};
+use crate::{Class, ConnectionId, mailbox::Mailbox, session::Session, wire::Progress};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio_util::sync::CancellationToken;
 use tombolo_proto::Framing;
 
@@ -20,9 +14,7 @@ pub(crate) struct Connection {
     class: Mutex<Option<Class>>,
     /// Cancels the HTTP/2 connection that the stream is on.
     pub(crate) cut: CancellationToken,
-    began: Instant,
-    /// Since when a block waits to be taken by the client: milliseconds after `began`, plus one; 0 where none does.
-    waiting: AtomicU64,
+    pub(crate) progress: Arc<Progress>,
 }
 
 impl Connection {
@@ -33,16 +25,8 @@ impl Connection {
         session: Session,
         cut: CancellationToken,
     ) -> Self {
-        Self {
-            id,
-            framing,
-            mailbox,
-            session: Mutex::new(session),
-            class: Mutex::new(None),
-            cut,
-            began: Instant::now(),
-            waiting: AtomicU64::new(0),
-        }
+        let (session, class, progress) = (Mutex::new(session), Mutex::new(None), Arc::default());
+        Self { id, framing, mailbox, session, class, cut, progress }
     }
 
     pub(crate) fn session(&self) -> MutexGuard<'_, Session> {
@@ -56,29 +40,5 @@ impl Connection {
     /// The proxy's name for people; empty until it is known.
     pub(crate) fn proxy(&self) -> Arc<str> {
         self.class().as_ref().map_or_else(|| "".into(), |class| class.proxy.clone())
-    }
-
-    /// Age of the stream.
-    pub(crate) fn age(&self) -> Duration {
-        self.began.elapsed()
-    }
-
-    /// A block was handed over; until the next call of either, the client has not made room for more.
-    pub(crate) fn wrote(&self) {
-        let now = u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX);
-        self.waiting.store(now.saturating_add(1), Ordering::Relaxed);
-    }
-
-    /// There is nothing to write.
-    pub(crate) fn idle(&self) {
-        self.waiting.store(0, Ordering::Relaxed);
-    }
-
-    /// For how long the client has made no room for what is to be written.
-    pub(crate) fn stalled(&self) -> Duration {
-        match self.waiting.load(Ordering::Relaxed) {
-            0 => Duration::ZERO,
-            since => self.began.elapsed().saturating_sub(Duration::from_millis(since - 1)),
-        }
     }
 }

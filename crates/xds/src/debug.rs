@@ -119,7 +119,7 @@ fn report(connection: &Connection) -> ProxyReport {
             Framing::Delta => "delta",
             Framing::StateOfTheWorld => "state-of-the-world",
         },
-        connected_seconds: connection.age().as_secs(),
+        connected_seconds: connection.progress.age().as_secs(),
         scopes: class.map(|class| class.scopes.iter().map(Scope::to_string).collect()).unwrap_or_default(),
         unread: connection.mailbox.len(),
         types: types.collect(),

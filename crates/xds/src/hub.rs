@@ -187,7 +187,7 @@ impl Hub {
 
     /// Cuts every connection that has taken nothing in for too long.
     pub(crate) fn cut_stalled(&self, longest: Duration) {
-        for connection in self.live().iter().filter(|connection| connection.stalled() >= longest) {
+        for connection in self.live().iter().filter(|connection| connection.progress.stalled() >= longest) {
             tracing::warn!(proxy = &*connection.proxy(), "cut: it has read nothing for {longest:?}");
             self.0.metrics.cut(Cut::Stalled);
             connection.cut.cancel();
@@ -212,7 +212,7 @@ impl Hub {
                     self.0.rejections.add((kind, name, version), connection.id, message);
                 }
                 Event::Released { kind, name, version } => {
-                    self.0.rejections.remove(&(kind, name, version), connection.id)
+                    self.0.rejections.remove(&(kind, name, version), connection.id);
                 }
                 Event::WaitedInVain { kind, name, clusters } => {
                     tracing::warn!(

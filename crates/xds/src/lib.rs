@@ -36,3 +36,4 @@ pub use metrics::Metrics;
 pub use rejections::Rejection;
 pub use server::{listen, serve, serve_connection};
 pub use service::{AdsService, Body};
+pub use wire::Block;

@@ -8,7 +8,7 @@ use crate::{
     connection::Connection,
     metrics::Cut,
     session::Request,
-    wire::{AdsRequest, Asked, Outgoing, Requests},
+    wire::{AdsRequest, Asked, Block, Outgoing, Requests},
 };
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, Response, header};
@@ -143,23 +143,20 @@ where
     B: http_body::Body<Data = Bytes> + Unpin,
     B::Error: std::fmt::Display,
 {
-    type Data = Bytes;
+    type Data = Block;
     type Error = Infallible;
 
-    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Block>, Infallible>>> {
         let this = self.get_mut();
         let Some(stream) = &mut this.0 else { return Poll::Ready(None) };
         loop {
             if let Some(block) = stream.next_block() {
-                stream.connection.wrote();
+                let block = Block::new(block, stream.connection.progress.clone());
                 return Poll::Ready(Some(Ok(Frame::data(block))));
             }
             match stream.step(cx) {
                 Poll::Ready(Ok(())) => {}
-                Poll::Pending => {
-                    stream.connection.idle();
-                    return Poll::Pending;
-                }
+                Poll::Pending => return Poll::Pending,
                 Poll::Ready(Err(status)) => {
                     this.0 = None;
                     return Poll::Ready(Some(Ok(Frame::trailers(trailers(&status, HeaderMap::new())))));

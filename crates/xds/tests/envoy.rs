@@ -1,5 +1,8 @@
 //! What a real Envoy does with what it is sent.
 
+#![allow(clippy::unwrap_used, clippy::panic, clippy::print_stdout, clippy::print_stderr)] // a test's helpers fail as tests do
+#![allow(unreachable_pub, dead_code)] // what one of the test binaries does not use, the other does
+
 mod support;
 
 use support::{

@@ -1,5 +1,8 @@
 //! Streams over real sockets: both protocols, the limits, and the ends that a stream can come to.
 
+#![allow(clippy::unwrap_used, clippy::panic, clippy::print_stdout, clippy::print_stderr)] // a test's helpers fail as tests do
+#![allow(unreachable_pub, dead_code)] // what one of the test binaries does not use, the other does
+
 mod support;
 
 use std::time::Duration;
@@ -134,8 +137,9 @@ async fn any_stream_of_bytes_will_do() {
 async fn each_refusal_says_why() {
     let limits = Limits { connections: 1, subscriptions: 2, message_bytes: 1000 };
     let server = Server::start(Config { limits, ..Config::default() }).await;
-    let cases: [(&str, Box<dyn Fn(&mut Client)>, Code, &str); 5] = [
-        ("unserved", Box::new(|_| {}), Code::Unimplemented, "not served"),
+    type Send = Box<dyn Fn(&mut Client)>;
+    let cases: [(&str, Send, Code, &str); 5] = [
+        ("unserved", Box::new(|_| {}), Code::Unimplemented, "unserved"),
         (
             DELTA,
             Box::new(|c| c.send(&DeltaDiscoveryRequest { node: node("refused"), ..Default::default() })),

@@ -1,7 +1,7 @@
 //! How requests and responses are changed on the way.
 
 use super::{BackendRef, ObjectReference, hostname};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 use tombolo_core::{Host, Port};
 
@@ -79,7 +79,7 @@ impl FilterType {
 }
 
 /// `HTTPHeaderFilter`: removals, then sets, then additions.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(default)]
 pub struct HeaderModifier {
     /// Replace, or add where absent.
@@ -91,7 +91,7 @@ pub struct HeaderModifier {
 }
 
 /// `HTTPHeader`
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
 pub struct HttpHeader {
     /// Its name; compares without case.
     pub name: Arc<str>,
@@ -117,7 +117,7 @@ pub struct Redirect {
 }
 
 /// A redirect's scheme.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "lowercase")]
 #[allow(missing_docs)]
 pub enum RedirectScheme {
@@ -167,7 +167,7 @@ pub struct Fraction {
 }
 
 /// `HTTPCORSFilter` (GEP-1767)
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct CorsFilter {
     /// `scheme://host[:port]`, a wildcard as the host's first label, or `*`.

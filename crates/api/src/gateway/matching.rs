@@ -1,10 +1,10 @@
 //! What a request must be like.
 
-use serde::{Deserialize, Deserializer, de::Error as _};
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 use std::{collections::HashSet, sync::Arc};
 
 /// `HTTPRouteMatch`: all of its conditions must hold.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Deserialize, Serialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct HttpMatch {
     /// Defaults to the prefix `/`.
@@ -19,7 +19,7 @@ pub struct HttpMatch {
 }
 
 /// `HTTPPathMatch`
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize)]
 pub enum PathMatch {
     /// The whole path, case-sensitive.
     Exact(Arc<str>),
@@ -64,7 +64,7 @@ impl<'de> Deserialize<'de> for PathMatch {
 }
 
 /// A value that must be equal to a text, or match a regular expression as a whole.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize)]
 #[allow(missing_docs)]
 pub enum ValueMatch {
     Exact(Arc<str>),
@@ -72,7 +72,7 @@ pub enum ValueMatch {
 }
 
 /// `HTTPHeaderMatch`. Names compare without case.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Deserialize, Serialize)]
 #[serde(from = "NamedValue")]
 pub struct HeaderMatch {
     /// The header's name, lower case.
@@ -82,7 +82,7 @@ pub struct HeaderMatch {
 }
 
 /// `HTTPQueryParamMatch`. Names compare exactly.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Deserialize, Serialize)]
 #[serde(from = "NamedValue")]
 pub struct QueryParamMatch {
     /// The parameter's name.
@@ -149,9 +149,18 @@ impl Method {
     /// The methods that a route may match.
     pub const ALL: [&'static str; 9] = ["GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH"];
 
+    /// What a browser asks with, before it sends a cross-origin request.
+    pub const OPTIONS: Self = Self("OPTIONS");
+
     /// As requests write it.
     pub fn as_str(self) -> &'static str {
         self.0
+    }
+}
+
+impl Serialize for Method {
+    fn serialize<S: Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
+        s.serialize_str(self.0)
     }
 }
 

@@ -8,15 +8,16 @@ use serde::{
     forward_to_deserialize_any,
 };
 use serde_json::Value;
-use std::{fmt, marker::PhantomData};
+use std::{fmt, marker::PhantomData, sync::OnceLock};
 
 /// Makes a type whose `Deserialize` is derived for `remote = "Self"` drop the named fields.
 macro_rules! drop_unread {
     ($type:ty: $($field:literal)+) => {
         impl<'de> serde::Deserialize<'de> for $type {
             fn deserialize<D: serde::Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
+                static ALL: std::sync::OnceLock<Vec<&'static str>> = std::sync::OnceLock::new();
                 // The inherent function that the derive makes, not this one.
-                <$type>::deserialize($crate::kubernetes::unread::Without::new(d, &[$($field),+]))
+                <$type>::deserialize($crate::kubernetes::unread::Without::new(d, &[$($field),+], &ALL))
             }
         }
     };
@@ -27,11 +28,13 @@ pub(super) use drop_unread;
 pub(super) struct Without<D> {
     inner: D,
     fields: &'static [&'static str],
+    /// These and the struct's own: all that the input may have.
+    all: &'static OnceLock<Vec<&'static str>>,
 }
 
 impl<D> Without<D> {
-    pub(super) fn new(inner: D, fields: &'static [&'static str]) -> Self {
-        Self { inner, fields }
+    pub(super) fn new(inner: D, fields: &'static [&'static str], all: &'static OnceLock<Vec<&'static str>>) -> Self {
+        Self { inner, fields, all }
     }
 }
 
@@ -42,9 +45,19 @@ impl<'de, D: Deserializer<'de>> Deserializer<'de> for Without<D> {
         self.inner.deserialize_map(Hiding { inner: visitor, fields: self.fields })
     }
 
+    fn deserialize_struct<V: Visitor<'de>>(
+        self,
+        name: &'static str,
+        own: &'static [&'static str],
+        visitor: V,
+    ) -> Result<V::Value, D::Error> {
+        let all = self.all.get_or_init(|| own.iter().chain(self.fields).copied().collect());
+        self.inner.deserialize_struct(name, all, Hiding { inner: visitor, fields: self.fields })
+    }
+
     forward_to_deserialize_any! {
         bool i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char str string bytes byte_buf option unit unit_struct
-        newtype_struct seq tuple tuple_struct map struct enum identifier ignored_any
+        newtype_struct seq tuple tuple_struct map enum identifier ignored_any
     }
 }
 

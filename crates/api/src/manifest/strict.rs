@@ -280,7 +280,8 @@ impl<'de> VariantAccess<'de> for Variant<'de, '_> {
 
 impl de::Error for Mistyped {
     fn custom<T: fmt::Display>(message: T) -> Self {
-        Self { message: message.to_string(), ..Self::default() }
+        let (message, fix) = wording::split_fix(&message.to_string());
+        Self { message, fix, ..Self::default() }
     }
 
     fn invalid_type(found: de::Unexpected<'_>, expected: &dyn de::Expected) -> Self {

@@ -51,6 +51,17 @@ pub(super) fn unknown_word(word: &str, known: &[&'static str]) -> (String, Strin
     (message, fix)
 }
 
+/// A type's own error, which ends with what to do: what is wrong, and what to do.
+pub(super) fn split_fix(text: &str) -> (String, String) {
+    let is_fix =
+        |tail: &str| ["use ", "write ", "set ", "put ", "remove ", "add "].iter().any(|verb| tail.starts_with(verb));
+    let ends = text.match_indices(": ").chain(text.match_indices("; "));
+    match ends.map(|(at, sep)| (&text[..at], &text[at + sep.len()..])).find(|(_, tail)| is_fix(tail)) {
+        Some((wrong, fix)) => (wrong.to_owned(), fix.to_owned()),
+        None => (text.to_owned(), "correct the value".to_owned()),
+    }
+}
+
 /// The beginning of a text, short enough for a message.
 pub(crate) fn shorten(text: &str) -> String {
     match text.char_indices().nth(SHOWN) {

@@ -1,6 +1,6 @@
 //! The graph of units: who read what, what is out of date, what there is.
 
-use super::{Emits, Fact, Relation, UnitId, View, unit::AnyOutput, view::Lookup};
+use super::{Emits, Fact, Relation, Unit, UnitId, View, unit::AnyOutput, view::Lookup};
 use crate::status::Status;
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap, HashSet},
@@ -114,6 +114,17 @@ impl Engine {
     /// Every problem there is now.
     pub fn problems(&self) -> BTreeSet<Problem> {
         self.nodes.values().flat_map(|node| node.emits.problems.iter().cloned()).collect()
+    }
+
+    /// Every unit that exists, unordered.
+    pub fn units(&self) -> impl Iterator<Item = &UnitId> {
+        self.nodes.keys()
+    }
+
+    /// What a unit made, for other units to read.
+    pub fn output<U: Unit>(&self, unit: &U) -> Option<&U::Output> {
+        let node = self.nodes.get(&unit.clone().into())?;
+        node.output.as_any().downcast_ref()
     }
 
     /// How many units exist.

@@ -87,7 +87,7 @@ pub enum TableKey {
 
 impl TableKey {
     /// Whose proxies see it.
-    pub(crate) fn scope(&self) -> Scope {
+    pub fn scope(&self) -> Scope {
         match self {
             Self::Gateway { gateway, .. } => Scope::gateway(&gateway.name.namespace, &gateway.name.name),
             Self::Sidecar { namespace: Some(namespace), .. } => Scope::namespace(namespace),
@@ -104,7 +104,7 @@ impl TableKey {
     }
 
     /// The resource's name.
-    pub(crate) fn name(&self) -> String {
+    pub fn name(&self) -> String {
         match self {
             Self::Gateway { port, listener: None, .. } => names::http_table(*port),
             Self::Gateway { gateway, port, listener: Some(listener) } => {

@@ -58,10 +58,8 @@ impl<'a> View<'a> {
             "a unit reads only what is of a lower rank: {unit:?} read at rank {}",
             self.rank
         );
-        let id: UnitId = unit.clone().into();
-        let output = self.engine.nodes.get(&id).and_then(|node| node.output.as_any().downcast_ref());
-        self.record(Lookup::Unit(id));
-        output
+        self.record(Lookup::Unit(unit.clone().into()));
+        self.engine.output(unit)
     }
 
     /// The members of a relation, in order.

@@ -1,7 +1,7 @@
 //! Cross-origin questions.
 
 use super::any::{boolean, regex};
-use tombolo_api::gateway::{CorsFilter, Method};
+use tombolo_api::gateway::CorsFilter;
 use tombolo_proto::envoy::envoy::{
     extensions::filters::http::cors::v3::CorsPolicy,
     r#type::matcher::v3::{StringMatcher, string_matcher::MatchPattern},
@@ -12,19 +12,16 @@ const DEFAULT_MAX_AGE: i32 = 5;
 
 /// How the CORS filter answers for a route.
 pub(super) fn policy(cors: &CorsFilter) -> CorsPolicy {
-    let credentials = cors.allow_credentials.unwrap_or(false);
-    let methods: Vec<&str> = match &cors.allow_methods[..] {
-        // With credentials a browser reads `*` as a method's name, so all are spelt out.
-        [any] if &**any == "*" && credentials => Method::ALL.to_vec(),
-        some => some.iter().map(|method| &**method).collect(),
-    };
     CorsPolicy {
         allow_origin_string_match: cors.allow_origins.iter().map(|origin| self::origin(origin)).collect(),
-        allow_methods: methods.join(", "),
+        // Where these are `*`, the filter answers with what was asked for: with credentials a browser reads `*` as a name.
+        allow_methods: list(&cors.allow_methods),
         allow_headers: list(&cors.allow_headers),
         expose_headers: list(&cors.expose_headers),
         max_age: cors.max_age.unwrap_or(DEFAULT_MAX_AGE).to_string(),
-        allow_credentials: boolean(credentials),
+        allow_credentials: boolean(cors.allow_credentials.unwrap_or(false)),
+        // The question of an origin that is not allowed is answered too: the backend might allow it.
+        forward_not_matching_preflights: boolean(false),
         ..Default::default()
     }
 }

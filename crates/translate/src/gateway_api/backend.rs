@@ -5,7 +5,11 @@ use super::{
     grants::{Target, permitted},
 };
 use crate::{engine::View, ir, mesh};
-use tombolo_api::{ObjectKey, gateway::BackendRef, istio};
+use tombolo_api::{
+    ObjectKey,
+    gateway::BackendRef,
+    istio::{self, Resolution},
+};
 use tombolo_core::{Host, NamespacedName, Port};
 use tombolo_registry::service_host;
 
@@ -55,6 +59,13 @@ fn hostname(view: &View<'_>, route: &ObjectKey, backend: &BackendRef) -> Result<
             format!("no Service or ServiceEntry of host {host} is visible to namespace {}", route.name.namespace);
         return Err(not_found(message));
     };
+    if definition.source == mesh::Source::Entry(Resolution::None) {
+        let message = format!(
+            "host {host} has resolution NONE: it is reached at the address that a client connected to, which here is the \
+             gateway's own; give its ServiceEntry another resolution"
+        );
+        return Err(not_found(message));
+    }
     port(&host, definition, backend.port, || format!("host {host}"))
 }
 

@@ -11,6 +11,7 @@ mod grants;
 mod listener;
 mod listener_set;
 mod precedence;
+mod preflight;
 mod rules;
 mod status;
 mod tls;

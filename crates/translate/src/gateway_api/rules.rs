@@ -8,7 +8,9 @@ use crate::{
 use std::sync::Arc;
 use tombolo_api::{
     ObjectKey,
-    gateway::{self, HeaderModifier, HttpBackendRef, HttpFilter, HttpMatch, HttpRoute, HttpRule, PathModifier},
+    gateway::{
+        self, HeaderModifier, HttpBackendRef, HttpFilter, HttpHeader, HttpMatch, HttpRoute, HttpRule, PathModifier,
+    },
 };
 use tombolo_core::FieldPath;
 
@@ -106,11 +108,11 @@ struct Filters {
 impl Compiler<'_> {
     fn rule(&mut self, index: usize, rule: &HttpRule) -> CompiledRule {
         let at = At::rule(index);
-        let filters = self.filters(at, &rule.filters);
+        let mut filters = self.filters(at, &rule.filters);
         let action = match &filters.redirect {
             _ if filters.unknown => Action::Respond(500),
             Some(redirect) => Action::Redirect(redirect.clone()),
-            None => self.forward(at, rule, &filters),
+            None => self.forward(at, rule, &mut filters),
         };
         let Filters { request_headers, response_headers, mirrors, cors, .. } = filters;
         CompiledRule {
@@ -149,12 +151,13 @@ impl Compiler<'_> {
         all
     }
 
-    fn forward(&mut self, at: At<'_>, rule: &HttpRule, filters: &Filters) -> Action {
+    fn forward(&mut self, at: At<'_>, rule: &HttpRule, filters: &mut Filters) -> Action {
         let backends = rule.backend_refs.iter().enumerate();
-        let shares: Vec<Share> = backends.map(|(i, backend)| self.share(at.backend(i), backend)).collect();
+        let mut shares: Vec<Share> = backends.map(|(i, backend)| self.share(at.backend(i), backend)).collect();
         if !shares.iter().any(|share| share.backend.is_some() && share.weight > 0) {
             return Action::Respond(500);
         }
+        hand_down(&mut filters.request_headers, &mut shares);
         let timeouts = rule.timeouts.unwrap_or_default();
         let limit =
             |timeout: Option<tombolo_api::Duration>| timeout.filter(|t| !t.is_zero()).map(tombolo_api::Duration::get);
@@ -205,6 +208,33 @@ fn extend(all: &mut HeaderModifier, more: &HeaderModifier) {
     all.remove.extend(more.remove.iter().cloned());
 }
 
+/// A request passes the rule's filters, then its backend's. An Envoy has it the other way round, so where a backend changes
+/// requests, each makes the rule's changes too. (Responses come back the way that Envoy has it.)
+fn hand_down(rule: &mut HeaderModifier, shares: &mut [Share]) {
+    if shares.iter().any(|share| share.request_headers != HeaderModifier::default()) {
+        let rule = std::mem::take(rule);
+        for share in shares {
+            share.request_headers = in_turn(&rule, &share.request_headers);
+        }
+    }
+}
+
+/// Two changes as one: what the second sets or removes, the first need not add. (Sets come before additions, removals before both.)
+fn in_turn(first: &HeaderModifier, second: &HeaderModifier) -> HeaderModifier {
+    let replaced = |name: &str| {
+        let mut names = second.set.iter().map(|header| &header.name).chain(&second.remove);
+        names.any(|other| other.eq_ignore_ascii_case(name))
+    };
+    let both = |first: &[HttpHeader], second: &[HttpHeader]| {
+        first.iter().filter(|header| !replaced(&header.name)).chain(second).cloned().collect()
+    };
+    HeaderModifier {
+        set: both(&first.set, &second.set),
+        add: both(&first.add, &second.add),
+        remove: first.remove.iter().chain(&second.remove).cloned().collect(),
+    }
+}
+
 fn path_change(path: &PathModifier) -> PathChange {
     match path {
         PathModifier::Full(path) => PathChange::Full(path.clone()),
@@ -227,5 +257,31 @@ fn retry(retry: &gateway::Retry) -> Retry {
         codes: retry.codes.clone(),
         attempts: retry.attempts.unwrap_or(1),
         backoff: retry.backoff.filter(|b| !b.is_zero()).map(tombolo_api::Duration::get),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn modifier(set: &[(&str, &str)], add: &[(&str, &str)], remove: &[&str]) -> HeaderModifier {
+        let headers = |list: &[(&str, &str)]| {
+            list.iter().map(|(name, value)| HttpHeader { name: (*name).into(), value: (*value).into() }).collect()
+        };
+        HeaderModifier {
+            set: headers(set),
+            add: headers(add),
+            remove: remove.iter().map(|name| (*name).into()).collect(),
+        }
+    }
+
+    #[test]
+    fn the_second_of_two_changes_has_the_last_word() {
+        let first = modifier(&[("a", "1"), ("b", "1"), ("c", "1")], &[("d", "1"), ("e", "1"), ("f", "1")], &["g"]);
+        let second = modifier(&[("A", "2"), ("g", "2"), ("D", "2")], &[("e", "2")], &["B", "F"]);
+        let set = [("c", "1"), ("A", "2"), ("g", "2"), ("D", "2")];
+        assert_eq!(in_turn(&first, &second), modifier(&set, &[("e", "1"), ("e", "2")], &["g", "B", "F"]));
+        assert_eq!(in_turn(&first, &HeaderModifier::default()), first);
+        assert_eq!(in_turn(&HeaderModifier::default(), &second), second);
     }
 }

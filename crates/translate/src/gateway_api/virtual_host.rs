@@ -1,6 +1,10 @@
 //! The routes of one name, merged.
 
-use super::{CompiledRule, Rules, precedence::Precedence};
+use super::{
+    CompiledRule, Rules,
+    precedence::Precedence,
+    preflight::{is_question, preflight},
+};
 use crate::{
     engine::{Emits, Fact, Relation, TableKey, View},
     ir::{Action, Backend, Redirect, Route, Rule, VirtualHost},
@@ -20,7 +24,7 @@ pub(crate) fn virtual_host(
     tls_listener: Option<&str>,
     emits: &mut Emits,
 ) -> Option<VirtualHost> {
-    let mut entries: Vec<(Precedence<'_>, &ObjectKey, &CompiledRule, &HttpMatch)> = Vec::new();
+    let mut entries = Vec::new();
     let (mut called_for, mut misdirected) = (false, false);
     for fact in view.relation(Relation::VirtualHost(table.clone(), host.clone())) {
         called_for = true;
@@ -33,12 +37,12 @@ pub(crate) fn virtual_host(
     if !called_for {
         return None;
     }
-    entries.sort_by(|a, b| a.0.cmp(&b.0));
+    entries.sort_by(|a, b| a.precedence.cmp(&b.precedence));
     let mut routes: Vec<Route> = entries
         .into_iter()
-        .map(|(_, route, rule, matches)| Route {
+        .map(|Entry { route, rule, matches, .. }| Route {
             name: format!("{}/{}/{}", route.name.namespace, route.name.name, rule.name),
-            matches: matches.clone(),
+            matches,
             rule: at_listener(&rule.rule, port, tls_listener.is_some()),
         })
         .collect();
@@ -53,16 +57,26 @@ pub(crate) fn virtual_host(
     Some(VirtualHost { name: host.as_str().to_owned(), domains, routes })
 }
 
-fn collect<'a>(
-    view: &View<'a>,
+/// One match of one route's rule, where it stands among all.
+struct Entry<'a> {
+    precedence: Precedence<'a>,
     route: &'a ObjectKey,
-    entries: &mut Vec<(Precedence<'a>, &'a ObjectKey, &'a CompiledRule, &'a HttpMatch)>,
-) {
+    rule: &'a CompiledRule,
+    matches: HttpMatch,
+}
+
+fn collect<'a>(view: &View<'a>, route: &'a ObjectKey, entries: &mut Vec<Entry<'a>>) {
     let (Some(row), Some(object)) = (view.unit(&Rules(route.clone())), view.object::<HttpRoute>(route)) else { return };
     let age = object.metadata.creation_timestamp;
     for (i, rule) in row.rules.iter().enumerate() {
         for (j, m) in rule.matches.iter().enumerate() {
-            entries.push((Precedence::of(m, age, route, i, j), route, rule, m));
+            let precedence = |m: &HttpMatch| Precedence::of(m, age, route, i, j);
+            entries.push(Entry { precedence: precedence(m), route, rule, matches: m.clone() });
+            if let Some(question) = preflight(&rule.rule, m) {
+                let precedence = precedence(&question);
+                let matches = HttpMatch { headers: is_question(m.method), ..question };
+                entries.push(Entry { precedence, route, rule, matches });
+            }
         }
     }
 }

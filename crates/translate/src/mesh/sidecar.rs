@@ -7,10 +7,7 @@ use crate::{
     ir::{Action, Backend, Forward, Route, Rule, Share, VirtualHost},
 };
 use std::{net::IpAddr, sync::Arc};
-use tombolo_api::{
-    gateway::{HeaderModifier, HttpMatch},
-    istio::Resolution,
-};
+use tombolo_api::gateway::{HeaderModifier, HttpMatch};
 use tombolo_core::{Host, Port};
 use tombolo_proto::Scope;
 
@@ -116,11 +113,7 @@ fn is_host(view: &View<'_>, name: &str, port: Port) -> bool {
 
 /// Everything to the service. No time limit: the caller has its own, and mesh rules come with routes.
 fn default_route(host: &Host, definition: &Definition, port: Port) -> Route {
-    let backend = Backend {
-        host: host.clone(),
-        port,
-        namespace: definition.namespace.clone(),
-    };
+    let backend = Backend { host: host.clone(), port, namespace: definition.namespace.clone() };
     let share = Share {
         backend: Some(backend),
         weight: 1,

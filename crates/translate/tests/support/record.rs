@@ -6,7 +6,7 @@ use serde_json::Value;
 use std::{collections::BTreeMap, env, fs, path::Path, sync::Arc};
 use tombolo_core::Problem;
 use tombolo_proto::{Resource, json::to_json};
-use tombolo_translate::status::Status;
+use tombolo_translate::{Engine, engine::UnitId, ir, status::Status};
 
 /// How to make the records what they should be.
 const REMEDY: &str = "if that is as it should be: cargo xtask golden";
@@ -19,12 +19,48 @@ struct Statuses<'a> {
     status: BTreeMap<String, Arc<Status>>,
 }
 
+/// `ir.yaml`: what is to be served, before it is put in Envoy's words.
+#[derive(Default, Serialize)]
+struct Intermediate<'a> {
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    listeners: BTreeMap<String, &'a ir::Listener>,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    tables: BTreeMap<String, BTreeMap<&'a str, &'a ir::VirtualHost>>,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    endpoints: BTreeMap<String, &'a [ir::Endpoint]>,
+}
+
+fn intermediate(engine: &Engine) -> Intermediate<'_> {
+    let mut all = Intermediate::default();
+    for unit in engine.units() {
+        match unit {
+            UnitId::Listener(unit) => {
+                let listener = engine.output(unit).expect("a unit that exists has an output");
+                all.listeners.insert(format!("{} {}", unit.gateway, unit.port), listener);
+            }
+            UnitId::VirtualHost(unit) => {
+                let row = engine.output(unit).expect("a unit that exists has an output");
+                let table = format!("{} {}", unit.table.scope(), unit.table.name());
+                all.tables.entry(table).or_default().insert(unit.host.as_str(), &row.ir);
+            }
+            UnitId::Assignment(unit) => {
+                let assigned = engine.output(unit).expect("a unit that exists has an output");
+                let key = &unit.0;
+                all.endpoints.insert(format!("{} {}:{}", key.namespace, key.host, key.port), &assigned.endpoints);
+            }
+            _ => {}
+        }
+    }
+    all
+}
+
 /// The files that a translation gives, by name, in no other order.
 fn files(translated: &Translated) -> BTreeMap<&'static str, String> {
     let status = translated.engine.statuses().into_iter().map(|(key, status)| (key.to_string(), status)).collect();
     let status = yaml(&Statuses { problems: &translated.problems, status });
     let proxies: BTreeMap<&String, _> = translated.proxies.iter().map(|(name, all)| (name, by_type(all))).collect();
-    BTreeMap::from([("status.yaml", status), ("xds.yaml", yaml(&proxies))])
+    let ir = yaml(&intermediate(&translated.engine));
+    BTreeMap::from([("ir.yaml", ir), ("status.yaml", status), ("xds.yaml", yaml(&proxies))])
 }
 
 /// Resources by type and name, as Envoy's own files would have them.

@@ -71,7 +71,7 @@ impl Index {
                 Some(_) => self.scopes[scope as usize].names[kind].insert(id),
                 None => self.scopes[scope as usize].names[kind].remove(id),
             };
-            self.post(scope, change, id, old, touched);
+            self.post(scope, change, id, old.as_ref(), touched);
         }
         self.tables[kind].release(id);
         self.release_scope(scope);
@@ -83,7 +83,7 @@ impl Index {
         scope: ScopeId,
         change: &Change,
         id: NameId,
-        old: Option<Arc<Resource>>,
+        old: Option<&Arc<Resource>>,
         touched: &mut RoaringBitmap,
     ) {
         let kind = change.kind as usize;
@@ -97,7 +97,7 @@ impl Index {
                 continue;
             }
             let hidden = || entry.visible(scopes.as_slice()).cloned();
-            let (before, after) = match (&old, &change.resource) {
+            let (before, after) = match (old, &change.resource) {
                 (Some(old), Some(new)) => (Some(old.clone()), Some(new.clone())),
                 (Some(old), None) => (Some(old.clone()), hidden()),
                 (None, Some(new)) => (hidden(), Some(new.clone())),

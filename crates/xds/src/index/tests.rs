@@ -42,7 +42,7 @@ fn a_change_touches_its_subscribers_and_those_who_want_everything() {
     index.subscribe(other_scope, ResourceType::Endpoints, "a");
     index.set_wildcard(all, ResourceType::Endpoints, true);
     assert_eq!(apply(&mut index, &change(&public, "a", Some("1"))), [named.0, all.0]);
-    assert_eq!(apply(&mut index, &change(&public, "a", Some("1"))), [], "the same again is no change");
+    assert_eq!(apply(&mut index, &change(&public, "a", Some("1"))), [0u32; 0], "the same again is no change");
     assert_eq!(apply(&mut index, &change(&public, "a", None)), [named.0, all.0]);
 }
 
@@ -56,7 +56,7 @@ fn an_earlier_scope_hides_a_later_one() {
     assert_eq!(apply(&mut index, &change(&public, "a", Some("public"))), [0]);
     assert_eq!(apply(&mut index, &change(&mine, "a", Some("mine"))), [0]);
     assert_eq!(sees(&index).unwrap(), "a mine");
-    assert_eq!(apply(&mut index, &change(&public, "a", Some("public 2"))), [], "hidden");
+    assert_eq!(apply(&mut index, &change(&public, "a", Some("public 2"))), [0u32; 0], "hidden");
     assert_eq!(apply(&mut index, &change(&mine, "a", None)), [0]);
     assert_eq!(sees(&index).unwrap(), "a public 2");
     let letters = mailbox.take_letters();

@@ -3,25 +3,21 @@
 //! What a client holds is not stored. It is what the index shows it, except for the names in `queue`, `flights`, `retries` and
 //! `withheld`: an idle connection costs a bitmap of names per type and nothing else.
 
-use super::{empty_assignment, message::Event};
+use super::{empty_assignment, flight::Flight, message::Event};
 use roaring::RoaringBitmap;
 use std::{
     collections::{HashMap, VecDeque},
-    ops::RangeInclusive,
     sync::Arc,
     time::Instant,
 };
 use tombolo_proto::{Ref, Resource, ResourceType, Version};
 
-/// Responses of one type that may be unanswered at once; beyond it the two oldest are answered for together.
-const MAX_FLIGHTS: usize = 4;
-
 /// What the client holds under a name.
 #[derive(Clone, Debug)]
 pub(crate) enum Base {
-    /// Nothing, and it has not been told that there is nothing.
+    /// Nothing, and it waits for an answer about the name.
     Nothing,
-    /// Nothing, and it knows.
+    /// Nothing, and it need not be told.
     Absent,
     /// Something, from before this stream, that is not what is visible now.
     Unknown,
@@ -44,9 +40,9 @@ impl Base {
         matches!(self, Self::Nothing | Self::Absent)
     }
 
-    fn is(&self, want: Option<&Arc<Resource>>) -> bool {
+    pub(super) fn is(&self, want: Option<&Arc<Resource>>) -> bool {
         match (self, want) {
-            (Self::Nothing | Self::Absent, None) => true,
+            (Self::Absent, None) => true,
             (Self::At(held), Some(want)) => held.version() == want.version(),
             _ => false,
         }
@@ -73,16 +69,6 @@ pub(crate) struct Item {
     pub(crate) force: bool,
     /// When it was queued.
     pub(crate) since: Instant,
-}
-
-/// A response that the client has not answered yet. `sent` and what was held before, by name.
-#[derive(Debug)]
-pub(crate) struct Flight {
-    pub(crate) nonces: RangeInclusive<u64>,
-    pub(crate) items: HashMap<Arc<str>, Item>,
-    pub(crate) sent: Instant,
-    /// How many names it carried whose acceptance was open. Names leave `items` when the client wants them no more, or something newer is due.
-    pub(crate) size: usize,
 }
 
 /// A resource that the client rejects.
@@ -210,7 +196,7 @@ impl Channel {
         self.queue.remove(name);
         self.take_retry(name);
         for flight in &mut self.flights {
-            flight.items.remove(name);
+            flight.forgotten.extend(flight.items.remove_entry(name).map(|(name, _)| name));
         }
         self.release(kind, name, events);
     }
@@ -241,31 +227,6 @@ impl Channel {
         let withheld = self.withheld.remove(name)?;
         events.push(Event::Released { kind, name: name.clone(), version: withheld.version });
         Some(withheld)
-    }
-
-    /// Records a response as sent. `whole`: it carries everything, unanswered additions of earlier responses too.
-    pub(crate) fn depart(
-        &mut self,
-        kind: ResourceType,
-        nonce: u64,
-        items: HashMap<Arc<str>, Item>,
-        whole: bool,
-        now: Instant,
-    ) {
-        for (name, item) in &items {
-            let sent = Base::from(item.want.clone()).weight(kind, name);
-            self.digest = self.digest.wrapping_sub(item.base.weight(kind, name)).wrapping_add(sent);
-        }
-        let company = if whole { self.flights.iter().map(|flight| flight.items.len()).sum() } else { 0 };
-        self.owes_answer = false;
-        self.last_sent = Some(now);
-        self.flights.push_back(Flight { nonces: nonce..=nonce, size: items.len() + company, items, sent: now });
-        if self.flights.len() > MAX_FLIGHTS
-            && let (Some(first), Some(second)) = (self.flights.pop_front(), self.flights.pop_front())
-        {
-            self.flights.push_front(first.join(second));
-        }
-        self.queue.shrink_to_fit();
     }
 
     /// Some version that names other resources is with the client, or on its way, or due, and it may go: calls `f` with each name.
@@ -309,18 +270,5 @@ impl Channel {
         let item = self.retries.iter_mut().find_map(|group| group.remove(name));
         self.retries.retain(|group| !group.is_empty());
         item
-    }
-}
-
-impl Flight {
-    /// Two responses as one: what the client held before the first, and what the second left it with.
-    fn join(mut self, later: Self) -> Self {
-        for (name, item) in later.items {
-            match self.items.get_mut(&name) {
-                Some(earlier) => earlier.want = item.want,
-                None => _ = self.items.insert(name, item),
-            }
-        }
-        Self { nonces: *self.nonces.start()..=*later.nonces.end(), size: self.size + later.size, ..self }
     }
 }

@@ -76,11 +76,16 @@ impl Session {
             match held.map(|held| is_version_of(&held, kind, resource.name(), Some(resource))) {
                 Some(true) => {}
                 Some(false) => channel.offer(resource.name(), Some(resource.clone()), Base::Unknown, now),
-                None => channel.offer(resource.name(), Some(resource.clone()), Base::Nothing, now),
+                None => channel.offer(resource.name(), Some(resource.clone()), Base::Absent, now),
             }
         }
-        for vanished in holds.into_keys() {
-            channel.offer(&vanished.into(), None, Base::Unknown, now);
+        // What is on its way although the client had left it counts again.
+        let stray: Vec<_> = channel.flights.iter().flat_map(|flight| &flight.forgotten).cloned().collect();
+        let unseen = |name: &Arc<str>| self.wants(kind, name, index).is_none();
+        let gone: Vec<_> = holds.into_keys().map(Arc::from).chain(stray).filter(unseen).collect();
+        let Some(channel) = &mut self.channels[kind as usize] else { return };
+        for name in gone {
+            channel.offer(&name, None, Base::Unknown, now);
         }
     }
 

@@ -1,13 +1,14 @@
 //! One stream's protocol, pure: requests, changes and the time go in, responses come out. No IO, no clock, no locks.
 //!
 //! - `delta`, `world`: what a request means in either protocol.
-//! - `channel`: one type's books.
+//! - `channel`: one type's books; `flight`: what is sent and not answered.
 //! - `plan`: what goes out now and what waits: make before break.
 //! - `respond`: what a response holds.
 //! - `nack`: finding the resource that a client rejects.
 
 mod channel;
 mod delta;
+mod flight;
 mod message;
 mod nack;
 mod plan;
@@ -71,7 +72,7 @@ impl Session {
     pub(crate) fn ask(&mut self, kind: ResourceType, ask: Ask, index: &mut Index, now: Instant) {
         match ask {
             Ask::Delta { subscribe, unsubscribe, initial } => {
-                self.ask_delta(kind, (&subscribe, &unsubscribe), initial, index, now)
+                self.ask_delta(kind, (&subscribe, &unsubscribe), initial, index, now);
             }
             Ask::World { names, version } => self.ask_world(kind, &names, &version, index, now),
         }

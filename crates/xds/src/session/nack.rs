@@ -3,7 +3,8 @@
 
 use super::{
     Session,
-    channel::{Base, Channel, Flight, Item, Withheld},
+    channel::{Base, Channel, Item, Withheld},
+    flight::Flight,
     message::Event,
     naming_nothing_is_everything,
 };
@@ -18,17 +19,13 @@ impl Session {
         let Some(channel) = &mut self.channels[kind as usize] else { return };
         // An answer to what is answered already is no news.
         let Some(at) = channel.flights.iter().position(|flight| flight.nonces.contains(&nonce)) else { return };
-        let complete = nonce == *channel.flights[at].nonces.end();
-        // Clients answer in order: what was sent before is answered too.
-        channel.flights.drain(..at);
         let Some(message) = error else {
             self.events.push(Event::Acknowledged(kind));
-            if complete {
-                channel.flights.pop_front();
-                channel.unsearchable = false;
-            }
-            return;
+            channel.unsearchable &= nonce != *channel.flights[at].nonces.end();
+            return channel.accept(nonce);
         };
+        // Clients answer in order: what was sent before is accepted.
+        channel.accept(channel.flights[at].nonces.start() - 1);
         self.events.push(Event::Refused(kind, message.clone()));
         let whole = self.framing == Framing::StateOfTheWorld && naming_nothing_is_everything(kind);
         if let Some(flight) = channel.flights.pop_front() {
@@ -57,7 +54,8 @@ impl Channel {
         let (rest, named) = split(suspects, &message);
         // Leaving half of what a client holds out of a full set would take that half away.
         let unknown = |items: &Items| items.values().any(|item| matches!(item.base, Base::Unknown));
-        if whole && (self.unsearchable || named.is_none() && rest.len() > 1 && unknown(&rest)) {
+        let obscure = named.is_none() && rest.len() > 1 && unknown(&rest) || unknown(&self.queue);
+        if whole && (self.unsearchable || obscure) {
             self.unsearchable = true;
             return;
         }

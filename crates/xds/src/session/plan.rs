@@ -32,11 +32,19 @@ enum Verdict {
 impl Session {
     /// The next response to write, if any is due; to be called until there is none.
     pub(crate) fn poll(&mut self, index: &Index, now: Instant) -> Option<Response> {
-        self.wake_at = None;
-        ResourceType::ALL.into_iter().find_map(|kind| self.poll_type(kind, index, now))
+        loop {
+            self.wake_at = None;
+            let mut dropped = false;
+            let response =
+                ResourceType::ALL.into_iter().find_map(|kind| self.poll_type(kind, index, now, &mut dropped));
+            // What was dropped without a word may be what another type waited for.
+            if response.is_some() || !dropped {
+                return response;
+            }
+        }
     }
 
-    fn poll_type(&mut self, kind: ResourceType, index: &Index, now: Instant) -> Option<Response> {
+    fn poll_type(&mut self, kind: ResourceType, index: &Index, now: Instant, dropped: &mut bool) -> Option<Response> {
         let channel = self.channels[kind as usize].as_mut().filter(|channel| !channel.is_quiet())?;
         let gathered_until = channel.last_sent.filter(|_| !channel.flights.is_empty()).map(|sent| sent + self.coalesce);
         if gathered_until.is_some_and(|until| now < until) {
@@ -56,6 +64,7 @@ impl Session {
             if let Some(response) = self.respond(kind, items, index, now) {
                 return Some(response);
             }
+            *dropped = true;
         }
     }
 

@@ -4,6 +4,7 @@ use super::{
     Session,
     channel::{Base, Item},
     empty_assignment,
+    flight::Company,
     message::Response,
     naming_nothing_is_everything,
 };
@@ -29,35 +30,50 @@ impl Session {
         if !owes_answer && !whole && items.values().all(speechless) {
             return None;
         }
-        let (resources, removed) =
-            if whole { (self.whole_world(kind, &items, index), Vec::new()) } else { difference(kind, &items) };
+        let (resources, removed, company) = if whole {
+            let (resources, company) = self.whole_world(kind, &items, index);
+            (resources, Vec::new(), Company::Everything(company))
+        } else {
+            let (resources, removed) = difference(kind, &items);
+            (resources, removed, Company::Nobody)
+        };
         self.nonce += 1;
         if kind == ResourceType::Cluster {
             self.repeat_dependents(&items, index, now);
         }
         let nonce = self.nonce;
         let channel = self.channels[kind as usize].as_mut()?;
-        channel.depart(kind, nonce, items, whole, now);
-        Some(Response { kind, framing: self.framing, nonce, version: Version(channel.digest), resources, removed })
+        let proven = channel.flights.is_empty();
+        channel.depart(kind, nonce, items, company, now);
+        // Whether the client will hold what the digest says shows when it has answered the others: nobody may take it at its word.
+        let version = Version(if proven { channel.digest } else { channel.digest ^ u128::from(nonce) });
+        Some(Response { kind, framing: self.framing, nonce, version, resources, removed })
     }
 
-    /// Everything that the client is to hold, once it has this response.
-    fn whole_world(&self, kind: ResourceType, items: &HashMap<Arc<str>, Item>, index: &Index) -> Vec<Arc<Resource>> {
-        let Some(channel) = self.channel(kind) else { return Vec::new() };
+    /// Everything that the client is to hold, once it has this response; and of how much of it nobody knows whether it held
+    /// it before.
+    fn whole_world(
+        &self,
+        kind: ResourceType,
+        items: &HashMap<Arc<str>, Item>,
+        index: &Index,
+    ) -> (Vec<Arc<Resource>>, usize) {
+        let Some(channel) = self.channel(kind) else { return (Vec::new(), 0) };
         let mut world = self.wanted(kind, index);
+        let mut unknown = 0;
         for name in channel.unsettled().into_iter().filter(|name| !items.contains_key(name)) {
             match channel.held(&name, None) {
                 Base::At(resource) => _ = world.insert(name, Some(resource)),
                 Base::Nothing | Base::Absent => _ = world.remove(&name),
                 // What the client names as wrong goes for now; of the rest nobody knows what it would take away.
                 Base::Unknown if channel.is_accused(&name) => _ = world.remove(&name),
-                Base::Unknown => {}
+                Base::Unknown => unknown += 1,
             }
         }
         for (name, item) in items {
             world.insert(name.clone(), item.want.clone());
         }
-        world.into_values().flatten().collect()
+        (world.into_values().flatten().collect(), unknown)
     }
 
     /// When Envoy takes a changed cluster in, it waits for the cluster's endpoints and secrets to be sent again, changed or not.

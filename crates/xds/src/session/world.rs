@@ -14,6 +14,9 @@ use roaring::RoaringBitmap;
 use std::time::Instant;
 use tombolo_proto::{Ref, ResourceType, Version};
 
+/// The version of holding nothing.
+const NOTHING: Version = Version(0);
+
 impl Session {
     pub(super) fn ask_world(
         &mut self,
@@ -29,9 +32,9 @@ impl Session {
         let wildcard = implied || names.iter().any(|name| name == EVERYTHING);
         channel.legacy = implied;
         if first {
-            channel.resumed = !version.is_empty();
+            channel.resumed = !version.is_empty() && Version::parse(version) != Some(NOTHING);
         }
-        let added = self.rename(kind, names, index);
+        let added = self.rename(kind, names, index, now);
         let started = wildcard && !self.channels[kind as usize].as_ref().is_some_and(|channel| channel.wildcard);
         if !wildcard && self.channels[kind as usize].as_ref().is_some_and(|channel| channel.wildcard) {
             self.unwant_all(kind, index);
@@ -48,15 +51,15 @@ impl Session {
         self.recount(kind, index);
         let resumed = first && self.digest(kind).is_some_and(|digest| Version::parse(version) == Some(Version(digest)));
         if resumed {
-            self.pay_owed(kind, &added, index, now)
+            self.pay_owed(kind, &added, index, now);
         } else {
-            self.offer_world(kind, (&added, started), first, index, now)
+            self.offer_world(kind, (&added, started), first, index, now);
         }
         self.owed.retain(|owed| owed.kind != kind);
     }
 
     /// Makes the names those that are wanted. Returns the new ones.
-    fn rename(&mut self, kind: ResourceType, names: &[String], index: &mut Index) -> Vec<NameId> {
+    fn rename(&mut self, kind: ResourceType, names: &[String], index: &mut Index, now: Instant) -> Vec<NameId> {
         let Some(channel) = &mut self.channels[kind as usize] else { return Vec::new() };
         let (mut wanted, mut added) = (RoaringBitmap::new(), Vec::new());
         for name in names.iter().filter(|name| *name != EVERYTHING) {
@@ -69,12 +72,16 @@ impl Session {
         channel.names = wanted;
         for id in &dropped {
             let Some(name) = index.name(kind, id).cloned() else { continue };
-            let still = channel.wildcard && index.visible(self.connection, kind, id).is_some();
-            if !still {
-                channel.forget(kind, &name, &mut self.events);
+            let visible = index.visible(self.connection, kind, id).filter(|_| channel.wildcard).cloned();
+            match visible {
+                // The client dropped it, and is to have it all the same.
+                Some(_) => channel.answer_again(kind, &name, visible, now, &mut self.events),
+                None => channel.forget(kind, &name, &mut self.events),
             }
             index.unsubscribe(self.connection, kind, id);
         }
+        // Without a word about it, its version would go on saying that it holds what it dropped.
+        channel.owes_answer |= !dropped.is_empty();
         if !dropped.is_empty() {
             self.recount(kind, index);
         }
@@ -97,7 +104,9 @@ impl Session {
             let Some(name) = index.name(kind, *id) else { continue };
             channel.answer(name, index.visible(self.connection, kind, *id).cloned(), base.clone(), now);
         }
-        for (_, resource) in started.then(|| index.list(self.connection, kind)).into_iter().flatten() {
+        let base = if first && channel.resumed { Base::Unknown } else { Base::Absent };
+        let all = started.then(|| index.list(self.connection, kind)).into_iter().flatten();
+        for (_, resource) in all.filter(|(id, _)| !channel.names.contains(*id)).collect::<Vec<_>>() {
             channel.offer(resource.name(), Some(resource.clone()), base.clone(), now);
         }
         // What is queued is not held yet.

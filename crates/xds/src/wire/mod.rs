@@ -1,8 +1,11 @@
 //! gRPC messages, framed by hand: requests decoded within a limit, responses made of shared bytes.
 
+mod block;
 mod request;
 mod response;
 
+pub use block::Block;
+pub(crate) use block::Progress;
 pub(crate) use request::{AdsRequest, Asked, Requests};
 pub(crate) use response::{Outgoing, Sent};
 

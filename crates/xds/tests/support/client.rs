@@ -29,10 +29,10 @@ use tombolo_proto::{
     },
 };
 
-pub const DELTA: &str = "DeltaAggregatedResources";
-pub const WORLD: &str = "StreamAggregatedResources";
+pub(crate) const DELTA: &str = "DeltaAggregatedResources";
+pub(crate) const WORLD: &str = "StreamAggregatedResources";
 
-pub struct Client {
+pub(crate) struct Client {
     out: SendStream<Bytes>,
     response: Option<h2::client::ResponseFuture>,
     body: Option<RecvStream>,
@@ -41,20 +41,24 @@ pub struct Client {
 }
 
 impl Client {
-    pub async fn delta(address: SocketAddr) -> Self {
+    pub(crate) async fn delta(address: SocketAddr) -> Self {
         Self::connect(address, DELTA).await
     }
 
-    pub async fn world(address: SocketAddr) -> Self {
+    pub(crate) async fn world(address: SocketAddr) -> Self {
         Self::connect(address, WORLD).await
     }
 
-    pub async fn connect(address: SocketAddr, method: &str) -> Self {
+    pub(crate) async fn connect(address: SocketAddr, method: &str) -> Self {
         Self::over(TcpStream::connect(address).await.unwrap(), method, 1 << 30).await
     }
 
     /// With a flow-control window of so many bytes, on any stream.
-    pub async fn over<I: AsyncRead + AsyncWrite + Unpin + Send + 'static>(io: I, method: &str, window: u32) -> Self {
+    pub(crate) async fn over<I: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
+        io: I,
+        method: &str,
+        window: u32,
+    ) -> Self {
         let mut builder = Builder::new();
         builder.initial_window_size(window).initial_connection_window_size(window);
         let (mut sender, connection) = builder.handshake::<_, Bytes>(io).await.unwrap();
@@ -67,27 +71,27 @@ impl Client {
         Self { out, response: Some(response), body: None, headers: HeaderMap::new(), buffer: BytesMut::new() }
     }
 
-    pub fn send(&mut self, message: &impl Message) {
+    pub(crate) fn send(&mut self, message: &impl Message) {
         let body = message.encode_to_vec();
         let len = u32::try_from(body.len()).unwrap().to_be_bytes();
         self.send_bytes([&[0][..], &len, &body].concat());
     }
 
-    pub fn send_bytes(&mut self, bytes: Vec<u8>) {
+    pub(crate) fn send_bytes(&mut self, bytes: Vec<u8>) {
         self.out.send_data(bytes.into(), false).unwrap();
     }
 
     /// The client has no more to ask.
-    pub fn finish(&mut self) {
+    pub(crate) fn finish(&mut self) {
         self.out.send_data(Bytes::new(), true).unwrap();
     }
 
     /// The next response; the final gRPC status and its message where the stream ends.
-    pub async fn receive<M: Message + Default>(&mut self) -> Result<M, (i32, String)> {
+    pub(crate) async fn receive<M: Message + Default>(&mut self) -> Result<M, (i32, String)> {
         within(self.receive_whenever()).await
     }
 
-    pub async fn receive_whenever<M: Message + Default>(&mut self) -> Result<M, (i32, String)> {
+    pub(crate) async fn receive_whenever<M: Message + Default>(&mut self) -> Result<M, (i32, String)> {
         if let Some(response) = self.response.take() {
             let (head, body) = response.await.map_err(|error| (-1, error.to_string()))?.into_parts();
             assert_eq!(head.headers["content-type"], "application/grpc");
@@ -118,23 +122,23 @@ impl Client {
         }
     }
 
-    pub fn ask(&mut self, kind: ResourceType, names: &[&str]) {
+    pub(crate) fn ask(&mut self, kind: ResourceType, names: &[&str]) {
         self.send(&delta(kind, names));
     }
 
-    pub async fn next(&mut self) -> DeltaDiscoveryResponse {
+    pub(crate) async fn next(&mut self) -> DeltaDiscoveryResponse {
         self.receive().await.unwrap()
     }
 
-    pub async fn next_world(&mut self) -> DiscoveryResponse {
+    pub(crate) async fn next_world(&mut self) -> DiscoveryResponse {
         self.receive().await.unwrap()
     }
 
-    pub fn ack(&mut self, response: &DeltaDiscoveryResponse) {
+    pub(crate) fn ack(&mut self, response: &DeltaDiscoveryResponse) {
         self.answer(response, None);
     }
 
-    pub fn nack(&mut self, response: &DeltaDiscoveryResponse, message: &str) {
+    pub(crate) fn nack(&mut self, response: &DeltaDiscoveryResponse, message: &str) {
         self.answer(response, Some(message));
     }
 
@@ -149,11 +153,11 @@ impl Client {
     }
 }
 
-pub fn node(id: &str) -> Option<Node> {
+pub(crate) fn node(id: &str) -> Option<Node> {
     Some(Node { id: id.into(), ..Default::default() })
 }
 
-pub fn delta(kind: ResourceType, names: &[&str]) -> DeltaDiscoveryRequest {
+pub(crate) fn delta(kind: ResourceType, names: &[&str]) -> DeltaDiscoveryRequest {
     let resource_names_subscribe = names.iter().map(ToString::to_string).collect();
     DeltaDiscoveryRequest {
         node: node("test"),
@@ -163,27 +167,27 @@ pub fn delta(kind: ResourceType, names: &[&str]) -> DeltaDiscoveryRequest {
     }
 }
 
-pub fn world(kind: ResourceType, names: &[&str]) -> DiscoveryRequest {
+pub(crate) fn world(kind: ResourceType, names: &[&str]) -> DiscoveryRequest {
     let resource_names = names.iter().map(ToString::to_string).collect();
     DiscoveryRequest { node: node("test"), type_url: kind.url().into(), resource_names, ..Default::default() }
 }
 
 /// The names in a response, sorted.
-pub fn names(response: &DeltaDiscoveryResponse) -> Vec<&str> {
+pub(crate) fn names(response: &DeltaDiscoveryResponse) -> Vec<&str> {
     let mut names: Vec<_> = response.resources.iter().map(|resource| resource.name.as_str()).collect();
     names.sort_unstable();
     names
 }
 
 /// A connection that can be made to do nothing more, ever: what a machine that lost its power looks like.
-pub struct Freezable<I> {
+pub(crate) struct Freezable<I> {
     io: I,
     frozen: CancellationToken,
 }
 
 impl<I> Freezable<I> {
     /// Frozen once the token is cancelled.
-    pub fn new(io: I) -> (Self, CancellationToken) {
+    pub(crate) fn new(io: I) -> (Self, CancellationToken) {
         let frozen = CancellationToken::new();
         (Self { io, frozen: frozen.clone() }, frozen)
     }

@@ -1,6 +1,9 @@
 //! A real Envoy, configured over ADS.
 
 use super::{DEADLINE, eventually};
+use bytes::Bytes;
+use http_body_util::{BodyExt, Empty};
+use hyper_util::rt::TokioIo;
 use serde_json::{Value, json};
 use std::{
     net::SocketAddr,
@@ -9,27 +12,24 @@ use std::{
     time::Instant,
 };
 use tempfile::TempDir;
-use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
-    net::TcpStream,
-};
+use tokio::net::TcpStream;
 
 /// `DELTA_GRPC` or `GRPC`, as Envoy's bootstrap has it.
 #[derive(Clone, Copy, Debug)]
-pub enum Protocol {
+pub(crate) enum Protocol {
     Delta,
     World,
 }
 
 /// An Envoy; killed when dropped.
-pub struct Envoy {
+pub(crate) struct Envoy {
     process: Child,
     dir: TempDir,
     admin: SocketAddr,
 }
 
 /// The binary; `None`, with a word about it, where there is none. With `CI=true` that is a failure.
-pub fn binary() -> Option<PathBuf> {
+pub(crate) fn binary() -> Option<PathBuf> {
     let cache = || {
         let base = std::env::var_os("XDG_CACHE_HOME")
             .map(PathBuf::from)
@@ -47,7 +47,7 @@ pub fn binary() -> Option<PathBuf> {
 
 impl Envoy {
     /// Starts one against an ADS server. `None` where there is no binary.
-    pub async fn start(protocol: Protocol, ads: SocketAddr) -> Option<Self> {
+    pub(crate) async fn start(protocol: Protocol, ads: SocketAddr) -> Option<Self> {
         let binary = binary()?;
         let dir = tempfile::tempdir().unwrap();
         let config = dir.path().join("envoy.json");
@@ -59,7 +59,7 @@ impl Envoy {
             .arg(&config)
             .arg("--admin-address-path")
             .arg(&admin)
-            .args(["--disable-hot-restart", "--concurrency", "1", "--log-level", "info"])
+            .args(["--disable-hot-restart", "--concurrency", "1", "--log-level", "warning"])
             .stdout(Stdio::null())
             .stderr(log)
             .spawn()
@@ -75,17 +75,19 @@ impl Envoy {
         Some(envoy)
     }
 
-    pub fn log(&self) -> String {
+    pub(crate) fn log(&self) -> String {
         std::fs::read_to_string(self.dir.path().join("log")).unwrap_or_default()
     }
 
     /// What the admin interface says.
-    pub async fn get(&self, path: &str) -> String {
-        let mut stream = TcpStream::connect(self.admin).await.unwrap();
-        stream.write_all(format!("GET {path} HTTP/1.0\r\n\r\n").as_bytes()).await.unwrap();
-        let mut text = String::new();
-        stream.read_to_string(&mut text).await.unwrap();
-        text.split_once("\r\n\r\n").map(|(_, body)| body.to_owned()).unwrap_or_default()
+    pub(crate) async fn get(&self, path: &str) -> String {
+        let stream = TokioIo::new(TcpStream::connect(self.admin).await.unwrap());
+        let (mut sender, connection) = hyper::client::conn::http1::handshake(stream).await.unwrap();
+        let connection = tokio::spawn(connection);
+        let request = http::Request::get(path).header("host", "admin").body(Empty::<Bytes>::new()).unwrap();
+        let body = sender.send_request(request).await.unwrap().into_body().collect().await.unwrap().to_bytes();
+        connection.abort();
+        String::from_utf8_lossy(&body).into_owned()
     }
 
     async fn dump(&self, section: &str) -> Value {
@@ -93,7 +95,7 @@ impl Envoy {
     }
 
     /// The names of clusters of a section, `dynamic_active_clusters` or `dynamic_warming_clusters`, sorted.
-    pub async fn clusters(&self, section: &str) -> Vec<String> {
+    pub(crate) async fn clusters(&self, section: &str) -> Vec<String> {
         let dump = self.dump(section).await;
         let configs = dump["configs"].as_array().cloned().unwrap_or_default();
         let mut names: Vec<_> =
@@ -103,32 +105,32 @@ impl Envoy {
     }
 
     /// The connect timeout of an active cluster, as `1s`.
-    pub async fn connect_timeout(&self, cluster: &str) -> Option<String> {
+    pub(crate) async fn connect_timeout(&self, cluster: &str) -> Option<String> {
         let dump = self.dump("dynamic_active_clusters").await;
         let found = dump["configs"].as_array()?.iter().find(|c| c["cluster"]["name"] == cluster)?.clone();
         Some(found["cluster"]["connect_timeout"].as_str()?.to_owned())
     }
 
     /// The cluster that a route table of one route sends to.
-    pub async fn routed_to(&self, table: &str) -> Option<String> {
+    pub(crate) async fn routed_to(&self, table: &str) -> Option<String> {
         let dump = self.dump("dynamic_route_configs").await;
         let found = dump["configs"].as_array()?.iter().find(|c| c["route_config"]["name"] == table)?.clone();
         Some(found["route_config"]["virtual_hosts"][0]["routes"][0]["route"]["cluster"].as_str()?.to_owned())
     }
 
     /// Whether a cluster has an endpoint on this port of loopback.
-    pub async fn has_endpoint(&self, cluster: &str, port: u16) -> bool {
+    pub(crate) async fn has_endpoint(&self, cluster: &str, port: u16) -> bool {
         self.get("/clusters").await.contains(&format!("{cluster}::127.0.0.1:{port}::"))
     }
 
     /// A counter or gauge; 0 where there is none.
-    pub async fn stat(&self, name: &str) -> u64 {
+    pub(crate) async fn stat(&self, name: &str) -> u64 {
         let text = self.get(&format!("/stats?filter=^{name}$")).await;
         text.trim().rsplit(": ").next().and_then(|value| value.parse().ok()).unwrap_or(0)
     }
 
     /// Waits until the active clusters are these, and none is warming.
-    pub async fn settles_on(&self, names: &[&str]) {
+    pub(crate) async fn settles_on(&self, names: &[&str]) {
         eventually(&format!("active clusters {names:?}"), || async {
             self.clusters("dynamic_active_clusters").await == names
                 && self.clusters("dynamic_warming_clusters").await.is_empty()

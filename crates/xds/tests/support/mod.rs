@@ -1,9 +1,9 @@
 //! What the tests of this crate share: a server on loopback, a small client, real resources, a real Envoy.
 #![allow(dead_code, reason = "each test binary uses a part of it")]
 
-pub mod client;
-pub mod envoy;
-pub mod resources;
+pub(crate) mod client;
+pub(crate) mod envoy;
+pub(crate) mod resources;
 
 use std::{
     future::Future,
@@ -17,10 +17,10 @@ use tombolo_proto::{Change, Resource, ResourceType, Scope, envoy::envoy::config:
 use tombolo_xds::{Class, Classify, Classifying, Config, Hub, Refusal, serve};
 
 /// Longer than anything here takes, shorter than anyone's patience.
-pub const DEADLINE: Duration = Duration::from_secs(30);
+pub(crate) const DEADLINE: Duration = Duration::from_secs(30);
 
 /// Everyone sees everything, but for a node called `refused`.
-pub struct Everyone;
+pub(crate) struct Everyone;
 
 impl Classify for Everyone {
     fn classify<'a>(&'a self, node: &'a Node) -> Classifying<'a> {
@@ -34,23 +34,23 @@ impl Classify for Everyone {
 }
 
 /// A served hub.
-pub struct Server {
-    pub hub: Hub,
-    pub address: SocketAddr,
+pub(crate) struct Server {
+    pub(crate) hub: Hub,
+    pub(crate) address: SocketAddr,
     stop: CancellationToken,
     task: JoinHandle<()>,
 }
 
 impl Server {
     /// On a free port, open.
-    pub async fn start(config: Config) -> Self {
+    pub(crate) async fn start(config: Config) -> Self {
         let server = Self::closed(config, 0).await;
         server.hub.open();
         server
     }
 
     /// On this port, and not open yet.
-    pub async fn closed(config: Config, port: u16) -> Self {
+    pub(crate) async fn closed(config: Config, port: u16) -> Self {
         let listener = eventually_ok(|| TcpListener::bind(("127.0.0.1", port))).await;
         let (hub, address, stop) =
             (Hub::new(config, Everyone), listener.local_addr().unwrap(), CancellationToken::new());
@@ -59,27 +59,27 @@ impl Server {
     }
 
     /// Publishes resources that everyone sees.
-    pub fn publish(&self, resources: impl IntoIterator<Item = Resource>) {
+    pub(crate) fn publish(&self, resources: impl IntoIterator<Item = Resource>) {
         publish(&self.hub, resources);
     }
 
-    pub fn remove(&self, kind: ResourceType, name: &str) {
+    pub(crate) fn remove(&self, kind: ResourceType, name: &str) {
         self.hub.publish(vec![Change { scope: Scope::public(), kind, name: name.into(), resource: None }]);
     }
 
     /// Bytes of resources of all types sent so far.
-    pub fn resource_bytes(&self) -> u64 {
+    pub(crate) fn resource_bytes(&self) -> u64 {
         ResourceType::ALL.iter().map(|kind| self.hub.metrics().resource_bytes(*kind)).sum()
     }
 
     /// Stops in good order.
-    pub async fn stop(self) {
+    pub(crate) async fn stop(self) {
         self.stop.cancel();
         within(self.task).await.unwrap();
     }
 }
 
-pub fn publish(hub: &Hub, resources: impl IntoIterator<Item = Resource>) {
+pub(crate) fn publish(hub: &Hub, resources: impl IntoIterator<Item = Resource>) {
     let change = |resource: Resource| Change {
         scope: Scope::public(),
         kind: resource.kind(),
@@ -90,12 +90,12 @@ pub fn publish(hub: &Hub, resources: impl IntoIterator<Item = Resource>) {
 }
 
 /// Waits for something that must happen.
-pub async fn within<F: Future>(future: F) -> F::Output {
+pub(crate) async fn within<F: Future>(future: F) -> F::Output {
     tokio::time::timeout(DEADLINE, future).await.expect("it does not happen")
 }
 
 /// Waits until a condition holds.
-pub async fn eventually<F: Future<Output = bool>>(what: &str, mut condition: impl FnMut() -> F) {
+pub(crate) async fn eventually<F: Future<Output = bool>>(what: &str, mut condition: impl FnMut() -> F) {
     let start = Instant::now();
     while !condition().await {
         assert!(start.elapsed() < DEADLINE, "it never holds: {what}");
@@ -104,7 +104,7 @@ pub async fn eventually<F: Future<Output = bool>>(what: &str, mut condition: imp
 }
 
 /// Waits until a condition on a hub holds.
-pub async fn until(what: &str, mut condition: impl FnMut() -> bool) {
+pub(crate) async fn until(what: &str, mut condition: impl FnMut() -> bool) {
     eventually(what, || std::future::ready(condition())).await;
 }
 

@@ -45,7 +45,7 @@ fn ads() -> ConfigSource {
 }
 
 /// A cluster whose endpoints come over ADS.
-pub fn cluster_message(name: &str, timeout_seconds: i64) -> Cluster {
+pub(crate) fn cluster_message(name: &str, timeout_seconds: i64) -> Cluster {
     Cluster {
         name: name.into(),
         connect_timeout: Some(Duration { seconds: timeout_seconds, nanos: 0 }),
@@ -55,7 +55,7 @@ pub fn cluster_message(name: &str, timeout_seconds: i64) -> Cluster {
     }
 }
 
-pub fn cluster(name: &str, timeout_seconds: i64) -> Resource {
+pub(crate) fn cluster(name: &str, timeout_seconds: i64) -> Resource {
     Resource::encode(
         ResourceType::Cluster,
         name,
@@ -65,7 +65,7 @@ pub fn cluster(name: &str, timeout_seconds: i64) -> Resource {
 }
 
 /// A cluster whose endpoints come from a server that is not there: it never gets warm.
-pub fn cold_cluster(name: &str) -> Resource {
+pub(crate) fn cold_cluster(name: &str) -> Resource {
     let nowhere = GrpcService {
         target_specifier: Some(grpc_service::TargetSpecifier::EnvoyGrpc(grpc_service::EnvoyGrpc {
             cluster_name: "nowhere".into(),
@@ -90,13 +90,13 @@ pub fn cold_cluster(name: &str) -> Resource {
 }
 
 /// A cluster that Envoy rejects, and names.
-pub fn invalid_cluster(name: &str) -> Resource {
+pub(crate) fn invalid_cluster(name: &str) -> Resource {
     let message = Cluster { connect_timeout: Some(Duration { seconds: -1, nanos: 0 }), ..cluster_message(name, 1) };
     Resource::encode(ResourceType::Cluster, name, &message, Vec::new())
 }
 
 /// Something that is no cluster at all: Envoy rejects the response, and names nothing.
-pub fn garbage_cluster(name: &str) -> Resource {
+pub(crate) fn garbage_cluster(name: &str) -> Resource {
     let part = Part::from_bytes(vec![0x0a, 0xff, 0xff].into(), Vec::new());
     Resource::assemble(ResourceType::Cluster, name, vec![Arc::new(part)])
 }
@@ -108,7 +108,7 @@ fn address(port: u16) -> Option<Address> {
 }
 
 /// One endpoint on loopback.
-pub fn endpoints(name: &str, port: u16) -> Resource {
+pub(crate) fn endpoints(name: &str, port: u16) -> Resource {
     let endpoint = Endpoint { address: address(port), ..Default::default() };
     let lb_endpoint =
         LbEndpoint { host_identifier: Some(lb_endpoint::HostIdentifier::Endpoint(endpoint)), ..Default::default() };
@@ -118,7 +118,7 @@ pub fn endpoints(name: &str, port: u16) -> Resource {
 }
 
 /// A route table that sends everything to one cluster.
-pub fn routes(name: &str, cluster: &str) -> Resource {
+pub(crate) fn routes(name: &str, cluster: &str) -> Resource {
     let action = RouteAction {
         cluster_specifier: Some(route_action::ClusterSpecifier::Cluster(cluster.into())),
         ..Default::default()
@@ -136,7 +136,7 @@ fn any(url: &str, message: &impl Message) -> Any {
 }
 
 /// A listener on a free port of loopback that serves a route table of its own name.
-pub fn listener(name: &str) -> Resource {
+pub(crate) fn listener(name: &str) -> Resource {
     const HCM: &str = "envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager";
     let router = HttpFilter {
         name: "router".into(),

@@ -120,7 +120,4 @@ fn retry(r: &Retry, at: &FieldPath, report: &mut Report) {
         report.error(codes.index(i), "OutOfRange", format!("{code} is no error's status"), "use 400 to 599");
     }
     unique(&r.codes, |code| format!("code {code}"), |i| codes.index(i), report);
-    if r.attempts == Some(0) {
-        report.error(at.key("attempts"), "OutOfRange", "0 is out of range", "use at least 1, or remove retry");
-    }
 }

@@ -47,7 +47,7 @@ fn mistyped_fields_are_told_in_plain_words() {
         (
             "port: 80",
             "port: 70000",
-            "backendRefs[0].port InvalidValue: 70000 is not a port: use a number from 1 to 65535; ",
+            "backendRefs[0].port InvalidValue: 70000 is not a port; use a number from 1 to 65535",
         ),
         (
             "port: 80",

@@ -59,27 +59,49 @@ fn take(m: &mut Model, step: &Step) {
             let scopes = [own, Scope::public()];
             m.reclassify(if mine { &scopes } else { &scopes[1..] });
         }
-        Step::Reconnect => m.reconnect(),
+        Step::Reconnect => {
+            // A state-of-the-world client that left a name and asked for it again says by its version that it holds it, until
+            // it has read the answer: nothing in the protocol tells the two apart.
+            while m.framing == Framing::StateOfTheWorld && m.read().is_some() {}
+            m.reconnect();
+        }
     }
+}
+
+/// What the client goes on with in place of what it rejects, names this: it stays although it is gone.
+fn is_kept(m: &Model, kind: ResourceType, name: &str) -> bool {
+    let withheld = ResourceType::ALL
+        .iter()
+        .filter_map(|kind| m.session.channel(*kind))
+        .flat_map(|channel| channel.withheld.values());
+    withheld
+        .filter_map(|withheld| withheld.base.resource())
+        .flat_map(|r| r.refs())
+        .any(|r| r.kind == kind && &*r.name == name)
 }
 
 /// What is wrong with what the client holds, after it has read and answered everything.
 fn fault(m: &Model, framing: Framing) -> Option<String> {
     for kind in ResourceType::ALL {
         let Some(channel) = m.session.channel(kind) else { continue };
+        // Who comes back with a version of the whole and rejects a part of the new one: nobody knows what it holds.
+        let obscure = channel.unsearchable
+            || framing == Framing::StateOfTheWorld && channel.resumed && !channel.withheld.is_empty();
         for name in NAMES {
             let wanted = m.session.wants(kind, name, &m.index);
             let (visible, held) = (wanted.clone().flatten(), m.held(kind, name));
             let rejected = channel.withheld.get(name).map(|withheld| withheld.version);
+            if wanted.is_some() && visible.is_none() && is_kept(m, kind, name) {
+                continue;
+            }
             let fine = match (&wanted, &visible) {
+                _ if obscure => true,
                 (None, _) => {
                     held.is_none()
                         || framing == Framing::StateOfTheWorld
                             && kind != ResourceType::Cluster
                             && kind != ResourceType::Listener
                 }
-                // Full sets may hide who is at fault.
-                (_, Some(_)) if channel.unsearchable => true,
                 (_, Some(r)) if r.value().starts_with(BAD.as_bytes()) => {
                     rejected == Some(r.version()) && held != rejected
                 }
@@ -94,7 +116,7 @@ fn fault(m: &Model, framing: Framing) -> Option<String> {
                 ));
             }
         }
-        if channel.is_busy() {
+        if channel.is_busy() && !channel.queue.keys().all(|name| is_kept(m, kind, name)) {
             return Some(format!("{} is not settled: {channel:?}", kind.short()));
         }
     }
@@ -123,7 +145,7 @@ fn holds(framing: Framing, outspoken: bool, steps: &[Step]) -> Result<(), TestCa
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 4000, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: ProptestConfig::default().cases.max(2000), failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn delta_ends_with_what_is_visible(outspoken: bool, steps in proptest::collection::vec(step(), 0..40)) {

@@ -30,11 +30,13 @@ pub(super) struct Model {
     pub(super) session: Session,
     pub(super) now: Instant,
     mailbox: Arc<Mailbox>,
-    framing: Framing,
+    pub(super) framing: Framing,
     /// The client's rejections name the resource at fault.
     pub(super) outspoken: bool,
     /// What the client wants: names, and whether everything.
     pub(super) wants: BTreeMap<ResourceType, (BTreeSet<String>, bool)>,
+    /// The types of which it has named anything on this stream: naming nothing is no longer everything.
+    named: BTreeSet<ResourceType>,
     /// What it holds.
     pub(super) holds: BTreeMap<ResourceType, BTreeMap<String, Version>>,
     /// The version of each type that it accepted last.
@@ -62,6 +64,7 @@ impl Model {
             framing,
             outspoken: true,
             wants: BTreeMap::new(),
+            named: BTreeSet::new(),
             holds: BTreeMap::new(),
             accepted: BTreeMap::new(),
             inbox: VecDeque::new(),
@@ -139,7 +142,10 @@ impl Model {
     /// All that the client wants, as a state-of-the-world request has it.
     fn ask_world(&mut self, kind: ResourceType) {
         let (names, everything) = self.wants.get(&kind).cloned().unwrap_or_default();
-        let star = (everything && !names.is_empty()).then(|| "*".to_owned());
+        if !names.is_empty() || !super::super::naming_nothing_is_everything(kind) {
+            self.named.insert(kind);
+        }
+        let star = (everything && self.named.contains(&kind)).then(|| "*".to_owned());
         let version = self.accepted.get(&kind).cloned().unwrap_or_default();
         self.ask(kind, Ask::World { names: names.into_iter().chain(star).collect(), version });
     }
@@ -160,7 +166,9 @@ impl Model {
         if !self.wants.get_mut(&kind).is_some_and(|wants| wants.0.remove(name)) {
             return;
         }
-        if let Some(holds) = self.holds.get_mut(&kind) {
+        // A delta client drops what it leaves. In state of the world its version would then be a lie, so it keeps what it gets anyway.
+        let keeps = self.framing == Framing::StateOfTheWorld && self.wants[&kind].1;
+        if let Some(holds) = self.holds.get_mut(&kind).filter(|_| !keeps) {
             holds.remove(name);
         }
         match self.framing {
@@ -245,6 +253,7 @@ impl Model {
     pub(super) fn reconnect(&mut self) {
         self.session.close(&mut self.index);
         self.inbox.clear();
+        self.named.clear();
         self.mailbox = Arc::new(Mailbox::default());
         let connection = self.index.connect(self.mailbox.clone());
         self.session = Session::new(connection, self.framing, &timing(), self.now);

@@ -49,7 +49,7 @@ fn what_is_rejected_is_not_sent_again_until_it_changes() {
         let read = m.settle();
         assert!(read.iter().flat_map(|r| &r.resources).all(|r| !r.value().starts_with(BAD.as_bytes())));
         assert_eq!(m.held(Cluster, "a"), Some(good.version()));
-        m.publish(&[good.clone()]);
+        m.publish(std::slice::from_ref(&good));
         assert!(m.settle().is_empty(), "back to what it holds");
         assert!(withheld(&m, Cluster).is_empty());
         assert!(matches!(m.events.last(), Some(Event::Released { .. })));

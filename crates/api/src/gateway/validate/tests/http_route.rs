@@ -94,7 +94,6 @@ fn rules() {
             ("[500, 503]", "[399]", "rules[0].retry.codes[0] OutOfRange"),
             ("[500, 503]", "[600]", "rules[0].retry.codes[0] OutOfRange"),
             ("[500, 503]", "[500, 500]", "rules[0].retry.codes[1] Duplicate"),
-            ("attempts: 2", "attempts: 0", "rules[0].retry.attempts OutOfRange"),
             ("attempts: 2", "attempts: -1", "rules[0].retry.attempts InvalidValue"),
             ("100ms", "100us", "rules[0].retry.backoff InvalidValue"),
         ],

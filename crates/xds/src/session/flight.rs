@@ -1,0 +1,111 @@
+//! Responses that the client has not answered yet.
+
+use super::channel::{Base, Channel, Item};
+use std::{collections::HashMap, ops::RangeInclusive, sync::Arc, time::Instant};
+use tombolo_proto::ResourceType;
+
+/// Responses of one type that may be unanswered at once; beyond it the two oldest are answered for together.
+const MAX_FLIGHTS: usize = 4;
+
+/// A response that the client has not answered yet.
+#[derive(Debug)]
+pub(crate) struct Flight {
+    pub(crate) nonces: RangeInclusive<u64>,
+    /// What it carried, and what the client held of that before.
+    pub(crate) items: HashMap<Arc<str>, Item>,
+    pub(crate) sent: Instant,
+    /// It carried everything: also what was unanswered then.
+    pub(crate) whole: bool,
+    /// What it carried and the client wanted no more before it answered.
+    pub(crate) forgotten: Vec<Arc<str>>,
+    /// How much it carried whose acceptance was open. Names leave `items` when the client wants them no more, or something newer
+    /// is due.
+    pub(crate) size: usize,
+}
+
+/// What else a response carried besides its items.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Company {
+    /// Nothing.
+    Nobody,
+    /// Everything: what is unanswered, and so much of which nobody knows whether the client held it before.
+    Everything(usize),
+}
+
+impl Channel {
+    /// Records a response as sent.
+    pub(crate) fn depart(
+        &mut self,
+        kind: ResourceType,
+        nonce: u64,
+        mut items: HashMap<Arc<str>, Item>,
+        company: Company,
+        now: Instant,
+    ) {
+        for (name, item) in &items {
+            let sent = Base::from(item.want.clone()).weight(kind, name);
+            self.digest = self.digest.wrapping_sub(item.base.weight(kind, name)).wrapping_add(sent);
+        }
+        let (mut size, whole) = (items.len(), matches!(company, Company::Everything(_)));
+        if let Company::Everything(unknown) = company {
+            self.carry(&mut items);
+            size = items.len() + unknown;
+        }
+        self.owes_answer = false;
+        self.last_sent = Some(now);
+        self.flights.push_back(Flight { nonces: nonce..=nonce, items, sent: now, whole, forgotten: Vec::new(), size });
+        if self.flights.len() > MAX_FLIGHTS
+            && let (Some(first), Some(second)) = (self.flights.pop_front(), self.flights.pop_front())
+        {
+            self.flights.push_front(first.join(second));
+        }
+        self.queue.shrink_to_fit();
+    }
+
+    /// The client has accepted everything up to this nonce.
+    pub(crate) fn accept(&mut self, nonce: u64) {
+        while let Some(flight) = self.flights.pop_front_if(|flight| *flight.nonces.end() <= nonce) {
+            for (name, accepted) in flight.items {
+                let held = Base::from(accepted.want);
+                for later in self.flights.iter_mut().filter(|later| later.whole) {
+                    later.prove(&name, &held);
+                }
+            }
+        }
+    }
+
+    /// A full set carries what is unanswered along: to accept it is to accept that.
+    fn carry(&self, items: &mut HashMap<Arc<str>, Item>) {
+        // The last flight carried the ones before it.
+        for (name, earlier) in self.flights.back().into_iter().flat_map(|flight| &flight.items) {
+            match items.get_mut(name) {
+                Some(item) => item.base = earlier.base.clone(),
+                None => _ = items.insert(name.clone(), earlier.clone()),
+            }
+        }
+    }
+}
+
+impl Flight {
+    /// The client turns out to hold this under a name that the flight may carry along.
+    fn prove(&mut self, name: &str, held: &Base) {
+        let Some(item) = self.items.get_mut(name) else { return };
+        item.base = held.clone();
+        if item.base.is(item.want.as_ref()) {
+            self.items.remove(name);
+            self.size -= 1;
+        }
+    }
+
+    /// Two responses as one: what the client held before the first, and what the second left it with.
+    fn join(mut self, later: Self) -> Self {
+        self.forgotten.extend(later.forgotten);
+        for (name, item) in later.items {
+            match self.items.get_mut(&name) {
+                Some(earlier) => earlier.want = item.want,
+                None => _ = self.items.insert(name, item),
+            }
+        }
+        Self { nonces: *self.nonces.start()..=*later.nonces.end(), size: self.size + later.size, ..self }
+    }
+}
