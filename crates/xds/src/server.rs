@@ -122,3 +122,25 @@ async fn wait_out(error: &io::Error) {
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::{net::Ipv4Addr, time::Duration};
+    use tokio::net::TcpStream;
+
+    /// More than the usual queue holds connect while nobody accepts yet: none is lost.
+    #[tokio::test]
+    async fn a_whole_mesh_may_come_at_once() {
+        let listener = listen((Ipv4Addr::LOCALHOST, 0).into()).unwrap();
+        let address = listener.local_addr().unwrap();
+        let mut waiting = Vec::new();
+        for _ in 0..400 {
+            let connect = tokio::time::timeout(Duration::from_secs(10), TcpStream::connect(address));
+            waiting.push(connect.await.unwrap().unwrap());
+        }
+        for _ in &waiting {
+            tokio::time::timeout(Duration::from_secs(10), listener.accept()).await.unwrap().unwrap();
+        }
+    }
+}
