@@ -156,7 +156,7 @@ impl fmt::Display for ObjectKey {
 }
 
 /// A field that is known and not supported: any content is accepted, its presence becomes a warning that names it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Unsupported;
 
 impl<'de> Deserialize<'de> for Unsupported {

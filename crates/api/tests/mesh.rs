@@ -105,6 +105,8 @@ fn what_can_be_installed_is_accepted() {
         INSTALLATION,
         &[
             ("spec: {mesh: {tracing: {anything: at all}}}", "spec.mesh.tracing", "Unsupported"),
+            ("spec: {mesh: {gateways: {proxyProtocol: {}}}}", "spec.mesh.gateways.proxyProtocol", "Unsupported"),
+            ("spec: {mesh: {gateways: {http3: {}}}}", "spec.mesh.gateways.http3", "Unsupported"),
             ("spec: {update: {strategy: InPlace}}", "spec.update.canary", "Ineffective"),
         ],
     );

@@ -101,4 +101,10 @@ pub struct GatewaySettings {
     /// first of them saw. 0, where absent, trusts none: the client is whoever connected.
     #[schemars(range(max = 64))]
     pub num_trusted_proxies: u32,
+    /// PROXY protocol from what stands before the gateway: not supported yet.
+    #[schemars(with = "Option<BTreeMap<String, serde_json::Value>>")]
+    pub proxy_protocol: Option<Unsupported>,
+    /// HTTP/3 beside HTTPS: not supported yet.
+    #[schemars(with = "Option<BTreeMap<String, serde_json::Value>>")]
+    pub http3: Option<Unsupported>,
 }

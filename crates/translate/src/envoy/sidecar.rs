@@ -1,8 +1,9 @@
 //! What sidecars have besides the services: the listener that everything arrives at, and where the unknown goes.
 
 use super::{
-    any::{ads, any},
+    any::any,
     cluster::{base, explicit_options, http_options},
+    hcm,
     tcp::{look_up_server_name, tcp_proxy},
 };
 use crate::{
@@ -10,7 +11,7 @@ use crate::{
     names,
 };
 use std::net::{IpAddr, Ipv4Addr};
-use tombolo_api::mesh::OutboundTraffic;
+use tombolo_api::mesh::{AccessLog, OutboundTraffic};
 use tombolo_proto::{
     Part, Ref, Resource, ResourceType,
     envoy::{
@@ -24,9 +25,7 @@ use tombolo_proto::{
                     Address, CidrRange, Http1ProtocolOptions, Http2ProtocolOptions, SocketAddress, TrafficDirection,
                     address, socket_address::PortSpecifier,
                 },
-                listener::v3::{
-                    Filter, FilterChain, FilterChainMatch, Listener, ListenerFilter, filter, listener_filter,
-                },
+                listener::v3::{Filter, FilterChain, FilterChainMatch, Listener, ListenerFilter, listener_filter},
                 route::v3::{
                     DirectResponseAction, Route, RouteAction, RouteConfiguration, RouteMatch, VirtualHost,
                     route::Action, route_action::ClusterSpecifier, route_match::PathSpecifier,
@@ -34,13 +33,8 @@ use tombolo_proto::{
             },
             extensions::{
                 filters::{
-                    http::router::v3::Router,
                     listener::{original_dst::v3::OriginalDst, tls_inspector::v3::TlsInspector},
-                    network::http_connection_manager::v3::{
-                        HttpConnectionManager, HttpFilter, Rds,
-                        http_connection_manager::{RouteSpecifier, UpgradeConfig},
-                        http_filter,
-                    },
+                    network::http_connection_manager::v3::HttpConnectionManager,
                 },
                 upstreams::http::v3::http_protocol_options::{UpstreamProtocolOptions, UseDownstreamHttpConfig},
             },
@@ -148,7 +142,7 @@ pub(crate) fn catch_all(traffic: OutboundTraffic) -> Part {
 }
 
 /// The listener of an address and a port. It binds nothing: connections come from the one that they are redirected to.
-pub(crate) fn outbound(ir: &Outbound) -> Resource {
+pub(crate) fn outbound(ir: &Outbound, access_log: Option<&AccessLog>) -> Resource {
     let any_address = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
     let address = ir.address.unwrap_or(any_address);
     let name = names::listener(&address.to_string(), ir.port);
@@ -166,10 +160,10 @@ pub(crate) fn outbound(ir: &Outbound) -> Resource {
             .iter()
             .map(|chain| FilterChain {
                 filter_chain_match: Some(chain_match(&chain.matches)),
-                ..filter_chain(&chain.target)
+                ..filter_chain(&chain.target, access_log)
             })
             .collect(),
-        default_filter_chain: Some(filter_chain(&ir.otherwise)),
+        default_filter_chain: Some(filter_chain(&ir.otherwise, access_log)),
         traffic_direction: TrafficDirection::Outbound.into(),
         ..Listener::default()
     };
@@ -202,37 +196,23 @@ fn chain_match(matches: &OutboundMatch) -> FilterChainMatch {
     }
 }
 
-fn filter_chain(target: &OutboundTarget) -> FilterChain {
+fn filter_chain(target: &OutboundTarget, access_log: Option<&AccessLog>) -> FilterChain {
     let (name, filters) = match target {
-        OutboundTarget::Table(table) => (table, vec![http(table)]),
+        OutboundTarget::Table(table) => (table, vec![http(table, access_log)]),
         OutboundTarget::Cluster { name, client_affinity } => (name, vec![tcp_proxy(name, *client_affinity)]),
         OutboundTarget::Dynamic { name, port } => (name, vec![look_up_server_name(*port), tcp_proxy(name, false)]),
     };
     FilterChain { name: name.clone(), filters, ..FilterChain::default() }
 }
 
-fn http(table: &str) -> Filter {
-    let rds = Rds { config_source: Some(ads()), route_config_name: table.to_owned() };
-    let router = HttpFilter {
-        name: "envoy.filters.http.router".to_owned(),
-        config_type: Some(http_filter::ConfigType::TypedConfig(any(&Router::default()))),
-        ..HttpFilter::default()
-    };
-    let manager = HttpConnectionManager {
-        stat_prefix: format!("outbound_0.0.0.0_{table}"),
-        route_specifier: Some(RouteSpecifier::Rds(rds)),
-        http_filters: vec![router],
-        upgrade_configs: vec![UpgradeConfig { upgrade_type: "websocket".to_owned(), ..UpgradeConfig::default() }],
+fn http(table: &str, access_log: Option<&AccessLog>) -> Filter {
+    hcm::filter(&HttpConnectionManager {
         // The caller is the own workload: what it says of whom it speaks for is passed on.
         use_remote_address: Some(BoolValue { value: false }),
         normalize_path: Some(BoolValue { value: true }),
         stream_idle_timeout: Some(Duration::default()),
-        ..HttpConnectionManager::default()
-    };
-    Filter {
-        name: "envoy.filters.network.http_connection_manager".to_owned(),
-        config_type: Some(filter::ConfigType::TypedConfig(any(&manager))),
-    }
+        ..hcm::connection_manager(&format!("outbound_0.0.0.0_{table}"), table, access_log)
+    })
 }
 
 fn listener_filter(name: &str, config: tombolo_proto::envoy::google::protobuf::Any) -> ListenerFilter {

@@ -56,7 +56,8 @@ impl Unit for AddressListener {
             Err(_) => Some(self.of_port(view, http, &members, &mut emits)),
         };
         if let Some(listener) = listener {
-            emits.resource(self.scope.clone(), Arc::new(envoy::outbound(&listener)));
+            let access_log = &settings(view).access_log;
+            emits.resource(self.scope.clone(), Arc::new(envoy::outbound(&listener, access_log.as_ref())));
         }
         Some(Built { output: (), emits })
     }

@@ -79,6 +79,14 @@ fn check_mesh(mesh: &MeshSettings, at: &FieldPath, report: &mut Report) {
         let message = "no request passes so many proxies";
         report.error(at.key("gateways").key("numTrustedProxies"), "OutOfRange", message, "use at most 64");
     }
+    let gateways = at.key("gateways");
+    if mesh.gateways.proxy_protocol.is_some() {
+        let fix = "remove it, and let what stands before the gateway write X-Forwarded-For: see numTrustedProxies";
+        report.unsupported(gateways.key("proxyProtocol"), fix);
+    }
+    if mesh.gateways.http3.is_some() {
+        report.unsupported(gateways.key("http3"), "remove it: HTTPS listeners speak HTTP/2 and HTTP/1.1");
+    }
     if mesh.tracing.is_some() {
         report.unsupported(at.key("tracing"), "remove it");
     }
