@@ -36,11 +36,11 @@ pub(super) async fn serve(
     let (request, mut respond) = connection.accept().await.ok_or(StreamError::Gone)??;
     let headers = Response::builder().header(header::CONTENT_TYPE, "application/grpc").body(());
     let replies = respond.send_response(headers.map_err(|_| StreamError::Request)?, false)?;
-    // As in the client: one task for the socket and what is done with it.
+    // One task for the socket and what is done with it. What is to be written comes first: it then goes out in the same turn.
     tokio::select! {
         biased;
-        _ = connection.accept() => Err(StreamError::Gone), // there is one stream only
         ended = replay(request.into_body(), replies, &transcript, burst) => ended,
+        _ = connection.accept() => Err(StreamError::Gone), // there is one stream only
     }
 }
 

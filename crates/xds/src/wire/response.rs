@@ -12,8 +12,9 @@ use tombolo_proto::{
 
 /// Pieces below this are copied together; a frame of its own costs more than the copy.
 const SMALL: usize = 4 << 10;
-/// The most that is copied together.
-const BLOCK: usize = 64 << 10;
+/// The most that is copied together: one HTTP/2 frame of the usual size. Small enough that the allocator gives the same memory
+/// again, still in the cache, when it is written out.
+const BLOCK: usize = 16 << 10;
 
 /// A response on its way out, in blocks that are made when there is room for them.
 pub(crate) struct Outgoing {
