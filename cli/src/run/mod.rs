@@ -40,7 +40,7 @@ async fn serve(args: RunArgs) -> anyhow::Result<ExitCode> {
     let envoy = find::envoy(args.envoy.as_deref())?;
     let mut stopping = stop_signals()?;
     let records = Arc::new(Records::open(state_directory(&args)?)?);
-    let listener = listen(&args, &records).await?;
+    let listener = listen(&args, &records)?;
     let xds = listener.local_addr()?;
     let source = Directory::new(&args.directory).remembering(records.store());
     let addresses = Addresses::new(source.id().clone(), records.all()?);
@@ -106,28 +106,26 @@ fn state_directory(args: &RunArgs) -> anyhow::Result<PathBuf> {
 }
 
 /// The port of the last run where that is free: Envoys that outlived it come back there.
-async fn listen(args: &RunArgs, records: &Records) -> anyhow::Result<TcpListener> {
+fn listen(args: &RunArgs, records: &Records) -> anyhow::Result<TcpListener> {
     let listener = match (args.xds, records.xds_address()) {
-        (Some(address), _) => {
-            TcpListener::bind(address).await.with_context(|| format!("cannot serve xDS on {address}"))?
-        }
-        (None, Some(last)) => match TcpListener::bind(last).await {
+        (Some(address), _) => tombolo_xds::listen(address).with_context(|| format!("cannot serve xDS on {address}"))?,
+        (None, Some(last)) => match tombolo_xds::listen(last) {
             Ok(listener) => listener,
             Err(error) => {
                 terminal::line(&format!(
                     "cannot serve xDS on {last} as before ({error}): Envoys that still run are replaced"
                 ));
-                any_port().await?
+                any_port()?
             }
         },
-        (None, None) => any_port().await?,
+        (None, None) => any_port()?,
     };
     records.save_xds_address(listener.local_addr()?)?;
     Ok(listener)
 }
 
-async fn any_port() -> anyhow::Result<TcpListener> {
-    TcpListener::bind(SocketAddr::from(([127, 0, 0, 1], 0))).await.context("cannot serve xDS on any port of 127.0.0.1")
+fn any_port() -> anyhow::Result<TcpListener> {
+    tombolo_xds::listen(SocketAddr::from(([127, 0, 0, 1], 0))).context("cannot serve xDS on any port of 127.0.0.1")
 }
 
 fn start_plane(source: Directory, addresses: &Addresses) -> anyhow::Result<ControlPlane> {
