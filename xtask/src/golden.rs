@@ -7,7 +7,7 @@ use std::{env, process::Command};
 pub(crate) fn update() -> anyhow::Result<()> {
     let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let status = Command::new(cargo)
-        .args(["test", "--package", "tombolo-translate", "--test", "golden", "everything_is_as_recorded"])
+        .args(["test", "--package", "tombolo-controlplane", "--test", "golden", "everything_is_as_recorded"])
         .env("UPDATE_GOLDEN", "1")
         .status()
         .context("cargo could not be started")?;

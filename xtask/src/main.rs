@@ -33,7 +33,7 @@ enum Chore {
         #[arg(long)]
         check: bool,
     },
-    /// Rewrite what golden tests compare with: crates/translate/tests/golden.
+    /// Rewrite what golden tests compare with: crates/controlplane/tests/golden.
     Golden,
     /// Check what the compiler does not: which crate uses which, lengths of files, paths of a machine.
     Tidy,

@@ -1,6 +1,6 @@
 //! Which crate may use which: arrows point down only, so that what is pure stays pure.
 
-use cargo_metadata::{DependencyKind, Metadata};
+use cargo_metadata::Metadata;
 
 /// What a crate of the workspace may use of the others.
 enum May {
@@ -55,14 +55,14 @@ pub(super) struct Edge {
     to: Option<String>,
 }
 
-/// Who uses whom within the workspace. Tests may use what they like.
+/// Who uses whom within the workspace, in tests too.
 pub(super) fn edges(metadata: &Metadata) -> Vec<Edge> {
     let members = metadata.workspace_packages();
     let ours = |name: &str| members.iter().any(|member| member.name.as_str() == name);
     let mut edges = Vec::new();
     for member in &members {
         edges.push(Edge { from: member.name.to_string(), to: None });
-        let used = member.dependencies.iter().filter(|d| d.kind != DependencyKind::Development && ours(&d.name));
+        let used = member.dependencies.iter().filter(|d| ours(&d.name));
         edges.extend(used.map(|d| Edge { from: member.name.to_string(), to: Some(d.name.clone()) }));
     }
     edges
