@@ -52,6 +52,24 @@ fn every_slice_counts_and_no_endpoint_that_is_not_ready() {
 }
 
 #[test]
+fn a_client_stays_with_its_endpoint_where_the_service_wants_that() {
+    traffic(async |world| {
+        let port = |name| world.backend(name).port();
+        let slices = ["v1", "v2", "v3"].iter().enumerate().map(|(i, name)| slice("sticky", i, port(name), true));
+        let sticky = service("sticky").replace("clusterIP", "sessionAffinity: ClientIP, clusterIP");
+        let rules = "\n  - backendRefs: [{name: sticky, port: 8080}]";
+        world.apply("sticky", &(sticky + &slices.collect::<String>() + &route("sticky", rules))).await;
+        let ask = world.get("http", "sticky.test", "/");
+        ask.until("200", |answer| answer.status == 200).await;
+        let mut answered = BTreeSet::new();
+        for _ in 0..60 {
+            answered.insert(ask.send().await.unwrap().echo["backend"].as_str().unwrap().to_owned());
+        }
+        assert_eq!(answered.len(), 1, "{answered:?}");
+    });
+}
+
+#[test]
 fn headless_and_selectorless_services_are_served_by_their_slices() {
     traffic(async |world| {
         let headless = "---\napiVersion: v1\nkind: Service\nmetadata: {name: headless, namespace: infra}\n\

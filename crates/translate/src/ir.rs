@@ -71,6 +71,8 @@ pub struct Forward {
     pub try_timeout: Option<Duration>,
     /// When to try again besides the default: connect failures and refused streams.
     pub retry: Option<Retry>,
+    /// Whether one client's requests go to one endpoint: a share's service asks for it.
+    pub client_affinity: bool,
 }
 
 /// A share of a rule's requests.

@@ -14,7 +14,10 @@ use tombolo_proto::envoy::envoy::{
             DirectResponseAction, RedirectAction, RetryPolicy, RouteAction, WeightedCluster,
             redirect_action::{PathRewriteSpecifier, RedirectResponseCode, SchemeRewriteSpecifier},
             retry_policy::{RetryBackOff, RetryHostPredicate, retry_host_predicate::ConfigType},
-            route_action::{ClusterNotFoundResponseCode, ClusterSpecifier, HostRewriteSpecifier, RequestMirrorPolicy},
+            route_action::{
+                ClusterNotFoundResponseCode, ClusterSpecifier, HashPolicy, HostRewriteSpecifier, RequestMirrorPolicy,
+                hash_policy::{ConnectionProperties, PolicySpecifier},
+            },
             weighted_cluster::{ClusterWeight, cluster_weight},
         },
     },
@@ -48,9 +51,16 @@ pub(super) fn forward(to: &ir::Forward, rule: &ir::Rule, path: &PathMatch, host:
         // Without a limit of the route's own there is none: Envoy's own default of 15 s would surprise.
         timeout: Some(duration(to.timeout.unwrap_or_default())),
         retry_policy: Some(retries(to)),
+        hash_policy: to.client_affinity.then(by_client).into_iter().collect(),
         request_mirror_policies: rule.mirrors.iter().map(mirror).collect(),
         ..Default::default()
     }
+}
+
+/// By the client's address: for clusters whose service wants one client's requests at one endpoint. Others pay no heed.
+fn by_client() -> HashPolicy {
+    let connection = ConnectionProperties { source_ip: true };
+    HashPolicy { policy_specifier: Some(PolicySpecifier::ConnectionProperties(connection)), terminal: false }
 }
 
 fn shares(shares: &[ir::Share]) -> ClusterSpecifier {

@@ -37,8 +37,8 @@ mod tests {
     }
 
     fn forward() -> Action {
-        let (shares, host, path, timeout, try_timeout, retry) = Default::default();
-        Action::Forward(Forward { shares, host, path, timeout, try_timeout, retry })
+        let (shares, host, path, timeout, try_timeout, retry, client_affinity) = Default::default();
+        Action::Forward(Forward { shares, host, path, timeout, try_timeout, retry, client_affinity })
     }
 
     fn cors() -> Option<CorsFilter> {

@@ -4,6 +4,7 @@ use super::{Refusal, backend};
 use crate::{
     engine::{Built, Unit, View},
     ir::{Action, Forward, Mirror, PathChange, Redirect, Retry, Rule, Share},
+    mesh,
 };
 use std::sync::Arc;
 use tombolo_api::{
@@ -158,6 +159,8 @@ impl Compiler<'_> {
             return Action::Respond(500);
         }
         hand_down(&mut filters.request_headers, &mut shares);
+        let client_affinity =
+            shares.iter().filter_map(|share| share.backend.as_ref()).any(|to| self.client_affinity(to));
         let timeouts = rule.timeouts.unwrap_or_default();
         let limit =
             |timeout: Option<tombolo_api::Duration>| timeout.filter(|t| !t.is_zero()).map(tombolo_api::Duration::get);
@@ -168,6 +171,7 @@ impl Compiler<'_> {
             timeout: limit(timeouts.request),
             try_timeout: limit(timeouts.backend_request),
             retry: rule.retry.as_ref().map(retry),
+            client_affinity,
         })
     }
 
@@ -194,6 +198,11 @@ impl Compiler<'_> {
         let parts = |f: gateway::Fraction| u64::from(f.numerator) * 1_000_000 / u64::from(f.denominator.max(1));
         let parts_per_million = mirror.fraction.map_or(1_000_000, |f| u32::try_from(parts(f)).unwrap_or(1_000_000));
         Some(Mirror { backend: self.backend(at, &mirror.backend)?, parts_per_million })
+    }
+
+    fn client_affinity(&self, backend: &crate::ir::Backend) -> bool {
+        let definition = self.view.unit(&mesh::Service(backend.host.clone()));
+        definition.and_then(|row| row.of(&backend.namespace)).is_some_and(|definition| definition.client_affinity)
     }
 
     fn backend(&mut self, at: At<'_>, reference: &gateway::BackendRef) -> Option<crate::ir::Backend> {

@@ -121,8 +121,15 @@ fn default_route(host: &Host, definition: &Definition, port: Port) -> Route {
         response_headers: HeaderModifier::default(),
         host: None,
     };
-    let forward =
-        Forward { shares: vec![share], host: None, path: None, timeout: None, try_timeout: None, retry: None };
+    let forward = Forward {
+        shares: vec![share],
+        host: None,
+        path: None,
+        timeout: None,
+        try_timeout: None,
+        retry: None,
+        client_affinity: definition.client_affinity,
+    };
     let rule = Rule {
         action: Action::Forward(forward),
         request_headers: HeaderModifier::default(),
