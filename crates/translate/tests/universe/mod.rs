@@ -35,6 +35,7 @@ pub(crate) const SLOTS: &[(Kind, &str, &str)] = &[
     (Kind::WorkloadEntry, "a", "w2"),
     (Kind::WorkloadGroup, "a", "wg"),
     (Kind::MeshInstallation, "", "mesh"),
+    (Kind::MeshInstallation, "", "second"),
 ];
 
 /// The directory that everything is from.
@@ -181,7 +182,7 @@ fn services() -> Vec<Value> {
         json!({"metadata": {"annotations": {"networking.istio.io/exportTo": "."}}, "spec": {"ports": web}}),
         json!({"spec": {"ports": web, "clusterIP": "None", "publishNotReadyAddresses": true}}),
         json!({"spec": {"type": "ExternalName", "externalName": "elsewhere.example.com"}}),
-        json!({"spec": {"ports": web, "trafficDistribution": "PreferClose"}}),
+        json!({"spec": {"ports": web, "trafficDistribution": "PreferClose", "sessionAffinity": "ClientIP"}}),
     ]
 }
 
