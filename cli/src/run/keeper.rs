@@ -24,7 +24,7 @@ use tokio::{process::Command, sync::watch, time};
 use tokio_util::sync::CancellationToken;
 use tombolo_controlplane::{GATEWAY_LABEL, hash};
 use tombolo_core::NamespacedName;
-use tombolo_translate::bootstrap::{Admin, Bootstrap, Limits};
+use tombolo_proto::bootstrap::{Bootstrap, Endpoint, Limits};
 
 /// How long an Envoy that was told to end may take, once it is drained.
 const END: Duration = Duration::from_secs(5);
@@ -168,8 +168,9 @@ impl Keeper {
             node_id: format!("router~{}~{name}.{namespace}~{namespace}.svc.cluster.local", self.address),
             node_cluster: format!("{name}.{namespace}"),
             metadata: metadata.into_iter().map(|(key, value)| (key.to_owned(), value)).collect(),
-            discovery: self.settings.xds,
-            admin: Admin::Unix(self.records.socket(&self.gateway)?),
+            discovery: Endpoint::Tcp(self.settings.xds),
+            sds: None,
+            admin: Endpoint::Unix(self.records.socket(&self.gateway)?),
             limits: Limits::default(),
         };
         Ok(serde_json::to_vec_pretty(&bootstrap.to_json())?)

@@ -3,11 +3,13 @@
 //! Nothing here knows Kubernetes clients, async or Envoy.
 
 mod field;
+mod identity;
 mod ids;
 mod names;
 mod problem;
 
 pub use field::FieldPath;
+pub use identity::{IdentityError, InstanceId, SpiffeId, TrustDomain};
 pub use ids::{NamespacedName, ObjectRef, ProxyId, ProxyIdError, ProxyKind, SourceId};
 pub use names::{Host, HostError, Port, PortError};
 pub use problem::{Origin, Problem, Severity};

@@ -2,6 +2,8 @@
 //!
 //! `translate` makes [`Resource`]s and [`Change`]s, `xds` serves them; the two meet in [`ResourceSet`] and nowhere else.
 
+pub mod agent;
+pub mod bootstrap;
 pub mod json;
 
 mod resource;

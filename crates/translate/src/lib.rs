@@ -16,5 +16,5 @@ pub mod table;
 mod testing;
 
 pub use engine::{Engine, Outcome};
-pub use envoy::{Bind, bootstrap};
+pub use envoy::Bind;
 pub use mesh::{Variant, scopes};

@@ -15,8 +15,11 @@ use std::{
     time::{Duration, Instant},
 };
 use tempfile::TempDir;
-use tombolo_proto::{Resource, ResourceType, Scope, envoy::envoy::config::core::v3::Node};
-use tombolo_translate::bootstrap::{Admin, Bootstrap, Limits};
+use tombolo_proto::{
+    Resource, ResourceType, Scope,
+    bootstrap::{Bootstrap, Endpoint, Limits},
+    envoy::envoy::config::core::v3::Node,
+};
 use tombolo_xds::{Class, Classify, Classifying, Config, Hub};
 
 /// Until everything must be warm. Names that nobody resolves take Envoy some seconds to give up.
@@ -117,8 +120,9 @@ impl Process {
             node_id: id.to_owned(),
             node_cluster: "golden".to_owned(),
             metadata: serde_json::Map::new(),
-            discovery,
-            admin: Admin::Unix(admin.clone()),
+            discovery: Endpoint::Tcp(discovery),
+            sds: None,
+            admin: Endpoint::Unix(admin.clone()),
             limits: Limits::default(),
         };
         fs::write(&file, bootstrap.to_json().to_string()).map_err(|error| error.to_string())?;

@@ -3,7 +3,6 @@
 mod access_log;
 mod action;
 mod any;
-pub mod bootstrap;
 mod cluster;
 mod cors;
 mod endpoints;

@@ -7,7 +7,6 @@ mod real;
 
 use super::{
     any::any,
-    bootstrap::{Admin, Bootstrap, Limits},
     hcm,
     listener::{Bind, Edge, listener},
     secret::secret,
@@ -19,6 +18,7 @@ use tombolo_api::{
     mesh::{AccessLog, AccessLogFormat},
 };
 use tombolo_core::{Host, Port};
+use tombolo_proto::bootstrap::{Bootstrap, Endpoint, Limits};
 use tombolo_proto::{
     Ref, Resource, ResourceType,
     envoy::envoy::{
@@ -138,12 +138,15 @@ fn low_ports_move_up_where_asked_and_others_stay() {
 #[test]
 fn a_real_envoy_accepts_the_bootstrap() {
     let Some(envoy) = real::binary() else { return };
-    for admin in [Admin::Tcp(([127, 0, 0, 1], 15000).into()), Admin::Unix(PathBuf::from("/tmp/tombolo-admin.sock"))] {
+    for admin in
+        [Endpoint::Tcp(([127, 0, 0, 1], 15000).into()), Endpoint::Unix(PathBuf::from("/tmp/tombolo-admin.sock"))]
+    {
         let bootstrap = Bootstrap {
             node_id: "router~127.0.0.1~edge.shop~shop.svc.cluster.local".into(),
             node_cluster: "edge.shop".into(),
             metadata: serde_json::Map::from_iter([("NAMESPACE".to_owned(), "shop".into())]),
-            discovery: ([127, 0, 0, 1], 15010).into(),
+            discovery: Endpoint::Unix(PathBuf::from("/tmp/tombolo-xds.sock")),
+            sds: Some(PathBuf::from("/tmp/tombolo-sds.sock")),
             admin,
             limits: Limits::default(),
         };

@@ -3,8 +3,14 @@
 use serde_json::{Map, Value, json};
 use std::{net::SocketAddr, path::PathBuf};
 
-/// The name of the one cluster that an Envoy knows from the start.
+/// The cluster that an Envoy fetches its config from. It knows it from the start.
 pub const DISCOVERY_CLUSTER: &str = "xds-grpc";
+/// The cluster that an Envoy beside an agent fetches its own certificate and the mesh's roots from. It knows it from the start.
+pub const SDS_CLUSTER: &str = "sds-grpc";
+/// The SDS name of a proxy's own certificate and key.
+pub const OWN_CERTIFICATE: &str = "default";
+/// The SDS name of the roots that the mesh trusts.
+pub const ROOTS: &str = "ROOTCA";
 
 /// What an Envoy must know before it knows anything.
 #[derive(Clone, Debug, PartialEq)]
@@ -15,18 +21,20 @@ pub struct Bootstrap {
     pub node_cluster: String,
     /// What the control plane is told besides.
     pub metadata: Map<String, Value>,
-    /// The control plane's ADS address, plaintext: on this machine.
-    pub discovery: SocketAddr,
+    /// Where its config comes from, by ADS in plaintext: on this machine.
+    pub discovery: Endpoint,
+    /// Where its certificates come from, by SDS: its agent. `None` for an Envoy without an identity.
+    pub sds: Option<PathBuf>,
     /// Where its administration interface listens. Whoever reaches it may stop the Envoy and read its config.
-    pub admin: Admin,
+    pub admin: Endpoint,
     /// When to turn callers away.
     pub limits: Limits,
 }
 
-/// Where an Envoy's administration interface listens.
+/// A place on this machine that an Envoy listens on or connects to.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Admin {
-    /// A TCP port. Loopback only: it asks nobody who he is.
+pub enum Endpoint {
+    /// A TCP port. Loopback only: nobody is asked who he is.
     Tcp(SocketAddr),
     /// A Unix socket: for whom the file's mode lets in.
     Unix(PathBuf),
@@ -55,7 +63,7 @@ impl Bootstrap {
     pub fn to_json(&self) -> Value {
         json!({
             "node": {"id": self.node_id, "cluster": self.node_cluster, "metadata": self.metadata},
-            "admin": {"address": self.admin.address(), "ignore_global_conn_limit": true},
+            "admin": {"address": self.admin.listening(), "ignore_global_conn_limit": true},
             "dynamic_resources": {
                 "ads_config": {
                     "api_type": "DELTA_GRPC",
@@ -66,7 +74,7 @@ impl Bootstrap {
                 "lds_config": ads(),
                 "cds_config": ads(),
             },
-            "static_resources": {"clusters": [discovery_cluster(self.discovery)]},
+            "static_resources": {"clusters": self.clusters()},
             "overload_manager": overload_manager(self.limits),
             "layered_runtime": {"layers": [
                 {"name": "static", "static_layer": {}},
@@ -75,13 +83,27 @@ impl Bootstrap {
             ]},
         })
     }
+
+    fn clusters(&self) -> Vec<Value> {
+        let sds = self.sds.as_ref().map(|path| grpc_cluster(SDS_CLUSTER, &Endpoint::Unix(path.clone())));
+        std::iter::once(grpc_cluster(DISCOVERY_CLUSTER, &self.discovery)).chain(sds).collect()
+    }
 }
 
-impl Admin {
-    fn address(&self) -> Value {
+impl Endpoint {
+    /// As an address to listen on: a socket is for its owner alone.
+    fn listening(&self) -> Value {
         match self {
             Self::Tcp(address) => socket_address(*address),
             Self::Unix(path) => json!({"pipe": {"path": path, "mode": 0o600}}),
+        }
+    }
+
+    /// As an address to connect to.
+    fn peer(&self) -> Value {
+        match self {
+            Self::Tcp(address) => socket_address(*address),
+            Self::Unix(path) => json!({"pipe": {"path": path}}),
         }
     }
 }
@@ -95,14 +117,14 @@ fn ads() -> Value {
     json!({"ads": {}, "resource_api_version": "V3", "initial_fetch_timeout": "0s"})
 }
 
-fn discovery_cluster(address: SocketAddr) -> Value {
-    json!({
-        "name": DISCOVERY_CLUSTER,
+fn grpc_cluster(name: &str, at: &Endpoint) -> Value {
+    let mut cluster = json!({
+        "name": name,
         "type": "STATIC",
         "connect_timeout": "1s",
         "load_assignment": {
-            "cluster_name": DISCOVERY_CLUSTER,
-            "endpoints": [{"lb_endpoints": [{"endpoint": {"address": socket_address(address)}}]}],
+            "cluster_name": name,
+            "endpoints": [{"lb_endpoints": [{"endpoint": {"address": at.peer()}}]}],
         },
         "typed_extension_protocol_options": {
             "envoy.extensions.upstreams.http.v3.HttpProtocolOptions": {
@@ -113,8 +135,12 @@ fn discovery_cluster(address: SocketAddr) -> Value {
                 }},
             },
         },
-        "upstream_connection_options": {"tcp_keepalive": {"keepalive_time": 30, "keepalive_interval": 5}},
-    })
+    });
+    if matches!(at, Endpoint::Tcp(_)) {
+        cluster["upstream_connection_options"] =
+            json!({"tcp_keepalive": {"keepalive_time": 30, "keepalive_interval": 5}});
+    }
+    cluster
 }
 
 /// By Envoy's "Configuring Envoy as an edge proxy".

@@ -1,0 +1,1 @@
+//! Whether the workload answers: probes with the semantics of Kubernetes.

@@ -1,0 +1,7 @@
+//! What runs beside each Envoy: its identity, its config, its names, its health and its life.
+
+pub mod dns;
+pub mod envoy;
+pub mod health;
+pub mod identity;
+pub mod stream;

@@ -1,0 +1,1 @@
+//! Issuing: who may hold which identity, and the certificates that say so.
