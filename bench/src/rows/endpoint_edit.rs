@@ -19,7 +19,7 @@ use tombolo_controlplane::{Edit, Update, World};
 use tombolo_core::SourceId;
 use tombolo_proto::{Scope, envoy::envoy::config::core::v3::Node};
 use tombolo_translate::Engine;
-use tombolo_xds::{Class, Classify, Classifying, Config, Hub};
+use tombolo_xds::{Class, Classify, Classifying, Config, Hub, Peer};
 
 /// Evenly spaced on a logarithmic axis.
 const SIZES: [usize; 4] = [1000, 2154, 4642, 10_000];
@@ -71,7 +71,7 @@ struct Size {
 struct Public;
 
 impl Classify for Public {
-    fn classify<'a>(&'a self, node: &'a Node) -> Classifying<'a> {
+    fn classify<'a>(&'a self, node: &'a Node, _: Option<&'a Peer>) -> Classifying<'a> {
         let class = Class { scopes: [Scope::public()].into(), proxy: Arc::from(&*node.id) };
         Box::pin(std::future::ready(Ok(class)))
     }

@@ -3,7 +3,7 @@
 use crate::{Stopped, World, graph::Commands};
 use std::{net::IpAddr, sync::Arc};
 use tombolo_api::Kind;
-use tombolo_core::{NamespacedName, ProxyId, ProxyKind};
+use tombolo_core::{NamespacedName, ProxyId, ProxyKind, SpiffeId};
 use tombolo_proto::{
     Scope,
     envoy::{
@@ -15,12 +15,17 @@ use tombolo_translate::{
     Variant,
     engine::{Fact, Relation},
 };
-use tombolo_xds::{Class, Classify, Classifying, Refusal};
+use tombolo_xds::{Class, Classify, Classifying, Peer, Refusal};
 
 /// The label of a gateway's proxies that names their Gateway.
 pub const GATEWAY_LABEL: &str = "gateway.networking.k8s.io/gateway-name";
 
-/// Classifies by node id, metadata and locality.
+/// The ServiceAccount that a Gateway's proxies run as (GEP-1762: Gateway and class), whatever its class is called.
+pub fn gateway_service_account(gateway: &str) -> String {
+    format!("{gateway}-tombolo")
+}
+
+/// Classifies by node id, metadata and locality, as far as the caller's identity covers what these say.
 pub(crate) struct Classifier {
     commands: Commands,
 }
@@ -30,8 +35,11 @@ impl Classifier {
         Self { commands }
     }
 
-    async fn class(&self, node: &Node) -> Result<Class, Refusal> {
+    async fn class(&self, node: &Node, peer: Option<&Peer>) -> Result<Class, Refusal> {
         let proxy = Proxy::of(node)?;
+        if let Some(peer) = peer {
+            proxy.is_covered_by(&peer.id)?;
+        }
         if let Some(gateway) = proxy.gateway.clone() {
             let known = self.commands.ask(move |world| is_served(world, &gateway)).await.map_err(stopped)?;
             if !known {
@@ -51,8 +59,8 @@ fn stopped(why: Stopped) -> Refusal {
 }
 
 impl Classify for Classifier {
-    fn classify<'a>(&'a self, node: &'a Node) -> Classifying<'a> {
-        Box::pin(self.class(node))
+    fn classify<'a>(&'a self, node: &'a Node, peer: Option<&'a Peer>) -> Classifying<'a> {
+        Box::pin(self.class(node, peer))
     }
 }
 
@@ -90,6 +98,23 @@ impl Proxy {
             ipv6: addresses.is_empty() || addresses.iter().any(IpAddr::is_ipv6),
         };
         Ok(Self { namespace, gateway, variant })
+    }
+
+    /// What a node says of itself decides what it sees, so it must be what the caller proved: its namespace, and for a gateway, whose
+    /// keys it gets, its own ServiceAccount.
+    fn is_covered_by(&self, id: &SpiffeId) -> Result<(), Refusal> {
+        if self.namespace != id.namespace {
+            let message = format!("the node says that its namespace is {}, but it proved to be {id}", self.namespace);
+            return Err(Refusal::Denied(message));
+        }
+        let Some(gateway) = &self.gateway else { return Ok(()) };
+        let owner = gateway_service_account(&gateway.name);
+        if *id.service_account != *owner {
+            let message =
+                format!("Gateway {gateway} is served by ServiceAccount {owner}, but the node proved to be {id}");
+            return Err(Refusal::Denied(message));
+        }
+        Ok(())
     }
 
     fn name(&self) -> String {
@@ -177,6 +202,24 @@ mod tests {
         assert!(proxy.variant.ipv4 && !proxy.variant.ipv6);
         let learned: Vec<_> = proxy.facts().into_iter().filter(|(r, _)| *r == Relation::Variants).collect();
         assert_eq!(learned.len() * 2, proxy.scopes().len() - 2, "each level is known to the engine");
+    }
+
+    #[test]
+    fn a_node_gets_what_its_identity_covers_and_no_more() {
+        let gateway = Proxy::of(&node("router~10.0.0.1~edge.infra~infra.svc.cluster.local", vec![])).unwrap();
+        let sidecar = Proxy::of(&node("sidecar~10.0.0.1~vm.infra~infra.svc.cluster.local", vec![])).unwrap();
+        let moved =
+            Proxy::of(&node("sidecar~10.0.0.1~vm.infra~infra.svc.cluster.local", vec![("NAMESPACE", string("shop"))]));
+        let id = |text: &str| text.parse::<SpiffeId>().unwrap();
+        let own = id("spiffe://cluster.local/ns/infra/sa/edge-tombolo");
+        let other = id("spiffe://cluster.local/ns/infra/sa/vm");
+        let foreign = id("spiffe://cluster.local/ns/shop/sa/edge-tombolo");
+        assert_eq!(gateway.is_covered_by(&own), Ok(()));
+        assert_eq!(sidecar.is_covered_by(&other), Ok(()));
+        let refused = [(&gateway, &other), (&gateway, &foreign), (&sidecar, &foreign), (&moved.unwrap(), &other)];
+        for (proxy, id) in refused {
+            assert!(matches!(proxy.is_covered_by(id), Err(Refusal::Denied(_))), "{proxy:?} {id}");
+        }
     }
 
     #[test]

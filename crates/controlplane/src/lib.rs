@@ -18,7 +18,7 @@ mod port;
 mod rejections;
 mod store;
 
-pub use classify::GATEWAY_LABEL;
+pub use classify::{GATEWAY_LABEL, gateway_service_account};
 pub use graph::{Applied, Cause, ControlPlane, Edited, Setup, TimedStatus, World};
 pub use metrics::Metrics;
 pub use port::{Clock, Edit, Sink, Source, Stopped, SystemClock, Update};

@@ -1,6 +1,7 @@
 //! Who a proxy is, as far as resources go. The port that the control plane implements.
 
 use std::{future::Future, pin::Pin, sync::Arc};
+use tombolo_core::{InstanceId, SpiffeId};
 use tombolo_proto::{Scope, envoy::envoy::config::core::v3::Node};
 
 /// What a proxy sees: proxies of equal scopes share everything.
@@ -10,6 +11,15 @@ pub struct Class {
     pub scopes: Arc<[Scope]>,
     /// Its name for people, in logs and reports: the node id, as a rule.
     pub proxy: Arc<str>,
+}
+
+/// Who a caller proved to be. Put into a request's extensions by whoever checked the proof; absent where the port asks for none.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Peer {
+    /// The identity.
+    pub id: SpiffeId,
+    /// Which instance of it, where the proof says so.
+    pub instance: Option<InstanceId>,
 }
 
 /// Why a proxy is not served. Its stream ends with the matching gRPC status.
@@ -45,6 +55,7 @@ pub type Classifying<'a> = Pin<Box<dyn Future<Output = Result<Class, Refusal>> +
 
 /// Decides what a proxy sees.
 pub trait Classify: Send + Sync + 'static {
-    /// Called once per stream, with the node of its first request, after [`crate::Hub::open`].
-    fn classify<'a>(&'a self, node: &'a Node) -> Classifying<'a>;
+    /// Called once per stream, with the node of its first request and with what its caller proved, after [`crate::Hub::open`].
+    /// A node says what it likes: what `peer` does not cover is to be refused.
+    fn classify<'a>(&'a self, node: &'a Node, peer: Option<&'a Peer>) -> Classifying<'a>;
 }

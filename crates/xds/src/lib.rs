@@ -27,13 +27,13 @@ mod service;
 mod session;
 mod wire;
 
-pub use class::{Class, Classify, Classifying, Refusal};
+pub use class::{Class, Classify, Classifying, Peer, Refusal};
 pub use config::{Config, Limits, Timing};
 pub use debug::{ProxyReport, ResourceReport, TypeReport};
 pub use hub::{Hub, Publication};
 pub use index::ConnectionId;
 pub use metrics::Metrics;
 pub use rejections::Rejection;
-pub use server::{listen, serve, serve_connection};
+pub use server::{Front, Plaintext, listen, serve, serve_behind, serve_connection};
 pub use service::{AdsService, Body};
 pub use wire::Block;

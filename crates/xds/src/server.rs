@@ -1,12 +1,12 @@
 //! Listening, keeping connections alive, cutting dead ones, and ending in good order.
 
-use crate::{AdsService, Hub, metrics::Cut};
-use hyper::server::conn::http2;
+use crate::{AdsService, Body, Hub, metrics::Cut};
+use hyper::{Request, Response, body::Incoming, server::conn::http2, service::Service};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use std::{future::Future, io, net::SocketAddr, time::Duration};
+use std::{convert::Infallible, error::Error, future::Future, io, net::SocketAddr, time::Duration};
 use tokio::{
     io::{AsyncRead, AsyncWrite},
-    net::{TcpListener, TcpSocket},
+    net::{TcpListener, TcpSocket, TcpStream},
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
@@ -32,9 +32,41 @@ pub fn listen(address: SocketAddr) -> io::Result<TcpListener> {
     socket.listen(BACKLOG)
 }
 
-/// Serves plain HTTP/2 on a listener until `shutdown`, then sheds the streams and returns once they are gone, or at the latest
-/// one second after [`crate::Timing::drain`].
+/// What stands between a port and [`AdsService`]: a handshake, a check of who calls, other services on the same port.
+pub trait Front: Clone + Send + Sync + 'static {
+    /// The connection, once it may be served.
+    type Io: AsyncRead + AsyncWrite + Unpin + Send + 'static;
+    /// Answers the connection's requests, `ads` those that are for it.
+    type Service: Service<Request<Incoming>, Response = Response<Self::Body>, Error = Infallible, Future: Send> + Send;
+    /// The body of an answer.
+    type Body: http_body::Body<Data: Send, Error: Into<Box<dyn Error + Send + Sync>>> + Send + 'static;
+
+    /// Lets a connection in, or drops it: `None`. To be bounded in time: it waits for the caller.
+    fn admit(self, io: TcpStream, ads: AdsService) -> impl Future<Output = Option<(Self::Io, Self::Service)>> + Send;
+}
+
+/// Nothing: everybody is served, in plaintext.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Plaintext;
+
+impl Front for Plaintext {
+    type Io = TcpStream;
+    type Service = AdsService;
+    type Body = Body<Incoming>;
+
+    async fn admit(self, io: TcpStream, ads: AdsService) -> Option<(TcpStream, AdsService)> {
+        Some((io, ads))
+    }
+}
+
+/// Serves plain HTTP/2 on a listener until `shutdown`: [`serve_behind`] nothing.
 pub async fn serve(listener: TcpListener, hub: Hub, shutdown: impl Future<Output = ()>) {
+    serve_behind(Plaintext, listener, hub, shutdown).await;
+}
+
+/// Serves HTTP/2 on a listener until `shutdown`, then sheds the streams and returns once they are gone, or at the latest one second
+/// after [`crate::Timing::drain`].
+pub async fn serve_behind(front: impl Front, listener: TcpListener, hub: Hub, shutdown: impl Future<Output = ()>) {
     let (stop, connections) = (CancellationToken::new(), TaskTracker::new());
     let everything = CancellationToken::new();
     connections.spawn(cut_stalled(hub.clone(), stop.clone()));
@@ -48,7 +80,7 @@ pub async fn serve(listener: TcpListener, hub: Hub, shutdown: impl Future<Output
             Ok((io, _)) => {
                 // Updates are small, and someone waits for each.
                 _ = io.set_nodelay(true);
-                let connection = Box::pin(serve_connection(io, hub.clone(), stop.clone()));
+                let connection = Box::pin(serve_accepted(front.clone(), io, hub.clone(), stop.clone()));
                 let everything = everything.clone();
                 connections.spawn(async move {
                     everything.run_until_cancelled(connection).await;
@@ -71,14 +103,32 @@ pub async fn serve(listener: TcpListener, hub: Hub, shutdown: impl Future<Output
     }
 }
 
+async fn serve_accepted(front: impl Front, io: TcpStream, hub: Hub, stop: CancellationToken) {
+    let cut = CancellationToken::new();
+    let admission = front.admit(io, AdsService::new(hub.clone(), cut.clone()));
+    if let Some(Some((io, service))) = stop.run_until_cancelled(admission).await {
+        drive(io, service, hub, cut, stop).await;
+    }
+}
+
 /// Serves one connection, TCP or TLS or in memory, until it ends. After `stop` it takes no new streams.
 pub async fn serve_connection<I>(io: I, hub: Hub, stop: CancellationToken)
 where
     I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let cut = CancellationToken::new();
-    let timing = &hub.config().timing;
     let service = AdsService::new(hub.clone(), cut.clone());
+    drive(io, service, hub, cut, stop).await;
+}
+
+async fn drive<I, S, B>(io: I, service: S, hub: Hub, cut: CancellationToken, stop: CancellationToken)
+where
+    I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible, Future: Send>,
+    S::Future: 'static,
+    B: http_body::Body<Data: Send, Error: Into<Box<dyn Error + Send + Sync>>> + Send + 'static,
+{
+    let timing = &hub.config().timing;
     let connection = http2::Builder::new(TokioExecutor::new())
         .timer(TokioTimer::new())
         .keep_alive_interval(timing.ping_interval)

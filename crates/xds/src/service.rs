@@ -4,7 +4,7 @@
 //! the client reads, and what changes meanwhile is gathered in the mailbox, latest wins, instead of being buffered.
 
 use crate::{
-    Class, Hub, Refusal,
+    Class, Hub, Peer, Refusal,
     connection::Connection,
     metrics::Cut,
     session::Request,
@@ -59,9 +59,10 @@ impl AdsService {
         };
         match self.hub.connect(framing, self.cut.clone()) {
             Ok(connection) => {
+                let peer = request.extensions().get::<Peer>().cloned();
                 let requests = Requests::new(request.into_body(), self.hub.config().limits.message_bytes);
-                let stream =
-                    Stream { hub: self.hub.clone(), connection, requests, stage: Stage::Start, out: None, timer: None };
+                let (hub, stage) = (self.hub.clone(), Stage::Start);
+                let stream = Stream { hub, connection, peer, requests, stage, out: None, timer: None };
                 let mut response = Response::new(Body(Some(Box::new(stream))));
                 response.headers_mut().insert(header::CONTENT_TYPE, GRPC);
                 response
@@ -124,6 +125,7 @@ pub struct Body<B>(Option<Box<Stream<B>>>);
 struct Stream<B> {
     hub: Hub,
     connection: Arc<Connection>,
+    peer: Option<Peer>,
     requests: Requests<B>,
     stage: Stage,
     out: Option<Outgoing>,
@@ -210,10 +212,10 @@ impl<B> Stream<B> {
         let Some(node) = first.node.take() else {
             return Err(self.cut(Cut::Refused, Status::invalid_argument("the stream's first request has no node")));
         };
-        let hub = self.hub.clone();
+        let (hub, peer) = (self.hub.clone(), self.peer.clone());
         let admission = async move {
             hub.opened().await;
-            hub.classify().classify(&node).await
+            hub.classify().classify(&node, peer.as_ref()).await
         };
         self.stage = Stage::Admitting(Box::pin(admission), Box::new(first));
         Ok(())

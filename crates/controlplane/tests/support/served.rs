@@ -20,7 +20,7 @@ use tombolo_proto::{
     bootstrap::{Bootstrap, Endpoint, Limits},
     envoy::envoy::config::core::v3::Node,
 };
-use tombolo_xds::{Class, Classify, Classifying, Config, Hub};
+use tombolo_xds::{Class, Classify, Classifying, Config, Hub, Peer};
 
 /// Until everything must be warm. Names that nobody resolves take Envoy some seconds to give up.
 const DEADLINE: Duration = Duration::from_secs(30);
@@ -29,7 +29,7 @@ const DEADLINE: Duration = Duration::from_secs(30);
 struct ByNodeId;
 
 impl Classify for ByNodeId {
-    fn classify<'a>(&'a self, node: &'a Node) -> Classifying<'a> {
+    fn classify<'a>(&'a self, node: &'a Node, _: Option<&'a Peer>) -> Classifying<'a> {
         let class = Class { scopes: [Scope::namespace(&node.id)].into(), proxy: node.id.as_str().into() };
         Box::pin(std::future::ready(Ok(class)))
     }

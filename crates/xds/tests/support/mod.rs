@@ -14,7 +14,7 @@ use std::{
 use tokio::{net::TcpListener, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
 use tombolo_proto::{Change, Resource, ResourceType, Scope, envoy::envoy::config::core::v3::Node};
-use tombolo_xds::{Class, Classify, Classifying, Config, Hub, Refusal, serve};
+use tombolo_xds::{Class, Classify, Classifying, Config, Hub, Peer, Refusal, serve};
 
 /// Longer than anything here takes, shorter than anyone's patience.
 pub(crate) const DEADLINE: Duration = Duration::from_secs(30);
@@ -23,7 +23,7 @@ pub(crate) const DEADLINE: Duration = Duration::from_secs(30);
 pub(crate) struct Everyone;
 
 impl Classify for Everyone {
-    fn classify<'a>(&'a self, node: &'a Node) -> Classifying<'a> {
+    fn classify<'a>(&'a self, node: &'a Node, _: Option<&'a Peer>) -> Classifying<'a> {
         Box::pin(async move {
             if node.id == "refused" {
                 return Err(Refusal::Denied("this node is refused".into()));
