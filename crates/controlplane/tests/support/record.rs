@@ -41,7 +41,11 @@ fn intermediate(engine: &Engine) -> Intermediate<'_> {
             UnitId::VirtualHost(unit) => {
                 let row = engine.output(unit).expect("a unit that exists has an output");
                 let table = format!("{} {}", unit.table.scope(), unit.table.name());
-                all.tables.entry(table).or_default().insert(unit.host.as_str(), &row.ir);
+                let hosts = all.tables.entry(table).or_default();
+                match &*row.ir {
+                    [one] => drop(hosts.insert(unit.host.as_str(), one)),
+                    several => hosts.extend(several.iter().map(|host| (&*host.name, host))),
+                }
             }
             UnitId::Assignment(unit) => {
                 let assigned = engine.output(unit).expect("a unit that exists has an output");
