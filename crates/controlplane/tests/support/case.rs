@@ -14,6 +14,12 @@ use tombolo_translate::{
 /// Begins a comment in `in.yaml` that names a namespace whose sidecars are connected.
 const SIDECARS: &str = "# sidecars: ";
 
+/// A comment in `in.yaml` that says that the mesh has a certificate authority: its root is [`ROOT`].
+const TRUST: &str = "# trust: root.pem";
+
+/// The root of a mesh with a certificate authority. Nobody has its key.
+const ROOT: &str = include_str!("root.pem");
+
 /// A case.
 pub(crate) struct Case {
     /// The directory's name.
@@ -72,13 +78,18 @@ impl Case {
         let bound = gateways.into_iter().enumerate();
         let binds = bound.filter_map(|(i, gateway)| Some((Relation::Bind(gateway), Fact::Bind(bind(i)?))));
         let sidecars = self.sidecars().map(|namespace| (Relation::SidecarNamespace(namespace.into()), Fact::Unit));
-        let (engine, outcome) = Engine::from_scratch(index.current(), binds.chain(sidecars));
+        let (engine, outcome) = Engine::from_scratch(index.current(), binds.chain(sidecars).chain(self.trust()));
         problems.extend(engine.problems());
         let mut set = ResourceSet::default();
         outcome.changes.into_iter().for_each(|change| {
             set.apply(change);
         });
         Translated { engine, problems, proxies: proxies(&set, self.sidecars()) }
+    }
+
+    fn trust(&self) -> Option<(Relation, Fact)> {
+        let trusted = self.input.lines().any(|line| line == TRUST);
+        trusted.then(|| (Relation::Trust, Fact::Trust(ROOT.into())))
     }
 
     fn sidecars(&self) -> impl Iterator<Item = &str> {

@@ -28,6 +28,8 @@ struct Intermediate<'a> {
     tables: BTreeMap<String, BTreeMap<&'a str, &'a ir::VirtualHost>>,
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     endpoints: BTreeMap<String, &'a [ir::Endpoint]>,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    inbound: BTreeMap<String, &'a [ir::Inbound]>,
 }
 
 fn intermediate(engine: &Engine) -> Intermediate<'_> {
@@ -51,6 +53,10 @@ fn intermediate(engine: &Engine) -> Intermediate<'_> {
                 let assigned = engine.output(unit).expect("a unit that exists has an output");
                 let key = &unit.0;
                 all.endpoints.insert(format!("{} {}:{}", key.namespace, key.host, key.port), &assigned.endpoints);
+            }
+            UnitId::Local(unit) => {
+                let inbound = engine.output(unit).expect("a unit that exists has an output");
+                all.inbound.insert(unit.0.to_string(), inbound);
             }
             _ => {}
         }
