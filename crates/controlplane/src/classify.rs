@@ -12,7 +12,7 @@ use tombolo_proto::{
     },
 };
 use tombolo_translate::{
-    Variant,
+    Interception, Variant,
     engine::{Fact, Relation},
 };
 use tombolo_xds::{Class, Classify, Classifying, Peer, Refusal};
@@ -75,6 +75,8 @@ struct Proxy {
     namespace: Arc<str>,
     /// The Gateway that it serves; `None` for sidecars.
     gateway: Option<NamespacedName>,
+    /// The workload that a sidecar stands beside, where its connections are not captured.
+    explicit: Option<Arc<str>>,
     variant: Variant,
 }
 
@@ -97,7 +99,9 @@ impl Proxy {
             ipv4: addresses.is_empty() || addresses.iter().any(IpAddr::is_ipv4),
             ipv6: addresses.is_empty() || addresses.iter().any(IpAddr::is_ipv6),
         };
-        Ok(Self { namespace, gateway, variant })
+        let uncaptured = metadata.and_then(|m| text(m, "INTERCEPTION_MODE")) == Some("NONE");
+        let explicit = (uncaptured && id.kind == ProxyKind::Sidecar).then(|| id.name.name.clone());
+        Ok(Self { namespace, gateway, explicit, variant })
     }
 
     /// What a node says of itself decides what it sees, so it must be what the caller proved: its namespace, and for a gateway, whose
@@ -132,11 +136,12 @@ impl Proxy {
     }
 
     fn scopes(&self) -> Vec<Scope> {
-        let (kind, gateway) = match &self.gateway {
-            Some(gateway) => (ProxyKind::Gateway, &*gateway.name),
-            None => (ProxyKind::Sidecar, ""),
+        let (kind, name, interception) = match (&self.gateway, &self.explicit) {
+            (Some(gateway), _) => (ProxyKind::Gateway, &*gateway.name, Interception::Captured),
+            (None, Some(workload)) => (ProxyKind::Sidecar, &**workload, Interception::Explicit),
+            (None, None) => (ProxyKind::Sidecar, "", Interception::Captured),
         };
-        tombolo_translate::scopes(kind, &self.namespace, gateway, &self.variant)
+        tombolo_translate::scopes(kind, &self.namespace, name, &self.variant, interception)
     }
 }
 
@@ -201,7 +206,18 @@ mod tests {
         assert!(proxy.facts().contains(&(Relation::SidecarNamespace("shop".into()), Fact::Unit)));
         assert!(proxy.variant.ipv4 && !proxy.variant.ipv6);
         let learned: Vec<_> = proxy.facts().into_iter().filter(|(r, _)| *r == Relation::Variants).collect();
-        assert_eq!(learned.len() * 2, proxy.scopes().len() - 2, "each level is known to the engine");
+        // Besides: the namespace, the public, and of each the part for captured connections.
+        assert_eq!(learned.len() * 2, proxy.scopes().len() - 4, "each level is known to the engine");
+    }
+
+    #[test]
+    fn a_sidecar_that_captures_nothing_sees_its_own_workload_too() {
+        let id = "sidecar~127.0.0.5~reviews-1.shop~shop.svc.cluster.local";
+        let proxy = Proxy::of(&node(id, vec![("INTERCEPTION_MODE", string("NONE"))])).unwrap();
+        assert_eq!(plain(&proxy), [Scope::workload("shop", "reviews-1"), Scope::namespace("shop"), Scope::public()]);
+        assert!(!proxy.scopes().iter().any(|scope| scope.as_str().ends_with("@captured")));
+        let captured = Proxy::of(&node(id, vec![("INTERCEPTION_MODE", string("REDIRECT"))])).unwrap();
+        assert_eq!(plain(&captured), [Scope::namespace("shop"), Scope::public()]);
     }
 
     #[test]

@@ -29,6 +29,11 @@ impl Scope {
         Self(format!("gateway/{namespace}/{name}").into())
     }
 
+    /// What one workload's proxy sees besides: what listens for the workload, and for its own calls.
+    pub fn workload(namespace: &str, name: &str) -> Self {
+        Self(format!("workload/{namespace}/{name}").into())
+    }
+
     /// A part of this scope that only some of its proxies see, before the rest: those of one locality, say.
     #[must_use]
     pub fn variant(&self, variant: &str) -> Self {

@@ -1,5 +1,9 @@
 //! What is to be served, free of Kubernetes' words and of Envoy's.
 
+mod identity;
+
+pub use identity::{Inbound, MeshTls};
+
 use crate::names;
 use serde::Serialize;
 use std::{collections::BTreeMap, net::IpAddr, sync::Arc, time::Duration};
@@ -207,6 +211,8 @@ pub struct Cluster {
     pub protocol: Protocol,
     /// Whether one client's requests go to one endpoint (`sessionAffinity: ClientIP`).
     pub client_affinity: bool,
+    /// How endpoints with a proxy are spoken to; `None` where all are spoken to in the clear.
+    pub mesh_tls: Option<MeshTls>,
 }
 
 /// How a cluster finds its endpoints.
@@ -350,6 +356,9 @@ pub struct About {
     pub service_account: Arc<str>,
     /// Its workload's name; empty where unknown.
     pub workload: Arc<str>,
+    /// Whether it has a proxy that takes the mesh's mutual TLS.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub proxied: bool,
 }
 
 /// Labels, ordered.

@@ -5,9 +5,9 @@
 
 use crate::{
     engine::{Built, Emits, Fact, Relation, TableKey, Unit, View},
-    envoy, gateway_api, ir, mesh,
+    envoy, gateway_api, ir, mesh, names,
 };
-use bytes::{Bytes, BytesMut};
+use bytes::BytesMut;
 use std::{collections::BTreeMap, sync::Arc};
 use tombolo_core::Host;
 use tombolo_proto::{Part, Resource, ResourceType};
@@ -41,8 +41,8 @@ pub struct Table(pub TableKey);
 /// A virtual host, both ways.
 #[derive(Clone, Debug, PartialEq)]
 pub struct VirtualHostRow {
-    /// For people, and tests.
-    pub ir: Arc<ir::VirtualHost>,
+    /// For people, and tests. One, but for HTTP proxies: there each port of the host has its own.
+    pub ir: Arc<[ir::VirtualHost]>,
     /// As a field of the table.
     pub part: Arc<Part>,
 }
@@ -58,17 +58,25 @@ impl Unit for VirtualHost {
 
     fn build(&self, view: &View<'_>) -> Option<Built<Self::Output>> {
         let mut emits = Emits::default();
-        let ir = match &self.table {
+        let ir: Arc<[ir::VirtualHost]> = match &self.table {
             TableKey::Gateway { port, listener, .. } => {
-                gateway_api::virtual_host(view, (&self.table, &self.host), *port, listener.as_deref(), &mut emits)?
+                let at = (&self.table, &self.host);
+                [gateway_api::virtual_host(view, at, *port, listener.as_deref(), &mut emits)?].into()
             }
-            TableKey::Sidecar { namespace, port } => mesh::virtual_host(view, namespace.as_deref(), &self.host, *port)?,
+            TableKey::Sidecar { namespace, port } => {
+                [mesh::virtual_host(view, namespace.as_deref(), &self.host, *port)?].into()
+            }
+            TableKey::HttpProxy { namespace } => mesh::proxied_hosts(view, namespace.as_deref(), &self.host)?.into(),
         };
         emits.fact(Relation::Bucket(self.table.clone(), bucket_of(&self.host)), Fact::Host(self.host.clone()));
         // One without domains only stands for the base table's virtual host of that name not being here.
-        let empty = || Part::from_bytes(Bytes::new(), Vec::new());
-        let part = Arc::new(if ir.domains.is_empty() { empty() } else { envoy::virtual_host(&ir) });
-        Some(Built { output: VirtualHostRow { ir: Arc::new(ir), part }, emits })
+        let parts: Vec<_> =
+            ir.iter().filter(|host| !host.domains.is_empty()).map(envoy::virtual_host).map(Arc::new).collect();
+        let part = match &*parts {
+            [one] => one.clone(),
+            several => Arc::new(concat(&several.iter().collect::<Vec<_>>())),
+        };
+        Some(Built { output: VirtualHostRow { ir, part }, emits })
     }
 }
 
@@ -128,8 +136,14 @@ impl Unit for Table {
         }
         let name = self.0.name();
         let mut parts = vec![Arc::new(envoy::route_table(&name, &self.0))];
-        if matches!(self.0, TableKey::Sidecar { .. }) {
-            parts.push(Arc::new(envoy::catch_all(mesh::settings(view).outbound_traffic)));
+        let passthrough = match self.0 {
+            TableKey::Sidecar { .. } => Some(names::PASSTHROUGH),
+            // The connection was made to the proxy: where it was going, the request alone says.
+            TableKey::HttpProxy { .. } => Some(names::HTTP_PROXY_UNKNOWN),
+            TableKey::Gateway { .. } => None,
+        };
+        if let Some(cluster) = passthrough {
+            parts.push(Arc::new(envoy::catch_all(mesh::settings(view).outbound_traffic, cluster)));
         }
         // A bucket of the table's own has in it what it shares with its base.
         let mut tables: BTreeMap<u8, &TableKey> = BTreeMap::new();

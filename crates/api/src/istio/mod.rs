@@ -23,6 +23,10 @@ pub const EXPORT_TO_ANNOTATION: &str = "networking.istio.io/exportTo";
 pub const GROUP_ANNOTATION: &str = "istio.io/autoRegistrationGroup";
 /// Label of a ServiceEntry: `false` keeps it from being given addresses where it has none.
 pub const AUTO_ALLOCATE_LABEL: &str = "networking.istio.io/enable-autoallocate-ip";
+/// Label of a workload: how its proxy is spoken to. [`MUTUAL_TLS`] where it takes the mesh's mutual TLS.
+pub const TLS_MODE_LABEL: &str = "security.istio.io/tlsMode";
+/// The value of [`TLS_MODE_LABEL`] of workloads with a proxy that takes the mesh's mutual TLS.
+pub const MUTUAL_TLS: &str = "istio";
 /// Annotation that only AuthorizationPolicies may have.
 const DRY_RUN_ANNOTATION: &str = "istio.io/dry-run";
 

@@ -15,10 +15,14 @@ pub use ca::{CertificateAuthority, KubernetesSigner, RootRotation, SecretReferen
 pub use discovery::{Autoscaling, Discovery, Quantity, Resources};
 pub use installation::{Images, MeshInstallation, PullPolicy};
 pub use period::{Period, PeriodError};
-pub use settings::{AccessLog, AccessLogFormat, Dns, GatewaySettings, MeshSettings, OutboundTraffic};
+pub use settings::{AccessLog, AccessLogFormat, Dns, GatewaySettings, MeshSettings, Mtls, MtlsMode, OutboundTraffic};
 pub use status::{Condition, MeshInstallationStatus, ProxyCounts, RevisionStatus, RolloutStatus};
 pub use update::{Analysis, Canary, Gate, GateMode, Rollback, Step, Strategy, Update};
 pub use virtual_machines::VirtualMachines;
 
 /// The group of Tombolo's own kinds.
 pub const GROUP: &str = "mesh.tombolo.dev";
+/// Annotation of a WorkloadEntry, or of a WorkloadGroup for all of its entries: where the workload's agent runs.
+pub const AGENT_ANNOTATION: &str = "mesh.tombolo.dev/agent";
+/// The value of [`AGENT_ANNOTATION`] for an agent beside the control plane, on one machine with it.
+pub const LOCAL_AGENT: &str = "local";

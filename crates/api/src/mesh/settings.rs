@@ -24,6 +24,8 @@ pub struct MeshSettings {
     /// This cluster's name.
     #[schemars(length(max = 63))]
     pub cluster: Arc<str>,
+    /// How workloads prove to each other who they are.
+    pub mtls: Mtls,
     /// What becomes of calls to hosts that the mesh does not know; `AllowAny` where absent.
     pub outbound_traffic: OutboundTraffic,
     /// Whether and how proxies log requests; not at all where absent.
@@ -45,6 +47,7 @@ impl Default for MeshSettings {
             mesh_id: "".into(),
             network: "".into(),
             cluster: "".into(),
+            mtls: Mtls::default(),
             outbound_traffic: OutboundTraffic::default(),
             access_log: None,
             dns: Dns::default(),
@@ -52,6 +55,25 @@ impl Default for MeshSettings {
             tracing: None,
         }
     }
+}
+
+/// Mutual TLS between the proxies of the mesh. Calls to a workload with a proxy always use it; this says what is accepted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Mtls {
+    /// What the proxies of workloads accept; `PERMISSIVE` where absent.
+    pub mode: MtlsMode,
+}
+
+/// What the proxies of workloads accept, in Istio's words.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Deserialize, JsonSchema)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum MtlsMode {
+    /// The mesh's mutual TLS, and whatever else the workload would accept without a proxy.
+    #[default]
+    Permissive,
+    /// The mesh's mutual TLS alone.
+    Strict,
 }
 
 /// What becomes of calls to hosts that the mesh does not know.

@@ -2,16 +2,23 @@
 
 use std::{collections::BTreeMap, fs, path::PathBuf, sync::Arc};
 use tombolo_api::{Kind, ObjectKey, manifest};
-use tombolo_core::{Problem, SourceId};
+use tombolo_core::{Problem, ProxyKind, SourceId};
 use tombolo_proto::{Change, Resource, ResourceSet, ResourceType, Scope};
 use tombolo_registry::Index;
 use tombolo_translate::{
-    Bind, Engine,
+    Bind, Engine, Interception, Variant,
     engine::{Fact, Relation},
+    scopes,
 };
 
 /// Begins a comment in `in.yaml` that names a namespace whose sidecars are connected.
 const SIDECARS: &str = "# sidecars: ";
+
+/// A comment in `in.yaml` that says that the mesh has a certificate authority: its root is [`ROOT`].
+const TRUST: &str = "# trust: root.pem";
+
+/// The root of a mesh with a certificate authority. Nobody has its key.
+const ROOT: &str = include_str!("root.pem");
 
 /// A case.
 pub(crate) struct Case {
@@ -71,7 +78,7 @@ impl Case {
         let bound = gateways.into_iter().enumerate();
         let binds = bound.filter_map(|(i, gateway)| Some((Relation::Bind(gateway), Fact::Bind(bind(i)?))));
         let sidecars = self.sidecars().map(|namespace| (Relation::SidecarNamespace(namespace.into()), Fact::Unit));
-        let (engine, outcome) = Engine::from_scratch(index.current(), binds.chain(sidecars));
+        let (engine, outcome) = Engine::from_scratch(index.current(), binds.chain(sidecars).chain(self.trust()));
         problems.extend(engine.problems());
         let mut set = ResourceSet::default();
         outcome.changes.into_iter().for_each(|change| {
@@ -80,20 +87,33 @@ impl Case {
         Translated { engine, problems, proxies: proxies(&set, self.sidecars()) }
     }
 
+    fn trust(&self) -> Option<(Relation, Fact)> {
+        let trusted = self.input.lines().any(|line| line == TRUST);
+        trusted.then(|| (Relation::Trust, Fact::Trust(ROOT.into())))
+    }
+
     fn sidecars(&self) -> impl Iterator<Item = &str> {
         self.input.lines().filter_map(|line| line.strip_prefix(SIDECARS)).map(str::trim)
     }
 }
 
-/// A proxy for each gateway, and one for each namespace with sidecars.
+/// A proxy for each gateway, one for each namespace with sidecars, and one for each workload with a local agent.
 fn proxies<'a>(set: &ResourceSet, sidecars: impl Iterator<Item = &'a str>) -> BTreeMap<String, Vec<Arc<Resource>>> {
     let gateways = set.scopes().filter(|scope| scope.as_str().starts_with("gateway/")).map(|scope| vec![scope.clone()]);
-    let sidecars = sidecars.map(|namespace| vec![Scope::namespace(namespace), Scope::public()]);
-    let all = gateways.chain(sidecars);
-    all.map(|scopes| {
+    let gateways = gateways.map(|scopes| (scopes[0].to_string(), scopes));
+    let seen = |namespace: &str, name, interception| {
+        scopes(ProxyKind::Sidecar, namespace, name, &Variant::default(), interception)
+    };
+    let sidecars = sidecars
+        .map(|namespace| (Scope::namespace(namespace).to_string(), seen(namespace, "", Interception::Captured)));
+    let workloads = set.scopes().filter_map(|scope| {
+        let (namespace, name) = scope.as_str().strip_prefix("workload/")?.split_once('/')?;
+        Some((scope.to_string(), seen(namespace, name, Interception::Explicit)))
+    });
+    let all = gateways.chain(sidecars).chain(workloads);
+    all.map(|(name, scopes)| {
         let kinds = ResourceType::ALL.into_iter();
-        let resources = kinds.flat_map(|kind| set.list(&scopes, kind).into_values()).collect();
-        (scopes[0].to_string(), resources)
+        (name, kinds.flat_map(|kind| set.list(&scopes, kind).into_values()).collect())
     })
     .collect()
 }

@@ -7,4 +7,5 @@ pub(crate) mod envoy;
 #[path = "../../../translate/tests/support/inline.rs"]
 pub(crate) mod inline;
 pub(crate) mod record;
+pub(crate) mod sds;
 pub(crate) mod served;

@@ -28,6 +28,8 @@ struct Intermediate<'a> {
     tables: BTreeMap<String, BTreeMap<&'a str, &'a ir::VirtualHost>>,
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     endpoints: BTreeMap<String, &'a [ir::Endpoint]>,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    inbound: BTreeMap<String, &'a [ir::Inbound]>,
 }
 
 fn intermediate(engine: &Engine) -> Intermediate<'_> {
@@ -41,12 +43,20 @@ fn intermediate(engine: &Engine) -> Intermediate<'_> {
             UnitId::VirtualHost(unit) => {
                 let row = engine.output(unit).expect("a unit that exists has an output");
                 let table = format!("{} {}", unit.table.scope(), unit.table.name());
-                all.tables.entry(table).or_default().insert(unit.host.as_str(), &row.ir);
+                let hosts = all.tables.entry(table).or_default();
+                match &*row.ir {
+                    [one] => drop(hosts.insert(unit.host.as_str(), one)),
+                    several => hosts.extend(several.iter().map(|host| (&*host.name, host))),
+                }
             }
             UnitId::Assignment(unit) => {
                 let assigned = engine.output(unit).expect("a unit that exists has an output");
                 let key = &unit.0;
                 all.endpoints.insert(format!("{} {}:{}", key.namespace, key.host, key.port), &assigned.endpoints);
+            }
+            UnitId::Local(unit) => {
+                let inbound = engine.output(unit).expect("a unit that exists has an output");
+                all.inbound.insert(unit.0.to_string(), inbound);
             }
             _ => {}
         }

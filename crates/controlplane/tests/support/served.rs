@@ -3,6 +3,7 @@
 use super::{
     admin,
     case::{Translated, changes},
+    sds::Agent,
 };
 use std::{
     collections::BTreeMap,
@@ -25,6 +26,9 @@ use tombolo_xds::{Class, Classify, Classifying, Config, Hub, Peer};
 /// Until everything must be warm. Names that nobody resolves take Envoy some seconds to give up.
 const DEADLINE: Duration = Duration::from_secs(30);
 
+/// The agent's socket.
+const AGENT: &str = "sds";
+
 /// A node's id is the scope that it sees.
 struct ByNodeId;
 
@@ -39,6 +43,8 @@ impl Classify for ByNodeId {
 pub(crate) struct Server {
     hub: Hub,
     address: SocketAddr,
+    /// Holds the agent's socket.
+    agent: TempDir,
     /// Serves until it is dropped.
     _runtime: tokio::runtime::Runtime,
 }
@@ -52,7 +58,9 @@ impl Server {
         let listener = runtime.block_on(tokio::net::TcpListener::bind("127.0.0.1:0")).expect("a free port");
         let address = listener.local_addr().expect("a bound socket has an address");
         runtime.spawn(tombolo_xds::serve(listener, hub.clone(), std::future::pending()));
-        Self { hub, address, _runtime: runtime }
+        let agent = tempfile::tempdir().expect("a directory");
+        Agent::new().serve(&runtime, &agent.path().join(AGENT));
+        Self { hub, address, agent, _runtime: runtime }
     }
 
     /// Has an Envoy take each proxy's resources. Returns what went wrong, by proxy.
@@ -67,7 +75,7 @@ impl Server {
 
     /// Starts an Envoy and waits until it has taken everything.
     fn settle(&self, envoy: &Path, id: &str, resources: &[Arc<Resource>]) -> Result<(), String> {
-        let mut process = Process::start(envoy, id, self.address)?;
+        let mut process = Process::start(envoy, id, self.address, self.agent.path().join(AGENT))?;
         let expected = expected(resources);
         let deadline = Instant::now() + DEADLINE;
         let mut seen = BTreeMap::new();
@@ -96,7 +104,7 @@ impl Server {
 fn expected(resources: &[Arc<Resource>]) -> BTreeMap<&'static str, u64> {
     let count = |kind| resources.iter().filter(|resource| resource.kind() == kind).count() as u64;
     BTreeMap::from([
-        ("cluster_manager.active_clusters", count(ResourceType::Cluster) + 1), // that of the control plane
+        ("cluster_manager.active_clusters", count(ResourceType::Cluster) + 2), // the control plane, and the agent
         ("cluster_manager.warming_clusters", 0),
         ("listener_manager.total_listeners_active", count(ResourceType::Listener)),
         ("listener_manager.total_listeners_warming", 0),
@@ -113,7 +121,7 @@ struct Process {
 }
 
 impl Process {
-    fn start(envoy: &Path, id: &str, discovery: SocketAddr) -> Result<Self, String> {
+    fn start(envoy: &Path, id: &str, discovery: SocketAddr, sds: PathBuf) -> Result<Self, String> {
         let directory = tempfile::tempdir().map_err(|error| error.to_string())?;
         let (admin, file) = (directory.path().join("admin"), directory.path().join("bootstrap.json"));
         let bootstrap = Bootstrap {
@@ -121,7 +129,7 @@ impl Process {
             node_cluster: "golden".to_owned(),
             metadata: serde_json::Map::new(),
             discovery: Endpoint::Tcp(discovery),
-            sds: None,
+            sds: Some(sds),
             admin: Endpoint::Unix(admin.clone()),
             limits: Limits::default(),
         };

@@ -83,7 +83,7 @@ impl Engine {
         }
     }
 
-    fn remove_fact(&mut self, relation: &Relation, fact: &Fact) {
+    pub(super) fn remove_fact(&mut self, relation: &Relation, fact: &Fact) {
         let Some(members) = self.relations.get_mut(relation) else { return };
         let Some(count) = members.get_mut(fact) else { return };
         *count -= 1;

@@ -101,6 +101,16 @@ impl Engine {
         }
     }
 
+    /// Takes back facts that came from outside, each as often as it was added. One that is not there is passed over. Takes effect
+    /// at the next [`Engine::apply`].
+    ///
+    /// A fact that is to be replaced is best added in its new form first: then its relation is never empty in between.
+    pub fn remove_facts(&mut self, facts: impl IntoIterator<Item = (Relation, Fact)>) {
+        for (relation, fact) in facts {
+            self.remove_fact(&relation, &fact);
+        }
+    }
+
     /// The resources now seen, unordered.
     pub fn resources(&self) -> impl Iterator<Item = (&Scope, &Arc<Resource>)> {
         self.resources.iter().map(|(slot, owned)| (&slot.scope, &owned.resource))

@@ -2,7 +2,7 @@
 
 use super::View;
 use crate::{Bind, gateway_api, mesh, names, status::Status, table};
-use std::{any::Any, fmt::Debug, hash::Hash, sync::Arc};
+use std::{any::Any, fmt::Debug, hash::Hash, net::IpAddr, sync::Arc};
 use tombolo_api::{Kind, ObjectKey};
 use tombolo_core::{Host, Port, Problem, SourceId};
 use tombolo_proto::{Resource, Scope};
@@ -83,6 +83,12 @@ pub enum TableKey {
         /// The port called.
         port: Port,
     },
+    /// Of the HTTP proxies through which workloads of a namespace make their calls, or, without one, what those have in
+    /// common: services of every port.
+    HttpProxy {
+        /// The namespace; `None` for what is common to all.
+        namespace: Option<Arc<str>>,
+    },
 }
 
 impl TableKey {
@@ -90,8 +96,9 @@ impl TableKey {
     pub fn scope(&self) -> Scope {
         match self {
             Self::Gateway { gateway, .. } => Scope::gateway(&gateway.name.namespace, &gateway.name.name),
-            Self::Sidecar { namespace: Some(namespace), .. } => Scope::namespace(namespace),
-            Self::Sidecar { namespace: None, .. } => Scope::public(),
+            Self::Sidecar { namespace, .. } | Self::HttpProxy { namespace } => {
+                namespace.as_ref().map_or_else(Scope::public, |namespace| Scope::namespace(namespace))
+            }
         }
     }
 
@@ -99,7 +106,8 @@ impl TableKey {
     pub(crate) fn base(&self) -> Option<Self> {
         match self {
             Self::Sidecar { namespace: Some(_), port } => Some(Self::Sidecar { namespace: None, port: *port }),
-            Self::Sidecar { namespace: None, .. } | Self::Gateway { .. } => None,
+            Self::HttpProxy { namespace: Some(_) } => Some(Self::HttpProxy { namespace: None }),
+            Self::Sidecar { namespace: None, .. } | Self::HttpProxy { namespace: None } | Self::Gateway { .. } => None,
         }
     }
 
@@ -111,6 +119,7 @@ impl TableKey {
                 names::https_table(*port, listener, &gateway.name.name, &gateway.name.namespace)
             }
             Self::Sidecar { port, .. } => port.to_string(),
+            Self::HttpProxy { .. } => names::HTTP_PROXY.to_owned(),
         }
     }
 }
@@ -159,6 +168,18 @@ pub enum Relation {
     SidecarAddress(Scope, Arc<str>, Port),
     /// [`Fact::Service`]: the HTTP services that have an address at a port, seen by one namespace, or, without one, by all.
     SidecarVip(Option<Arc<str>>, Arc<str>, Port),
+    /// [`Fact::Trust`]: the roots that the mesh trusts. Comes from outside: the certificate authority. Replaced at a rotation,
+    /// the new bundle before the old one goes; where there are several, each is trusted.
+    Trust,
+    /// [`Fact::Unit`]: the mesh trusts some root, so proxies have certificates. Unlike [`Relation::Trust`] it stays as it is
+    /// while roots change.
+    Rooted,
+    /// [`Fact::Object`]: the workloads with a local agent that have an address.
+    LocalAddress(IpAddr),
+    /// [`Fact::Inbound`]: the ports at which services reach a workload with a local agent.
+    Inbound(ObjectKey),
+    /// [`Fact::Unit`]: some workload makes its calls through an HTTP proxy of its own.
+    HttpProxies,
 }
 
 /// A member of a relation. What the variants mean, each relation says.
@@ -174,6 +195,8 @@ pub enum Fact {
     Variant(mesh::Variant),
     Bind(Bind),
     Service { host: Host, namespace: Arc<str> },
+    Trust(Arc<str>),
+    Inbound { port: Port, service: ServicePortKey },
 }
 
 /// An output whose type is forgotten.
@@ -233,6 +256,8 @@ units! {
     SidecarNamespace(mesh::SidecarNamespace),
     Sidecars(mesh::Sidecars),
     AddressListener(mesh::AddressListener),
+    Trust(mesh::Trust),
+    Local(mesh::Local),
     Class(gateway_api::Class),
     Gateway(gateway_api::Gateway),
     Route(gateway_api::Route),
@@ -263,7 +288,7 @@ impl UnitId {
                     gateway_api::Rules(key.clone()).into(),
                     gateway_api::RouteStatus(key.clone()).into(),
                 ],
-                Kind::WorkloadEntry => vec![mesh::Workload(key.clone()).into()],
+                Kind::WorkloadEntry => vec![mesh::Workload(key.clone()).into(), mesh::Local(key.clone()).into()],
                 Kind::ServiceEntry => vec![mesh::EntryStatus(key.clone()).into()],
                 _ => vec![],
             },
@@ -284,6 +309,7 @@ impl UnitId {
             Relation::SidecarAddress(scope, address, port) => {
                 vec![mesh::AddressListener { scope, address, port }.into()]
             }
+            Relation::Trust => vec![mesh::Trust.into()],
             _ => vec![],
         }
     }

@@ -1,7 +1,8 @@
 //! Access logs, as the mesh's settings ask for them.
 
+use super::ordered::{Struct, Value};
 use prost::{Message, Name as _};
-use std::{collections::BTreeMap, sync::Arc};
+use std::sync::Arc;
 use tombolo_api::mesh::{AccessLog, AccessLogFormat};
 use tombolo_proto::envoy::{
     envoy::{
@@ -54,8 +55,7 @@ fn line(text: &str) -> core::DataSource {
 
 // === Envoy's messages, with ordered maps ===
 //
-// The generated `Struct` holds a hash map, which would encode in another order each time: a new version of every listener
-// at every rebuild. These have the same fields under the same numbers, in order.
+// As those of `ordered`: they hold its `Struct`.
 
 /// `StdoutAccessLog`
 #[derive(Clone, PartialEq, Message)]
@@ -80,20 +80,6 @@ struct Format {
     json: Option<Struct>,
     #[prost(message, optional, tag = "5")]
     text: Option<core::DataSource>,
-}
-
-/// `google.protobuf.Struct`
-#[derive(Clone, PartialEq, Message)]
-struct Struct {
-    #[prost(btree_map = "string, message", tag = "1")]
-    fields: BTreeMap<String, Value>,
-}
-
-/// `google.protobuf.Value`, of which texts are all that is needed.
-#[derive(Clone, PartialEq, Message)]
-struct Value {
-    #[prost(string, optional, tag = "3")]
-    string: Option<String>,
 }
 
 #[cfg(test)]

@@ -2,14 +2,14 @@
 
 use super::{
     any::{ads, any},
-    endpoints::load_assignment,
-    hcm,
+    endpoints::{ClusterLoadAssignment, load_assignment},
+    hcm, mesh_tls,
 };
 use crate::ir::{self, Discovery, Endpoint, Protocol};
 use prost::Name;
-use std::collections::HashMap;
+use std::{collections::HashMap, sync::Arc};
 use tombolo_proto::{
-    Ref, Resource, ResourceType,
+    Part, Ref, Resource, ResourceType,
     envoy::{
         envoy::{
             config::{
@@ -50,7 +50,7 @@ const BUFFER_LIMIT: u32 = 32 * 1024;
 /// The CDS resource of a service's port.
 pub(crate) fn cluster(ir: &ir::Cluster) -> Resource {
     let mut cluster = Cluster { lb_policy: lb_policy(ir).into(), ..base(&ir.name) };
-    let mut refs = Vec::new();
+    let (mut refs, mut inline) = (Vec::new(), None);
     match &ir.discovery {
         Discovery::Assigned => {
             cluster.cluster_discovery_type = Some(ClusterDiscoveryType::Type(DiscoveryType::Eds.into()));
@@ -58,8 +58,8 @@ pub(crate) fn cluster(ir: &ir::Cluster) -> Resource {
                 Some(EdsClusterConfig { eds_config: Some(ads()), ..EdsClusterConfig::default() });
             refs.push(Ref { kind: ResourceType::Endpoints, name: ir.name.as_str().into() });
         }
-        Discovery::Dns(endpoints) => resolve(&mut cluster, endpoints, false),
-        Discovery::DnsRoundRobin(endpoints) => resolve(&mut cluster, endpoints, true),
+        Discovery::Dns(endpoints) => inline = Some(resolve(&mut cluster, endpoints, false)),
+        Discovery::DnsRoundRobin(endpoints) => inline = Some(resolve(&mut cluster, endpoints, true)),
         Discovery::Original => {
             cluster.cluster_discovery_type = Some(ClusterDiscoveryType::Type(DiscoveryType::OriginalDst.into()));
         }
@@ -69,7 +69,25 @@ pub(crate) fn cluster(ir: &ir::Cluster) -> Resource {
         }
     }
     cluster.typed_extension_protocol_options = protocol_options(ir);
-    Resource::encode(ResourceType::Cluster, ir.name.as_str(), &cluster, refs)
+    if let Some(tls) = &ir.mesh_tls {
+        cluster.transport_socket_matches = mesh_tls::upstream(tls, ir.protocol);
+        refs.push(Ref { kind: ResourceType::Secret, name: tls.identities.as_str().into() });
+    }
+    let parts: Vec<Arc<Part>> =
+        [Part::of(&cluster, refs)].into_iter().chain(inline.map(inlined)).map(Arc::new).collect();
+    Resource::assemble(ResourceType::Cluster, ir.name.as_str(), parts)
+}
+
+/// `Cluster.load_assignment`, in the order of its own message.
+#[derive(Clone, PartialEq, prost::Message)]
+struct Inline {
+    #[prost(message, optional, tag = "33")]
+    load_assignment: Option<ClusterLoadAssignment>,
+}
+
+/// A cluster's own endpoints, as a field of it.
+pub(super) fn inlined(endpoints: ClusterLoadAssignment) -> Part {
+    Part::of(&Inline { load_assignment: Some(endpoints) }, Vec::<Ref>::new())
 }
 
 /// What every cluster has.
@@ -117,7 +135,7 @@ fn lb_policy(ir: &ir::Cluster) -> LbPolicy {
 
 /// Endpoints by name. `one_at_a_time`: each new connection goes to the first address, and old connections stay when it
 /// changes; Envoy has that for a single name only.
-fn resolve(cluster: &mut Cluster, endpoints: &[Endpoint], one_at_a_time: bool) {
+fn resolve(cluster: &mut Cluster, endpoints: &[Endpoint], one_at_a_time: bool) -> ClusterLoadAssignment {
     let config = DnsCluster {
         respect_dns_ttl: true,
         // IPv6 where there is nothing else: many a name has an address that many a machine cannot reach.
@@ -126,10 +144,10 @@ fn resolve(cluster: &mut Cluster, endpoints: &[Endpoint], one_at_a_time: bool) {
         ..DnsCluster::default()
     };
     cluster.cluster_discovery_type = Some(custom("envoy.cluster.dns", &config));
-    cluster.load_assignment = Some(load_assignment(&cluster.name, endpoints));
+    load_assignment(&cluster.name, endpoints)
 }
 
-fn dynamic() -> ClusterDiscoveryType {
+pub(super) fn dynamic() -> ClusterDiscoveryType {
     let cache = ClusterImplementationSpecifier::DnsCacheConfig(hcm::dns_cache());
     let config = ClusterConfig { cluster_implementation_specifier: Some(cache), ..ClusterConfig::default() };
     custom("envoy.clusters.dynamic_forward_proxy", &config)
@@ -141,14 +159,19 @@ fn custom<M: Name>(name: &str, config: &M) -> ClusterDiscoveryType {
 
 /// What is spoken to endpoints, as one option: maps have no order on the wire, and one entry has no need of one.
 fn protocol_options(ir: &ir::Cluster) -> HashMap<String, Any> {
-    let explicit = match ir.protocol {
+    spoken(ir.protocol, matches!(ir.discovery, Discovery::Dynamic(_)))
+}
+
+/// `dynamic`: whether hosts are found by the names that requests carry.
+pub(super) fn spoken(protocol: Protocol, dynamic: bool) -> HashMap<String, Any> {
+    let explicit = match protocol {
         Protocol::Http => ProtocolConfig::HttpProtocolOptions(Http1ProtocolOptions::default()),
         Protocol::Http2 => ProtocolConfig::Http2ProtocolOptions(Http2ProtocolOptions::default()),
         Protocol::Tls | Protocol::Tcp => return HashMap::new(),
     };
     let explicit = ExplicitHttpConfig { protocol_config: Some(explicit) };
     let mut options = explicit_options(UpstreamProtocolOptions::ExplicitHttpConfig(explicit));
-    if matches!(ir.discovery, Discovery::Dynamic(_)) {
+    if dynamic {
         // Envoy insists, so that no one forgets it who adds TLS: the name that a request carries is the one to verify.
         options.upstream_http_protocol_options =
             Some(UpstreamHttpProtocolOptions { auto_sni: true, auto_san_validation: true, ..Default::default() });

@@ -1,20 +1,17 @@
 //! Endpoints: `ClusterLoadAssignment`.
 
+use super::ordered::{Metadata, Struct};
 use crate::ir::{About, Address, Endpoint, Health, Locality};
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
+use tombolo_api::istio::MUTUAL_TLS;
 use tombolo_proto::{
     Ref, Resource, ResourceType,
     envoy::{
         envoy::config::{
-            core::v3::{
-                self as core, HealthStatus, Metadata, Pipe, SocketAddress, address, socket_address::PortSpecifier,
-            },
-            endpoint::v3::{
-                ClusterLoadAssignment, Endpoint as EnvoyEndpoint, LbEndpoint, LocalityLbEndpoints,
-                cluster_load_assignment::Policy, lb_endpoint::HostIdentifier,
-            },
+            core::v3::{self as core, HealthStatus, Pipe, SocketAddress, address, socket_address::PortSpecifier},
+            endpoint::v3::{Endpoint as EnvoyEndpoint, cluster_load_assignment::Policy},
         },
-        google::protobuf::{Struct, UInt32Value, Value, value::Kind},
+        google::protobuf::UInt32Value,
     },
 };
 
@@ -37,7 +34,6 @@ pub(crate) fn load_assignment(name: &str, endpoints: &[Endpoint]) -> ClusterLoad
         cluster_name: name.to_owned(),
         endpoints: endpoints.chunk_by(together).map(locality_endpoints).collect(),
         policy: prioritized.then_some(policy),
-        ..ClusterLoadAssignment::default()
     }
 }
 
@@ -50,7 +46,6 @@ fn locality_endpoints(endpoints: &[Endpoint]) -> LocalityLbEndpoints {
         load_balancing_weight: Some(UInt32Value {
             value: endpoints.iter().fold(0, |sum: u32, endpoint| sum.saturating_add(endpoint.weight)),
         }),
-        ..LocalityLbEndpoints::default()
     }
 }
 
@@ -73,7 +68,7 @@ fn lb_endpoint(endpoint: &Endpoint) -> LbEndpoint {
         health_status: health.into(),
         metadata: metadata(&endpoint.about),
         load_balancing_weight: (endpoint.weight != 1).then_some(UInt32Value { value: endpoint.weight }),
-        host_identifier: Some(HostIdentifier::Endpoint(EnvoyEndpoint { address, ..EnvoyEndpoint::default() })),
+        endpoint: Some(EnvoyEndpoint { address, ..EnvoyEndpoint::default() }),
     }
 }
 
@@ -91,13 +86,59 @@ fn socket(address: &Address) -> core::Address {
     core::Address { address: Some(address::Address::SocketAddress(socket)) }
 }
 
-/// Istio's form, so that its telemetry reads it: `istio.workload` is `NAME;NAMESPACE;CANONICAL NAME;REVISION;CLUSTER`. Only for
-/// endpoints of which more is known than that they are there. One key a map: maps have no order on the wire.
+/// What a proxy should know of an endpoint. `istio.workload` is Istio's form, `NAME;NAMESPACE;CANONICAL NAME;REVISION;CLUSTER`, so that
+/// its telemetry reads it, and only there where the workload is known. The other says how the endpoint is spoken to: the
+/// cluster's transport sockets are matched by it.
 fn metadata(about: &About) -> Option<Metadata> {
-    if about.workload.is_empty() {
-        return None;
+    let mut filter_metadata = BTreeMap::new();
+    if !about.workload.is_empty() {
+        let workload = format!("{};{};;;", about.workload, about.namespace);
+        filter_metadata.insert("istio".to_owned(), Struct::one("workload", workload));
     }
-    let workload = format!("{};{};;;", about.workload, about.namespace);
-    let fields = [("workload".to_owned(), Value { kind: Some(Kind::StringValue(workload)) })].into();
-    Some(Metadata { filter_metadata: [("istio".to_owned(), Struct { fields })].into(), ..Metadata::default() })
+    if about.proxied {
+        filter_metadata.insert("envoy.transport_socket_match".to_owned(), Struct::one(TLS_MODE, MUTUAL_TLS));
+    }
+    (!filter_metadata.is_empty()).then_some(Metadata { filter_metadata })
+}
+
+/// The key by which endpoints and transport sockets are matched.
+pub(super) const TLS_MODE: &str = "tlsMode";
+
+// === Envoy's messages, with maps in order: see `ordered` ===
+
+/// `ClusterLoadAssignment`
+#[derive(Clone, PartialEq, prost::Message)]
+pub(crate) struct ClusterLoadAssignment {
+    #[prost(string, tag = "1")]
+    cluster_name: String,
+    #[prost(message, repeated, tag = "2")]
+    endpoints: Vec<LocalityLbEndpoints>,
+    #[prost(message, optional, tag = "4")]
+    policy: Option<Policy>,
+}
+
+/// `LocalityLbEndpoints`
+#[derive(Clone, PartialEq, prost::Message)]
+struct LocalityLbEndpoints {
+    #[prost(message, optional, tag = "1")]
+    locality: Option<core::Locality>,
+    #[prost(message, repeated, tag = "2")]
+    lb_endpoints: Vec<LbEndpoint>,
+    #[prost(message, optional, tag = "3")]
+    load_balancing_weight: Option<UInt32Value>,
+    #[prost(uint32, tag = "5")]
+    priority: u32,
+}
+
+/// `LbEndpoint`
+#[derive(Clone, PartialEq, prost::Message)]
+struct LbEndpoint {
+    #[prost(message, optional, tag = "1")]
+    endpoint: Option<EnvoyEndpoint>,
+    #[prost(enumeration = "HealthStatus", tag = "2")]
+    health_status: i32,
+    #[prost(message, optional, tag = "3")]
+    metadata: Option<Metadata>,
+    #[prost(message, optional, tag = "4")]
+    load_balancing_weight: Option<UInt32Value>,
 }

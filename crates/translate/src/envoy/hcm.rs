@@ -150,7 +150,7 @@ pub(crate) fn dynamic_port_metadata(port: Port) -> Metadata {
     Metadata { filter_metadata: [(namespace.to_owned(), fields)].into(), ..Default::default() }
 }
 
-fn router() -> HttpFilter {
+pub(super) fn router() -> HttpFilter {
     // Callers are not told of tries and timings behind the gateway.
     let config = Router { suppress_envoy_headers: true, ..Default::default() };
     http_filter("envoy.filters.http.router", any(&config))

@@ -25,13 +25,13 @@ use tombolo_proto::{
 };
 
 /// The fields of a route table besides its virtual hosts.
-pub(crate) fn route_table(name: &str, _table: &TableKey) -> Part {
+pub(crate) fn route_table(name: &str, table: &TableKey) -> Part {
     let table = RouteConfiguration {
         name: name.to_owned(),
         // A cluster that is gone costs the requests for it, not the table.
         validate_clusters: Some(BoolValue { value: false }),
-        // Hosts are matched by name alone (Gateway API, `Hostname`).
-        ignore_port_in_host_matching: true,
+        // Hosts are matched by name alone (Gateway API, `Hostname`), but where one table serves every port.
+        ignore_port_in_host_matching: !matches!(table, TableKey::HttpProxy { .. }),
         ..Default::default()
     };
     Part::of(&table, Vec::<Ref>::new())

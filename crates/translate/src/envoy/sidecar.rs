@@ -4,6 +4,7 @@ use super::{
     any::any,
     cluster::{base, explicit_options, http_options},
     hcm,
+    http_proxy::HTTP_PROXY_PORT,
     tcp::{look_up_server_name, tcp_proxy},
 };
 use crate::{
@@ -44,7 +45,7 @@ use tombolo_proto::{
 };
 
 /// Where a workload's outgoing connections are redirected to.
-const OUTBOUND_PORT: u32 = 15001;
+const OUTBOUND_PORT: u32 = HTTP_PROXY_PORT as u32;
 
 /// The listener that all outgoing connections are redirected to. It hands each to the listener of the address that it was
 /// for; what has none goes where it was going, or nowhere.
@@ -113,15 +114,17 @@ pub(crate) fn unknown(traffic: OutboundTraffic) -> &'static str {
 }
 
 /// The virtual host of a route table for the hosts that the mesh does not know, named as Istio's.
-pub(crate) fn catch_all(traffic: OutboundTraffic) -> Part {
+///
+/// `passthrough` is the cluster of those where calls to them are allowed.
+pub(crate) fn catch_all(traffic: OutboundTraffic, passthrough: &str) -> Part {
     let (name, action, refs) = match traffic {
         OutboundTraffic::AllowAny => {
             let action = RouteAction {
-                cluster_specifier: Some(ClusterSpecifier::Cluster(names::PASSTHROUGH.to_owned())),
+                cluster_specifier: Some(ClusterSpecifier::Cluster(passthrough.to_owned())),
                 timeout: Some(Duration::default()),
                 ..RouteAction::default()
             };
-            let refs = vec![reference(ResourceType::Cluster, names::PASSTHROUGH)];
+            let refs = vec![reference(ResourceType::Cluster, passthrough)];
             ("allow_any", Action::Route(action), refs)
         }
         OutboundTraffic::RegistryOnly => {
@@ -205,7 +208,7 @@ fn filter_chain(target: &OutboundTarget, access_log: Option<&AccessLog>) -> Filt
     FilterChain { name: name.clone(), filters, ..FilterChain::default() }
 }
 
-fn http(table: &str, access_log: Option<&AccessLog>) -> Filter {
+pub(super) fn http(table: &str, access_log: Option<&AccessLog>) -> Filter {
     hcm::filter(&HttpConnectionManager {
         // The caller is the own workload: what it says of whom it speaks for is passed on.
         use_remote_address: Some(BoolValue { value: false }),

@@ -1,6 +1,8 @@
 //! What workload proxies listen for: each port of HTTP services, and the addresses of all others.
 
-use super::{Definition, HostRow, Service, ServicePort, Source, address::network, claims::claimants, settings};
+use super::{
+    Definition, HostRow, Service, ServicePort, Source, address::network, claims::claimants, settings, variant::captured,
+};
 use crate::{
     engine::{Built, Emits, Fact, Relation, Unit, View},
     envoy,
@@ -57,7 +59,7 @@ impl Unit for AddressListener {
         };
         if let Some(listener) = listener {
             let access_log = &settings(view).access_log;
-            emits.resource(self.scope.clone(), Arc::new(envoy::outbound(&listener, access_log.as_ref())));
+            emits.resource(captured(&self.scope), Arc::new(envoy::outbound(&listener, access_log.as_ref())));
         }
         Some(Built { output: (), emits })
     }

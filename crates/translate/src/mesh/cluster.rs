@@ -1,10 +1,10 @@
 //! The Envoy cluster of a service's port.
 
-use super::{Assignment, Definition, Service, Source};
+use super::{Assignment, Definition, Service, Source, trust::is_rooted};
 use crate::{
     engine::{Built, Relation, ServicePortKey, Unit, View},
     envoy,
-    ir::{self, Address, Discovery, Endpoint},
+    ir::{self, Address, Discovery, Endpoint, MeshTls},
     names,
 };
 use std::sync::Arc;
@@ -28,6 +28,10 @@ impl Unit for Cluster {
             discovery: self.discovery(view, definition),
             protocol: port.protocol,
             client_affinity: definition.client_affinity,
+            mesh_tls: (definition.proxied && is_rooted(view)).then(|| MeshTls {
+                identities: names::identities(&row.host, port.port),
+                server_name: names::server_name(&row.host, port.port),
+            }),
         };
         Some(Built::from(Arc::new(envoy::cluster(&cluster))))
     }

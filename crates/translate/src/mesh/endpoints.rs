@@ -1,14 +1,19 @@
 //! The endpoints of a service's port.
 
-use super::{Definition, Service, Source, Variant, gather, prefer};
+use super::{
+    Definition, Service, Source, Variant,
+    gather::{self, Candidate},
+    prefer, settings,
+    trust::{self, is_rooted},
+};
 use crate::{
     engine::{Built, Emits, Fact, Relation, ServicePortKey, Unit, View},
     envoy,
-    ir::{Address, Endpoint},
+    ir::{Address, Endpoint, Health},
     names,
 };
 use std::sync::Arc;
-use tombolo_api::istio::Resolution;
+use tombolo_api::{istio::Resolution, mesh::MtlsMode};
 use tombolo_proto::Resource;
 
 /// The endpoints of a service's port.
@@ -24,6 +29,8 @@ pub struct Assigned {
     pub resource: Option<Arc<Resource>>,
     /// As others do, where that differs.
     pub variants: Vec<(Variant, Arc<Resource>)>,
+    /// Who may answer for them in the mesh's mutual TLS: a secret that their cluster names. `None` where it names none.
+    pub identities: Option<Arc<Resource>>,
 }
 
 impl Unit for Assignment {
@@ -34,19 +41,46 @@ impl Unit for Assignment {
         let row = view.unit(&Service(self.0.host.clone()))?;
         let definition = row.of(&self.0.namespace)?;
         let port = definition.port(self.0.port)?;
-        let candidates = gather::gather(view, &row.host, definition, port);
+        let mut candidates = gather::gather(view, &row.host, definition, port);
+        withhold_insecure(view, &mut candidates);
         let endpoints: Vec<Endpoint> = candidates.iter().map(|candidate| candidate.endpoint.clone()).collect();
+        let identities = definition.proxied.then(|| trust::identities(view, &self.0, &endpoints)).flatten();
         let mut emits = Emits::default();
+        self.state_inbound(&candidates, &mut emits);
+        let (mut resource, mut variants) = (None, Vec::new());
         if endpoints.iter().any(|endpoint| matches!(endpoint.address, Address::Name(..))) {
             emits.fact(Relation::NamedEndpoints(self.0.clone()), Fact::Unit);
         } else if definition.is_assigned() {
             let name: Arc<str> = names::cluster(&row.host, port.port).into();
-            let resource = Arc::new(envoy::assignment(name.clone(), &endpoints));
-            let variants = prefer::variants(view, &candidates, &name, &resource);
-            let assigned = Assigned { endpoints, resource: Some(resource), variants };
-            return Some(Built { output: Arc::new(assigned), emits });
+            let base = Arc::new(envoy::assignment(name.clone(), &endpoints));
+            variants = prefer::variants(view, &candidates, &name, &base);
+            resource = Some(base);
         }
-        Some(Built { output: Arc::new(Assigned { endpoints, resource: None, variants: Vec::new() }), emits })
+        Some(Built { output: Arc::new(Assigned { endpoints, resource, variants, identities }), emits })
+    }
+}
+
+impl Assignment {
+    /// Tells workloads with a local agent at which of their ports they are reached.
+    fn state_inbound(&self, candidates: &[Candidate<'_>], emits: &mut Emits) {
+        for candidate in candidates {
+            if let (Some(workload), Address::Ip(_, port)) = (candidate.local, &candidate.endpoint.address) {
+                let inbound = Fact::Inbound { port: *port, service: self.0.clone() };
+                emits.fact(Relation::Inbound(workload.clone()), inbound);
+            }
+        }
+    }
+}
+
+/// Where the mesh demands mutual TLS and has no roots to speak it with, workloads with a proxy get nothing: they would refuse
+/// plaintext, and what was refused would have been sent in the clear.
+fn withhold_insecure(view: &View<'_>, candidates: &mut [Candidate<'_>]) {
+    let proxied = |candidate: &&mut Candidate<'_>| candidate.endpoint.about.proxied;
+    if candidates.iter().any(|candidate| candidate.endpoint.about.proxied)
+        && !is_rooted(view)
+        && settings(view).mtls.mode == MtlsMode::Strict
+    {
+        candidates.iter_mut().filter(proxied).for_each(|candidate| candidate.endpoint.health = Health::Unhealthy);
     }
 }
 

@@ -6,22 +6,22 @@ use crate::{
     ir::Protocol,
 };
 use std::{collections::BTreeSet, sync::Arc};
-use tombolo_core::Host;
+use tombolo_core::{Host, Port};
 use tombolo_proto::Scope;
 
 /// States who sees what of a host: once for everyone, and once for each namespace that sees something else and has sidecars.
 pub(super) fn expose(view: &View<'_>, row: &HostRow, emits: &mut Emits) {
     let public = row.public();
     for (definition, port) in ports(public) {
-        use_port(None, row, definition, port, emits);
+        use_port(view, None, row, (definition, port), emits);
     }
     for namespace in row.mentioned() {
         let seen = row.seen_by(&namespace);
         if !same(public, seen) && is_connected(view, &namespace) {
             for (definition, port) in ports(seen) {
-                use_port(Some(&namespace), row, definition, port, emits);
+                use_port(view, Some(&namespace), row, (definition, port), emits);
             }
-            hide(&namespace, row, public, seen, emits);
+            hide(view, &namespace, row, (public, seen), emits);
         }
     }
     short_names(view, row, emits);
@@ -42,20 +42,29 @@ fn same(a: Option<&Definition>, b: Option<&Definition>) -> bool {
 
 /// Ports that all others see and this namespace, which sees another definition, does not: its tables say so.
 fn hide(
+    view: &View<'_>,
     namespace: &Arc<str>,
     row: &HostRow,
-    public: Option<&Definition>,
-    seen: Option<&Definition>,
+    (public, seen): (Option<&Definition>, Option<&Definition>),
     emits: &mut Emits,
 ) {
     let is_served = |port| seen.and_then(|seen| seen.port(port)).is_some_and(|port| port.protocol.is_http());
     for (_, port) in ports(public) {
         if port.protocol.is_http() && !is_served(port.port) {
-            let table = TableKey::Sidecar { namespace: Some(namespace.clone()), port: port.port };
-            emits.fact(Relation::Table(table.clone()), Fact::Unit);
-            emits.fact(Relation::VirtualHost(table, row.host.clone()), Fact::Unit);
+            for table in tables(view, Some(namespace), port.port) {
+                emits.fact(Relation::Table(table.clone()), Fact::Unit);
+                emits.fact(Relation::VirtualHost(table, row.host.clone()), Fact::Unit);
+            }
         }
     }
+}
+
+/// The tables that an HTTP service's port stands in: that of sidecars, and where there are HTTP proxies, theirs.
+fn tables(view: &View<'_>, namespace: Option<&Arc<str>>, port: Port) -> impl Iterator<Item = TableKey> + use<> {
+    let namespace = namespace.cloned();
+    let proxies = view.count(Relation::HttpProxies) > 0;
+    let proxy = proxies.then(|| TableKey::HttpProxy { namespace: namespace.clone() });
+    [TableKey::Sidecar { namespace, port }].into_iter().chain(proxy)
 }
 
 /// The short name of a Kubernetes Service, `reviews`, is known in its own namespace only: where that has sidecars, it has a
@@ -67,23 +76,23 @@ fn short_names(view: &View<'_>, row: &HostRow, emits: &mut Emits) {
     // Where the namespace sees something of its own, that is stated already.
     if same(row.public(), Some(seen)) && is_connected(view, &namespace) {
         for port in seen.tcp_ports().filter(|port| port.protocol.is_http()) {
-            table_of(Some(&namespace), row, seen, port, emits);
+            table_of(view, Some(&namespace), row, (seen, port), emits);
         }
     }
 }
 
 fn use_port(
+    view: &View<'_>,
     namespace: Option<&Arc<str>>,
     row: &HostRow,
-    definition: &Definition,
-    port: &ServicePort,
+    (definition, port): (&Definition, &ServicePort),
     emits: &mut Emits,
 ) {
     let scope = scope(namespace);
     let used = Relation::Uses(scope.clone(), row.host.clone(), port.port);
     emits.fact(used, Fact::Namespace(definition.namespace.clone()));
     if port.protocol.is_http() {
-        table_of(namespace, row, definition, port, emits);
+        table_of(view, namespace, row, (definition, port), emits);
         emits.fact(Relation::SidecarAddress(scope, "".into(), port.port), Fact::Unit);
         return;
     }
@@ -100,15 +109,16 @@ fn use_port(
 }
 
 fn table_of(
+    view: &View<'_>,
     namespace: Option<&Arc<str>>,
     row: &HostRow,
-    definition: &Definition,
-    port: &ServicePort,
+    (definition, port): (&Definition, &ServicePort),
     emits: &mut Emits,
 ) {
-    let table = TableKey::Sidecar { namespace: namespace.cloned(), port: port.port };
-    emits.fact(Relation::Table(table.clone()), Fact::Unit);
-    emits.fact(Relation::VirtualHost(table, row.host.clone()), Fact::Namespace(definition.namespace.clone()));
+    for table in tables(view, namespace, port.port) {
+        emits.fact(Relation::Table(table.clone()), Fact::Unit);
+        emits.fact(Relation::VirtualHost(table, row.host.clone()), Fact::Namespace(definition.namespace.clone()));
+    }
     let service = Fact::Service { host: row.host.clone(), namespace: definition.namespace.clone() };
     for address in definition.addresses.iter().filter(|address| !address.contains('/')) {
         let claim = Relation::SidecarVip(namespace.cloned(), address.clone(), port.port);

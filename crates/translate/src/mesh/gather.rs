@@ -3,6 +3,7 @@
 use super::{
     Definition, ServicePort, Source, Workload,
     owner::{Owner, OwnerPort},
+    workload::is_proxied,
 };
 use crate::{
     engine::{Fact, Relation, View},
@@ -29,6 +30,8 @@ pub(super) struct Candidate<'a> {
     pub(super) hints: Option<&'a Hints>,
     /// What its Service says of who should prefer which.
     pub(super) distribution: Option<&'a str>,
+    /// The workload that it is, where that has a local agent.
+    pub(super) local: Option<&'a ObjectKey>,
 }
 
 /// The endpoints of a port from all owners that count, ordered, without repetitions.
@@ -100,6 +103,7 @@ fn slices<'a>(
                 node: endpoint.node_name.as_deref().unwrap_or_default(),
                 hints: Some(&endpoint.hints),
                 distribution: service.traffic_distribution.as_deref(),
+                local: None,
             });
         }
     }
@@ -162,7 +166,8 @@ fn selected<'a>(
         let Some(workload) = view.unit(&Workload(key.clone())) else { continue };
         let entry = &workload.entry;
         if selector.iter().all(|(k, v)| entry.labels.get(k) == Some(v)) {
-            all.extend(candidate(entry, port, &key.name.namespace, key.name.name.clone()));
+            let candidate = candidate(entry, port, &key.name.namespace, key.name.name.clone());
+            all.extend(candidate.map(|candidate| Candidate { local: workload.local.then_some(key), ..candidate }));
         }
     }
 }
@@ -189,6 +194,7 @@ fn candidate<'a>(
         namespace: namespace.clone(),
         service_account: entry.service_account.clone(),
         workload,
+        proxied: is_proxied(&entry.labels),
     };
     let endpoint = Endpoint {
         priority: 0,
@@ -198,7 +204,7 @@ fn candidate<'a>(
         health: Health::Healthy,
         about,
     };
-    Some(Candidate { endpoint, node: "", hints: None, distribution: None })
+    Some(Candidate { endpoint, node: "", hints: None, distribution: None, local: None })
 }
 
 /// The workload's own port for the service's port of this name, else the target port by number or by the workload's name for

@@ -54,6 +54,9 @@ impl InScope {
             if let Some(resource) = &assigned.resource {
                 emits.resource(self.scope.clone(), resource.clone());
             }
+            if let Some(identities) = &assigned.identities {
+                emits.resource(self.scope.clone(), identities.clone());
+            }
             for (variant, resource) in &assigned.variants {
                 emits.resource(self.scope.variant(&variant.name()), resource.clone());
             }

@@ -39,6 +39,7 @@ fn define(host: &Host, owners: &[(ObjectKey, Owner<'_>)]) -> Option<Definition> 
         ports: Vec::new(),
         addresses: Vec::new(),
         client_affinity: deciding.client_affinity(),
+        proxied: false,
         export: deciding.export(),
         clashes: Vec::new(),
     };
@@ -62,6 +63,7 @@ fn define(host: &Host, owners: &[(ObjectKey, Owner<'_>)]) -> Option<Definition> 
 impl Definition {
     fn add(&mut self, host: &Host, key: &ObjectKey, owner: Owner<'_>) {
         self.owners.push(key.clone());
+        self.proxied |= owner.may_have_proxies();
         self.addresses.extend(owner.addresses().iter().filter_map(|address| canonical(address)));
         for (i, port) in owner.ports().into_iter().enumerate() {
             let same = self.ports.iter().find(|p| p.port == port.port && p.transport == port.transport);

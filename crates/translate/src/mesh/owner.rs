@@ -1,6 +1,6 @@
 //! The objects that define services, read alike.
 
-use super::{Export, Source, protocol::protocol};
+use super::{Export, Source, protocol::protocol, workload::is_proxied};
 use crate::{engine::View, ir::Protocol};
 use std::sync::Arc;
 use tombolo_api::{
@@ -77,6 +77,21 @@ impl<'a> Owner<'a> {
             Self::Service(service) if service.cluster_ip.is_empty() => Vec::new(),
             Self::Service(service) => vec![service.cluster_ip.clone()],
             Self::Entry(entry) => entry.addresses.clone(),
+        }
+    }
+
+    /// Whether workloads with a proxy may be among its endpoints.
+    pub(super) fn may_have_proxies(self) -> bool {
+        match self {
+            Self::Service(service) => service.kind != ServiceType::ExternalName,
+            Self::Entry(entry) => match entry.resolution {
+                Resolution::Static => true,
+                Resolution::Dns | Resolution::DnsRoundRobin => {
+                    entry.workload_selector.is_some() || entry.endpoints.iter().any(|e| is_proxied(&e.labels))
+                }
+                // Where these go, nobody knows beforehand: whom to expect there neither.
+                Resolution::None | Resolution::DynamicDns => false,
+            },
         }
     }
 

@@ -40,6 +40,9 @@ pub struct Definition {
     pub addresses: Vec<Arc<str>>,
     /// Whether one client's requests go to one endpoint (`sessionAffinity: ClientIP`).
     pub client_affinity: bool,
+    /// Whether workloads with a proxy may be among its endpoints. What it is made from decides, not which endpoints there are:
+    /// so their coming and going never changes a cluster.
+    pub proxied: bool,
     /// Who sees it.
     pub export: Export,
     /// What does not count, and why.

@@ -1,6 +1,6 @@
 //! What workload proxies see of HTTP services: a virtual host for each, in a route table for each port.
 
-use super::{Definition, HostRow, Service, claims, exposure::kubernetes_name, settings};
+use super::{Definition, HostRow, Service, claims, exposure::kubernetes_name, settings, variant::captured};
 use crate::{
     engine::{Built, Emits, Fact, Relation, TableKey, Unit, View},
     envoy,
@@ -43,9 +43,10 @@ impl Unit for Sidecars {
         }
         let traffic = settings(view).outbound_traffic;
         let mut emits = Emits::default();
-        for resource in [envoy::virtual_outbound(traffic), envoy::passthrough(), envoy::black_hole()] {
+        for resource in [envoy::passthrough(), envoy::black_hole()] {
             emits.resource(Scope::public(), Arc::new(resource));
         }
+        emits.resource(captured(&Scope::public()), Arc::new(envoy::virtual_outbound(traffic)));
         Some(Built { output: (), emits })
     }
 }
@@ -75,7 +76,7 @@ pub(crate) fn virtual_host(view: &View<'_>, namespace: Option<&str>, host: &Host
 
 /// The names that the service has in a table. Its host is its own; another name is left out where it would stand in the table
 /// twice, which Envoy refuses.
-fn domains(
+pub(super) fn domains(
     view: &View<'_>,
     namespace: Option<&str>,
     row: &HostRow,
@@ -112,7 +113,7 @@ fn is_host(view: &View<'_>, name: &str, port: Port) -> bool {
 }
 
 /// Everything to the service. No time limit: the caller has its own, and mesh rules come with routes.
-fn default_route(host: &Host, definition: &Definition, port: Port) -> Route {
+pub(super) fn default_route(host: &Host, definition: &Definition, port: Port) -> Route {
     let backend = Backend { host: host.clone(), port, namespace: definition.namespace.clone() };
     let share = Share {
         backend: Some(backend),

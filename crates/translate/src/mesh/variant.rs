@@ -62,18 +62,47 @@ impl Variant {
     }
 }
 
+/// How a sidecar gets the connections of its workload: the node metadata `INTERCEPTION_MODE`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Interception {
+    /// All of them are redirected to it: `REDIRECT`, `TPROXY`, and where nothing is said.
+    #[default]
+    Captured,
+    /// None is: callers and the workload connect to its listeners by themselves (`NONE`). So several share one machine.
+    Explicit,
+}
+
+/// The part of a scope that only sidecars see whose connections are captured: listeners that have no use, and no place, where
+/// nothing is redirected to them.
+pub(super) fn captured(base: &Scope) -> Scope {
+    base.variant("captured")
+}
+
 /// The scopes of a proxy in order of precedence: a pure function of what it has proven to be and of where it is.
 ///
-/// `gateway` is the name of the Gateway that a gateway's proxy serves; unused for sidecars.
-pub fn scopes(kind: ProxyKind, namespace: &str, gateway: &str, variant: &Variant) -> Vec<Scope> {
-    let bases = match kind {
-        ProxyKind::Gateway => vec![Scope::gateway(namespace, gateway)],
-        ProxyKind::Sidecar => vec![Scope::namespace(namespace), Scope::public()],
-    };
+/// `name` is that of the Gateway that a gateway's proxy serves, or of the workload that a sidecar stands beside; for those with
+/// [`Interception::Captured`] it is unused, so that they share everything with the others of their namespace. Gateways
+/// capture nothing, whatever `interception` says.
+pub fn scopes(
+    kind: ProxyKind,
+    namespace: &str,
+    name: &str,
+    variant: &Variant,
+    interception: Interception,
+) -> Vec<Scope> {
     let levels = variant.levels();
-    let of_base =
+    let with_levels =
         |base: Scope| levels.iter().map(|v| base.variant(&v.name())).chain([base.clone()]).collect::<Vec<_>>();
-    bases.into_iter().flat_map(of_base).collect()
+    let shared = [Scope::namespace(namespace), Scope::public()].into_iter();
+    match (kind, interception) {
+        (ProxyKind::Gateway, _) => with_levels(Scope::gateway(namespace, name)),
+        (ProxyKind::Sidecar, Interception::Explicit) => {
+            [Scope::workload(namespace, name)].into_iter().chain(shared.flat_map(with_levels)).collect()
+        }
+        (ProxyKind::Sidecar, Interception::Captured) => {
+            shared.flat_map(|base| [captured(&base)].into_iter().chain(with_levels(base))).collect()
+        }
+    }
 }
 
 #[cfg(test)]
@@ -81,7 +110,7 @@ mod tests {
     use super::*;
 
     fn names(kind: ProxyKind, variant: &Variant) -> Vec<String> {
-        scopes(kind, "shop", "front", variant).iter().map(ToString::to_string).collect()
+        scopes(kind, "shop", "front", variant, Interception::Captured).iter().map(ToString::to_string).collect()
     }
 
     #[test]
@@ -90,10 +119,12 @@ mod tests {
         assert_eq!(
             names(ProxyKind::Sidecar, &variant),
             [
+                "namespace/shop@captured",
                 "namespace/shop@a/n1/4",
                 "namespace/shop@a//4",
                 "namespace/shop@//4",
                 "namespace/shop",
+                "public@captured",
                 "public@a/n1/4",
                 "public@a//4",
                 "public@//4",
@@ -104,5 +135,11 @@ mod tests {
         assert_eq!(names(ProxyKind::Gateway, &unknown), ["gateway/shop/front"]);
         let zone = Variant { zone: "a".into(), ..unknown };
         assert_eq!(names(ProxyKind::Gateway, &zone), ["gateway/shop/front@a//", "gateway/shop/front"]);
+    }
+
+    #[test]
+    fn a_sidecar_that_captures_nothing_sees_its_workload_instead_of_captured_listeners() {
+        let scopes = scopes(ProxyKind::Sidecar, "shop", "vm", &Variant::default(), Interception::Explicit);
+        assert_eq!(scopes, [Scope::workload("shop", "vm"), Scope::namespace("shop"), Scope::public()]);
     }
 }

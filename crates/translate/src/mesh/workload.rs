@@ -3,11 +3,12 @@
 //! A field that an entry leaves out is its group's template's. Labels are merged, later ones over earlier: the template's,
 //! the group's `metadata.labels`, the entry's `spec.labels`, the labels of the entry's own metadata (as Istio ranks them).
 
-use crate::engine::{Built, Emits, Fact, Relation, Unit, View};
+use crate::engine::{Built, Emits, Fact, Relation, TableKey, Unit, View};
 use std::{collections::BTreeMap, sync::Arc};
 use tombolo_api::{
     Kind, Object, ObjectKey,
-    istio::{GROUP_ANNOTATION, WorkloadEntry, WorkloadGroup},
+    istio::{GROUP_ANNOTATION, MUTUAL_TLS, TLS_MODE_LABEL, WorkloadEntry, WorkloadGroup},
+    mesh::{AGENT_ANNOTATION, LOCAL_AGENT},
 };
 use tombolo_core::NamespacedName;
 
@@ -20,6 +21,8 @@ pub struct Workload(pub ObjectKey);
 pub struct WorkloadRow {
     /// Everything, the group's template filled in; its labels are the effective ones.
     pub entry: WorkloadEntry,
+    /// Whether its agent runs on this machine, and its proxy with it (`mesh.tombolo.dev/agent: local`).
+    pub local: bool,
 }
 
 impl Unit for Workload {
@@ -32,8 +35,14 @@ impl Unit for Workload {
             let name = NamespacedName { namespace: self.0.name.namespace.clone(), name: name.clone() };
             view.object::<WorkloadGroup>(&ObjectKey { kind: Kind::WorkloadGroup, name, source: self.0.source.clone() })
         });
-        let entry = effective(entry, group.map(|group| &group.spec));
+        let local = has_local_agent(entry, group.map(|group| &**group));
+        let mut entry = effective(entry, group.map(|group| &group.spec));
         let mut emits = Emits::default();
+        if local {
+            // Whoever has an agent has a proxy, unless the label says that it is not to be spoken to like one.
+            entry.labels.entry(TLS_MODE_LABEL.into()).or_insert_with(|| MUTUAL_TLS.into());
+            state_local(&self.0, &entry, &mut emits);
+        }
         for (key, value) in &entry.labels {
             let labelled = Relation::Labelled {
                 source: self.0.source.clone(),
@@ -43,8 +52,33 @@ impl Unit for Workload {
             };
             emits.fact(labelled, Fact::Object(self.0.clone()));
         }
-        Some(Built { output: Arc::new(WorkloadRow { entry }), emits })
+        Some(Built { output: Arc::new(WorkloadRow { entry, local }), emits })
     }
+}
+
+/// The entry's own annotation, else its group's for all of its entries, else that of the group itself.
+fn has_local_agent(entry: &Object<WorkloadEntry>, group: Option<&Object<WorkloadGroup>>) -> bool {
+    let of_group = |group: &Object<WorkloadGroup>| {
+        let annotation = group.spec.metadata.annotations.get(AGENT_ANNOTATION).cloned();
+        annotation.or_else(|| group.metadata.annotations.get(AGENT_ANNOTATION).cloned())
+    };
+    let agent = entry.metadata.annotations.get(AGENT_ANNOTATION).cloned().or_else(|| of_group(group?));
+    agent.as_deref() == Some(LOCAL_AGENT)
+}
+
+/// What exists because of a workload with a local agent: it makes its calls through an HTTP proxy, whose table is there
+/// even where no service is.
+fn state_local(key: &ObjectKey, entry: &WorkloadEntry, emits: &mut Emits) {
+    if let Ok(address) = entry.address.parse() {
+        emits.fact(Relation::LocalAddress(address), Fact::Object(key.clone()));
+    }
+    emits.fact(Relation::HttpProxies, Fact::Unit);
+    emits.fact(Relation::Table(TableKey::HttpProxy { namespace: None }), Fact::Unit);
+}
+
+/// Whether a workload of these labels has a proxy that takes the mesh's mutual TLS.
+pub(super) fn is_proxied(labels: &BTreeMap<Arc<str>, Arc<str>>) -> bool {
+    labels.get(TLS_MODE_LABEL).is_some_and(|mode| &**mode == MUTUAL_TLS)
 }
 
 fn effective(entry: &Object<WorkloadEntry>, group: Option<&WorkloadGroup>) -> WorkloadEntry {

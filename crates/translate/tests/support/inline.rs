@@ -9,6 +9,7 @@ use prost::{Message, Name};
 use std::{collections::BTreeMap, sync::Arc};
 use tombolo_proto::{
     Resource, ResourceType,
+    bootstrap::SDS_CLUSTER,
     envoy::{
         envoy::{
             config::{
@@ -17,7 +18,7 @@ use tombolo_proto::{
                     Cluster,
                     cluster::{ClusterDiscoveryType, DiscoveryType},
                 },
-                core::v3::{Node, transport_socket},
+                core::v3::{Node, config_source::ConfigSourceSpecifier, transport_socket},
                 endpoint::v3::ClusterLoadAssignment,
                 listener::v3::{Filter, FilterChain, Listener, filter},
                 route::v3::RouteConfiguration,
@@ -26,7 +27,10 @@ use tombolo_proto::{
                 filters::network::http_connection_manager::v3::{
                     HttpConnectionManager, http_connection_manager::RouteSpecifier,
                 },
-                transport_sockets::tls::v3::{DownstreamTlsContext, Secret},
+                transport_sockets::tls::v3::{
+                    CommonTlsContext, DownstreamTlsContext, Secret, UpstreamTlsContext,
+                    common_tls_context::ValidationContextType,
+                },
             },
         },
         google::protobuf::{Any, BoolValue},
@@ -46,14 +50,24 @@ pub(crate) fn bootstrap<'a>(resources: impl IntoIterator<Item = &'a Arc<Resource
             ResourceType::Secret => fetched.secrets.push(decode(resource)),
         }
     }
+    let clusters = clusters.into_iter().map(|cluster| fetched.cluster(cluster));
     let static_resources = StaticResources {
         listeners: listeners.into_iter().map(|listener| fetched.listener(listener)).collect(),
-        clusters: clusters.into_iter().map(|cluster| fetched.cluster(cluster)).collect(),
+        clusters: [agent()].into_iter().chain(clusters).collect(),
         secrets: fetched.secrets,
     };
     Bootstrap {
         node: Some(Node { id: "golden".to_owned(), cluster: "golden".to_owned(), ..Default::default() }),
         static_resources: Some(static_resources),
+        ..Default::default()
+    }
+}
+
+/// Where proxies have their own certificates from. It need not be there for an Envoy that only checks its config.
+fn agent() -> Cluster {
+    Cluster {
+        name: SDS_CLUSTER.to_owned(),
+        cluster_discovery_type: Some(ClusterDiscoveryType::Type(DiscoveryType::Static.into())),
         ..Default::default()
     }
 }
@@ -81,7 +95,7 @@ impl Fetched {
         chain.filters.iter_mut().for_each(|filter| self.filter(filter));
         let socket = chain.transport_socket.as_mut().and_then(|socket| socket.config_type.as_mut());
         if let Some(transport_socket::ConfigType::TypedConfig(any)) = socket {
-            edit(any, local_secrets);
+            edit(any, |context: &mut DownstreamTlsContext| local_secrets(context.common_tls_context.as_mut()));
         }
     }
 
@@ -108,14 +122,28 @@ impl Fetched {
             cluster.cluster_discovery_type = Some(ClusterDiscoveryType::Type(DiscoveryType::Static.into()));
             cluster.load_assignment = Some(assignment);
         }
+        let sockets = cluster.transport_socket_matches.iter_mut().filter_map(|m| m.transport_socket.as_mut());
+        for socket in sockets.filter_map(|socket| socket.config_type.as_mut()) {
+            let transport_socket::ConfigType::TypedConfig(any) = socket;
+            edit(any, |context: &mut UpstreamTlsContext| local_secrets(context.common_tls_context.as_mut()));
+        }
         cluster
     }
 }
 
-/// Without a source, a certificate's name means one in the bootstrap.
-fn local_secrets(context: &mut DownstreamTlsContext) {
-    for certificate in context.common_tls_context.iter_mut().flat_map(|c| &mut c.tls_certificate_sds_secret_configs) {
-        certificate.sds_config = None;
+/// Without a source, a secret's name means one in the bootstrap: so those that would come over ADS do. An agent's stay as they
+/// are.
+fn local_secrets(context: Option<&mut CommonTlsContext>) {
+    let Some(context) = context else { return };
+    let validation = match &mut context.validation_context_type {
+        Some(ValidationContextType::ValidationContextSdsSecretConfig(secret)) => Some(secret),
+        _ => None,
+    };
+    for secret in context.tls_certificate_sds_secret_configs.iter_mut().chain(validation) {
+        let source = secret.sds_config.as_ref().and_then(|source| source.config_source_specifier.as_ref());
+        if matches!(source, Some(ConfigSourceSpecifier::Ads(_))) {
+            secret.sds_config = None;
+        }
     }
 }
 

@@ -200,7 +200,7 @@ fn seen_by(yaml: &str, variants: &[Variant]) -> Vec<Vec<String>> {
     let mut world = world(yaml);
     variants.iter().for_each(|variant| world.connect_variant(variant));
     let seen = |variant| {
-        let scopes = crate::scopes(ProxyKind::Sidecar, "shop", "", variant);
+        let scopes = crate::scopes(ProxyKind::Sidecar, "shop", "", variant, crate::Interception::Captured);
         addresses(&world.assignment(&scopes, REVIEWS).unwrap())
     };
     variants.iter().map(seen).collect()

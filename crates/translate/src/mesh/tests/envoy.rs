@@ -3,8 +3,9 @@
 use crate::testing::world;
 use prost::{Message, Name};
 use std::{env, fs, path::PathBuf, process::Command};
+use tombolo_core::ProxyKind;
 use tombolo_proto::{
-    Resource, ResourceType, Scope,
+    Resource, ResourceType,
     envoy::envoy::config::{
         bootstrap::v3::{
             Bootstrap,
@@ -174,7 +175,9 @@ fn envoy_takes_all_that_is_made() {
     let mut world = world(EVERY_KIND);
     world.connect(&["shop"]);
     assert!(world.engine.problems().is_empty(), "{:?}", world.engine.problems());
-    let seen = |kind| world.seen(&[Scope::namespace("shop"), Scope::public()], kind).into_values();
+    let scopes =
+        crate::scopes(ProxyKind::Sidecar, "shop", "", &crate::Variant::default(), crate::Interception::Captured);
+    let seen = |kind| world.seen(&scopes, kind).into_values();
     let clusters: Vec<Cluster> = seen(ResourceType::Cluster).map(|r| Cluster::decode(r.value()).unwrap()).collect();
     let listeners: Vec<Listener> = seen(ResourceType::Listener).map(|r| Listener::decode(r.value()).unwrap()).collect();
     assert_eq!((clusters.len(), listeners.len()), (17, 9));

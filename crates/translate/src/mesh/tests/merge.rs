@@ -93,7 +93,7 @@ fn a_service_of_two_clusters_is_one() {
     world.apply_from("east", objects(&SERVICE.replace("10.0.0.9", "10.0.0.8").replace("10.1.0.1", "10.2.0.1")));
     assert_eq!(addresses(&world.assignment(&[Scope::public()], DB).unwrap()), ["10.0.0.8:8080", "10.0.0.9:8080"]);
     for listener in ["10.1.0.1_80", "10.2.0.1_80"] {
-        assert!(world.listener(&[Scope::public()], listener).is_some(), "{listener}");
+        assert!(world.listener(&[Scope::public().variant("captured")], listener).is_some(), "{listener}");
     }
 }
 

@@ -18,7 +18,8 @@ use tombolo_proto::{
 
 /// What Envoy refuses: a name twice in a table, a match twice in a listener.
 fn unique(world: &World, namespace: &str) {
-    let scopes = crate::scopes(ProxyKind::Sidecar, namespace, "", &crate::Variant::default());
+    let scopes =
+        crate::scopes(ProxyKind::Sidecar, namespace, "", &crate::Variant::default(), crate::Interception::Captured);
     for (name, table) in world.seen(&scopes, ResourceType::Routes) {
         let table = RouteConfiguration::decode(table.value()).unwrap();
         let domains: Vec<&String> = table.virtual_hosts.iter().flat_map(|host| &host.domains).collect();

@@ -29,7 +29,7 @@ spec: {{{spec}}}
 }
 
 fn sidecar(namespace: &str) -> Vec<Scope> {
-    crate::scopes(ProxyKind::Sidecar, namespace, "", &crate::Variant::default())
+    crate::scopes(ProxyKind::Sidecar, namespace, "", &crate::Variant::default(), crate::Interception::Captured)
 }
 
 /// The domains of each virtual host of a table, but the one for the unknown.
