@@ -17,4 +17,4 @@ mod testing;
 
 pub use engine::{Engine, Outcome};
 pub use envoy::Bind;
-pub use mesh::{Variant, scopes};
+pub use mesh::{Allocation, AutoAddress, Variant, scopes};

@@ -83,7 +83,7 @@ impl Engine {
         }
     }
 
-    fn remove_fact(&mut self, relation: &Relation, fact: &Fact) {
+    pub(super) fn remove_fact(&mut self, relation: &Relation, fact: &Fact) {
         let Some(members) = self.relations.get_mut(relation) else { return };
         let Some(count) = members.get_mut(fact) else { return };
         *count -= 1;
@@ -100,6 +100,9 @@ impl Engine {
     fn relation_changed(&mut self, relation: Relation) {
         for unit in UnitId::of_relation(&relation) {
             self.mark(unit);
+        }
+        if let Relation::NeedsAddress(host) = &relation {
+            self.asked.insert(host.clone());
         }
         self.touch(&Lookup::Relation(relation));
     }
