@@ -34,7 +34,8 @@ pub fn endpoints(holdings: &[Holdings], mesh: Mesh, edit: impl Fn(usize) -> Opti
 /// # Errors
 /// The first difference.
 pub fn resources(holdings: &[Holdings], expected: &ResourceSet, scopes: &[Scope]) -> Result<(), Mismatch> {
-    for kind in ResourceType::ALL {
+    // Envoys ask for no names.
+    for kind in ResourceType::ALL.into_iter().filter(|kind| *kind <= ResourceType::Routes) {
         let hash = |bytes| format!("{:032x}", Part::from_bytes(bytes, []).hash());
         let list = expected.list(scopes, kind).into_values();
         let expected = list.map(|r| (r.name().to_string(), hash(r.value()))).collect();

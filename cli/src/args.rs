@@ -112,6 +112,8 @@ pub(crate) enum Type {
     Eds,
     /// Listeners
     Lds,
+    /// Names, for agents
+    Nds,
     /// Route tables
     Rds,
     /// Secrets

@@ -61,7 +61,9 @@ fn resources(loaded: &Loaded, proxy: &str, kind: Option<Type>) -> anyhow::Result
     };
     let set = set(loaded);
     let mut all = Map::new();
-    for kind in ResourceType::ALL.into_iter().filter(|k| kind.is_none_or(|wanted| wanted.is(*k))) {
+    // The table of names is made of the names by the server.
+    let kinds = ResourceType::ALL.into_iter().filter(|kind| *kind != ResourceType::NameTable);
+    for kind in kinds.filter(|k| kind.is_none_or(|wanted| wanted.is(*k))) {
         let list = set.list(scopes, kind).into_values().map(|resource| shown(&resource)).collect();
         all.insert(kind.short().to_owned(), Value::Array(list));
     }
@@ -103,6 +105,7 @@ impl Type {
             Self::Cds => ResourceType::Cluster,
             Self::Eds => ResourceType::Endpoints,
             Self::Lds => ResourceType::Listener,
+            Self::Nds => ResourceType::Name,
             Self::Rds => ResourceType::Routes,
             Self::Sds => ResourceType::Secret,
         };

@@ -38,7 +38,11 @@ pub(super) fn named_by(kind: ResourceType) -> Option<ResourceType> {
     match kind {
         ResourceType::Cluster => Some(ResourceType::Endpoints),
         ResourceType::Listener => Some(ResourceType::Routes),
-        ResourceType::Endpoints | ResourceType::Secret | ResourceType::Routes => None,
+        ResourceType::Endpoints
+        | ResourceType::Secret
+        | ResourceType::Routes
+        | ResourceType::Name
+        | ResourceType::NameTable => None,
     }
 }
 
@@ -51,7 +55,7 @@ pub(super) fn facts(kind: ResourceType, value: &[u8]) -> Result<Facts, DecodeErr
             let endpoints = endpoints(ClusterLoadAssignment::decode(value)?);
             Facts { endpoints, sequence: Sequence::find(value), ..Facts::default() }
         }
-        ResourceType::Secret | ResourceType::Routes => Facts::default(),
+        ResourceType::Secret | ResourceType::Routes | ResourceType::Name | ResourceType::NameTable => Facts::default(),
     })
 }
 

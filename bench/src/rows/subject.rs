@@ -57,6 +57,7 @@ impl Subject {
         let setup = Setup {
             sources: vec![Box::new(source)],
             facts: Vec::new(),
+            store: None,
             xds: tombolo_xds::Config::default(),
             clock: Arc::new(SystemClock),
         };

@@ -44,7 +44,7 @@ async fn serve(args: RunArgs) -> anyhow::Result<ExitCode> {
     let xds = listener.local_addr()?;
     let source = Directory::new(&args.directory).remembering(records.store());
     let addresses = Addresses::new(source.id().clone(), records.all()?);
-    let plane = start_plane(source, &addresses)?;
+    let plane = start_plane(source, &addresses, &records)?;
     say_where(&args, xds, &records);
 
     let stop = CancellationToken::new();
@@ -128,10 +128,11 @@ fn any_port() -> anyhow::Result<TcpListener> {
     tombolo_xds::listen(SocketAddr::from(([127, 0, 0, 1], 0))).context("cannot serve xDS on any port of 127.0.0.1")
 }
 
-fn start_plane(source: Directory, addresses: &Addresses) -> anyhow::Result<ControlPlane> {
+fn start_plane(source: Directory, addresses: &Addresses, records: &Records) -> anyhow::Result<ControlPlane> {
     let setup = Setup {
         sources: vec![Box::new(source)],
         facts: addresses.facts(),
+        store: Some(records.store()),
         xds: tombolo_xds::Config::default(),
         clock: Arc::new(SystemClock),
     };

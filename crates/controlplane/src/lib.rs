@@ -11,6 +11,7 @@
 
 pub mod directory;
 
+mod allocate;
 mod classify;
 mod graph;
 mod metrics;
@@ -18,6 +19,7 @@ mod port;
 mod rejections;
 mod store;
 
+pub use allocate::Allocator;
 pub use classify::{GATEWAY_LABEL, gateway_service_account};
 pub use graph::{Applied, Cause, ControlPlane, Edited, Setup, TimedStatus, World};
 pub use metrics::Metrics;

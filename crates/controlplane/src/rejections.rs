@@ -69,6 +69,7 @@ fn likely(kind: ResourceType) -> &'static [Kind] {
         ResourceType::Listener => &[Kind::Gateway],
         ResourceType::Routes => &[Kind::HttpRoute],
         ResourceType::Secret => &[Kind::Secret],
-        ResourceType::Cluster | ResourceType::Endpoints => &[Kind::Service, Kind::ServiceEntry],
+        ResourceType::Cluster | ResourceType::Endpoints | ResourceType::Name => &[Kind::Service, Kind::ServiceEntry],
+        ResourceType::NameTable => &[],
     }
 }

@@ -33,6 +33,7 @@ impl Watched {
         let setup = Setup {
             sources: vec![Box::new(Directory::new(directory.path()))],
             facts: Vec::new(),
+            store: None,
             xds: tombolo_xds::Config::default(),
             clock: Arc::new(SystemClock),
         };
@@ -191,6 +192,7 @@ async fn a_directory_that_is_taken_away_keeps_serving_and_is_found_again() {
     let setup = Setup {
         sources: vec![Box::new(Directory::new(&here))],
         facts: Vec::new(),
+        store: None,
         xds: tombolo_xds::Config::default(),
         clock: Arc::new(SystemClock),
     };
@@ -250,6 +252,7 @@ async fn the_last_good_content_of_a_broken_file_survives_a_restart() {
         ControlPlane::start(Setup {
             sources: vec![Box::new(Directory::new(directory.path()).remembering(store))],
             facts: Vec::new(),
+            store: None,
             xds: tombolo_xds::Config::default(),
             clock: Arc::new(SystemClock),
         })

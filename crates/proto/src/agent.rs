@@ -35,7 +35,8 @@ pub const DELTA_ADS: &str = "/envoy.service.discovery.v3.AggregatedDiscoveryServ
 
 /// The whole-table form of names, as Istio's agents ask for it: one resource, sent whole whenever a name changes.
 pub const NAME_TABLE: &str = "type.googleapis.com/istio.networking.nds.v1.NameTable";
-/// The resource-wise form of names, ours: one resource a host, whose message is [`NameInfo`] and whose name is the host.
+/// The resource-wise form of names, ours: one resource a host, whose message is [`NameInfo`] and whose name is the host. An empty
+/// message says that the host is no name here: it hides what others see under it, and stands in no table.
 pub const NAME: &str = "type.googleapis.com/mesh.tombolo.dev.v1.Name";
 /// Health as Istio's agents report it: a request of this type without resources, `error_detail` set where the workload is unhealthy.
 pub const HEALTH: &str = "type.googleapis.com/istio.v1.HealthInformation";

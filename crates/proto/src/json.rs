@@ -3,8 +3,12 @@
 //!
 //! Secret values print as `[redacted]`. Only what an Envoy is to read is rendered with them: [`to_json_exposed`].
 
-use crate::Resource;
+use crate::{
+    Resource,
+    agent::{self, NameInfo, NameTable},
+};
 use base64::{Engine as _, engine::general_purpose::STANDARD as BASE64};
+use prost::Message as _;
 use prost_reflect::{
     DescriptorPool, DynamicMessage, FieldDescriptor, Kind, MapKey, ReflectMessage as _, Value as Field,
 };
@@ -55,9 +59,31 @@ pub fn message_to_json_exposed(type_url: &str, bytes: &[u8]) -> Value {
 }
 
 fn render_encoded(type_url: &str, bytes: &[u8], secrets: Secrets) -> Option<Value> {
+    match type_url {
+        agent::NAME => return NameInfo::decode(bytes).ok().map(|info| render_name(&info)),
+        agent::NAME_TABLE => {
+            let table = NameTable::decode(bytes).ok()?.table.into_iter();
+            return Some(Value::Object(table.map(|(host, info)| (host, render_name(&info))).collect()));
+        }
+        _ => {}
+    }
     let name = type_url.rsplit('/').next().unwrap_or(type_url);
     let message = DynamicMessage::decode(POOL.get_message_by_name(name)?, bytes).ok()?;
     Some(render(&message, secrets))
+}
+
+/// Not Envoy's message, so not in the file of descriptors.
+fn render_name(info: &NameInfo) -> Value {
+    let mut fields = Map::new();
+    if !info.ips.is_empty() {
+        fields.insert("ips".to_owned(), info.ips.iter().map(String::as_str).collect());
+    }
+    for (name, text) in [("registry", &info.registry), ("shortname", &info.shortname), ("namespace", &info.namespace)] {
+        if !text.is_empty() {
+            fields.insert(name.to_owned(), text.as_str().into());
+        }
+    }
+    Value::Object(fields)
 }
 
 fn opaque(type_url: &str, bytes: &[u8]) -> Value {

@@ -1,6 +1,9 @@
 //! One named Envoy resource, encoded once.
 
-use crate::wire::{self, Framing};
+use crate::{
+    agent,
+    wire::{self, Framing},
+};
 use bytes::Bytes;
 use prost::Message;
 use std::{fmt, sync::Arc};
@@ -19,11 +22,18 @@ pub enum ResourceType {
     Listener,
     /// `RouteConfiguration` (RDS)
     Routes,
+    /// [`NameInfo`](crate::agent::NameInfo): what one host resolves to, for agents. After what answers there: a name that is known
+    /// a moment late is looked up again.
+    Name,
+    /// [`NameTable`](crate::agent::NameTable): all names in one resource, for Istio's agents. Nobody makes it beforehand: the server
+    /// puts it together from the names once it is asked for.
+    NameTable,
 }
 
 impl ResourceType {
     /// Every type, in sending order.
-    pub const ALL: [Self; 5] = [Self::Cluster, Self::Endpoints, Self::Secret, Self::Listener, Self::Routes];
+    pub const ALL: [Self; 7] =
+        [Self::Cluster, Self::Endpoints, Self::Secret, Self::Listener, Self::Routes, Self::Name, Self::NameTable];
 
     /// The type URL, as xDS writes it.
     pub const fn url(self) -> &'static str {
@@ -33,10 +43,12 @@ impl ResourceType {
             Self::Secret => "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.Secret",
             Self::Listener => "type.googleapis.com/envoy.config.listener.v3.Listener",
             Self::Routes => "type.googleapis.com/envoy.config.route.v3.RouteConfiguration",
+            Self::Name => agent::NAME,
+            Self::NameTable => agent::NAME_TABLE,
         }
     }
 
-    /// The usual three letters: `cds`, `eds`, `sds`, `lds`, `rds`.
+    /// The usual three letters: `cds`, `eds`, `sds`, `lds`, `rds`, `nds`; `nds-table` for the table as a whole.
     pub const fn short(self) -> &'static str {
         match self {
             Self::Cluster => "cds",
@@ -44,6 +56,8 @@ impl ResourceType {
             Self::Secret => "sds",
             Self::Listener => "lds",
             Self::Routes => "rds",
+            Self::Name => "nds",
+            Self::NameTable => "nds-table",
         }
     }
 

@@ -17,4 +17,4 @@ mod testing;
 
 pub use engine::{Engine, Outcome};
 pub use envoy::Bind;
-pub use mesh::{Interception, Variant, scopes};
+pub use mesh::{Allocation, AutoAddress, Interception, Variant, scopes};

@@ -1,8 +1,9 @@
 //! The status of objects, as values: computed here, written by whoever may write.
 
 use serde::Serialize;
-use std::sync::Arc;
+use std::{net::IpAddr, sync::Arc};
 use tombolo_api::gateway::{ParentRef, RouteGroupKind};
+use tombolo_core::Host;
 
 /// A condition without its time: the writer adds when it last changed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -35,7 +36,15 @@ pub enum Status {
         #[serde(serialize_with = "features")]
         supported_features: &'static [&'static str],
     },
-    /// Conditions alone: ServiceEntry, MeshInstallation.
+    /// `ServiceEntryStatus`
+    ServiceEntry {
+        /// In a fixed order.
+        conditions: Vec<Condition>,
+        /// The addresses that its hosts were given.
+        #[serde(skip_serializing_if = "Vec::is_empty")]
+        addresses: Vec<ServiceEntryAddress>,
+    },
+    /// Conditions alone: MeshInstallation.
     Conditions {
         /// In a fixed order.
         conditions: Vec<Condition>,
@@ -47,6 +56,15 @@ pub enum Status {
         /// One entry for each reference to a parent of ours.
         parents: Vec<RouteParentStatus>,
     },
+}
+
+/// `ServiceEntryAddress`
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct ServiceEntryAddress {
+    /// The host.
+    pub host: Host,
+    /// One of its addresses.
+    pub value: IpAddr,
 }
 
 /// `GatewayStatus`

@@ -27,7 +27,7 @@ pub struct ProxyReport {
 /// One type of one proxy.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct TypeReport {
-    /// `cds`, `eds`, `sds`, `lds` or `rds`.
+    /// `cds`, `eds`, `sds`, `lds`, `rds` or `nds`.
     #[serde(rename = "type")]
     pub kind: &'static str,
     /// Whether it asked for everything.
@@ -67,7 +67,7 @@ pub struct RejectedReport {
 /// One resource that a proxy holds.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub struct ResourceReport {
-    /// `cds`, `eds`, `sds`, `lds` or `rds`.
+    /// `cds`, `eds`, `sds`, `lds`, `rds` or `nds`.
     #[serde(rename = "type")]
     pub kind: &'static str,
     /// Its name.

@@ -10,7 +10,7 @@ pub use event::{Applied, Cause, Edited};
 pub use status::TimedStatus;
 pub use world::World;
 
-use crate::{Clock, Metrics, Sink, Source, Stopped, classify::Classifier, rejections};
+use crate::{Allocator, Clock, Metrics, Sink, Source, Stopped, Store, classify::Classifier, rejections};
 use std::{
     collections::BTreeSet,
     sync::Arc,
@@ -43,6 +43,8 @@ pub struct Setup {
     pub sources: Vec<Box<dyn Source>>,
     /// Facts known beforehand, such as where gateways bind: in effect before anything is served.
     pub facts: Vec<(Relation, Fact)>,
+    /// Where is remembered which host was given which address; `None` where that need not outlast this process.
+    pub store: Option<Arc<dyn Store>>,
     /// How proxies are served.
     pub xds: tombolo_xds::Config,
     /// What time it is.
@@ -52,15 +54,22 @@ pub struct Setup {
 impl ControlPlane {
     /// Starts the graph thread and a thread for each source. The hub opens once every source has said everything once. Must be
     /// called within a tokio runtime.
+    ///
+    /// # Errors
+    /// A thread cannot be started, or what the store remembers cannot be read.
     pub fn start(setup: Setup) -> std::io::Result<Self> {
-        let Setup { sources, facts, xds, clock } = setup;
+        let Setup { sources, facts, store, xds, clock } = setup;
+        let allocator = match store {
+            Some(store) => Allocator::open(store).map_err(std::io::Error::other)?,
+            None => Allocator::default(),
+        };
         let (commands, inbox) = Commands::new();
         let hub = Hub::new(xds, Classifier::new(commands.clone()));
         let (events, _) = broadcast::channel(EVENTS);
         let (stop, ready) = (CancellationToken::new(), watch::Sender::new(false));
         let plane = Self { commands, events, stop, ready, hub, metrics: Metrics::default() };
         let waiting = sources.iter().map(|source| source.id().clone()).collect();
-        let mut world = World::default();
+        let mut world = World::new(allocator);
         world.learn(facts, clock.now());
         let graph = Graph { world, waiting, plane: plane.clone(), clock };
         let stop = plane.stop.clone();
@@ -144,6 +153,7 @@ impl Graph {
                 let (applied, changes) = self.world.update(&source, update, self.clock.now());
                 self.publish(applied, changes);
                 if synced && self.waiting.remove(&source) && self.waiting.is_empty() {
+                    self.world.synced();
                     self.plane.hub.open();
                     self.plane.ready.send_replace(true);
                 }

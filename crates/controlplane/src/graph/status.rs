@@ -91,7 +91,9 @@ fn rfc3339(time: SystemTime) -> String {
 /// The lists of conditions of a status, each with a name that stays when others come and go.
 fn sections(status: &Status) -> Vec<(String, &[Condition])> {
     match status {
-        Status::Conditions { conditions } | Status::GatewayClass { conditions, .. } => {
+        Status::Conditions { conditions }
+        | Status::ServiceEntry { conditions, .. }
+        | Status::GatewayClass { conditions, .. } => {
             vec![(String::new(), conditions)]
         }
         Status::Gateway(gateway) => {

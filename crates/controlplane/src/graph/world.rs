@@ -4,7 +4,7 @@ use super::{
     event::{Applied, Cause, Edited},
     status::{StatusTable, TimedStatus},
 };
-use crate::{Edit, Update};
+use crate::{Allocator, Edit, Update};
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
     time::{Instant, SystemTime},
@@ -15,7 +15,7 @@ use tombolo_proto::Change;
 use tombolo_registry::{Index, Key, Snapshot};
 use tombolo_translate::{
     Engine, Outcome,
-    engine::{Fact, Relation},
+    engine::{Fact, Needs, Relation},
 };
 
 /// All that one control plane knows: objects, what they translate to, statuses, problems.
@@ -23,6 +23,7 @@ use tombolo_translate::{
 pub struct World {
     index: Index,
     engine: Engine,
+    allocator: Allocator,
     statuses: StatusTable,
     /// Problems of each source's manifests, as the source says them.
     said: BTreeMap<SourceId, BTreeSet<Problem>>,
@@ -35,6 +36,16 @@ pub struct World {
 }
 
 impl World {
+    /// One that gives hosts addresses by this.
+    pub fn new(allocator: Allocator) -> Self {
+        Self { allocator, ..Self::default() }
+    }
+
+    /// Every source has said everything once: whoever had an address and is not there any more does without.
+    pub(crate) fn synced(&mut self) {
+        self.allocator.release_absent();
+    }
+
     /// Takes in what a source says. Returns what it came to, and the resources that changed, to be published.
     pub fn update(&mut self, source: &SourceId, update: Update, now: SystemTime) -> (Applied, Vec<Change>) {
         let began = Instant::now();
@@ -123,7 +134,11 @@ impl World {
     }
 
     fn translate(&mut self, changed: Vec<Key>, now: SystemTime, applied: &mut Applied) -> Vec<Change> {
-        let outcome = self.engine.apply(self.index.current(), changed);
+        let Self { engine, allocator, .. } = self;
+        if allocator.is_behind() {
+            engine.learn(allocator.answer(&Needs::new()));
+        }
+        let outcome = engine.apply_with(self.index.current(), changed, |needs| allocator.answer(needs));
         let Outcome { changes, statuses, appeared, resolved, built } = outcome;
         applied.units = built;
         applied.statuses = statuses.keys().cloned().collect();

@@ -2,6 +2,7 @@
 
 use std::{collections::BTreeMap, fs, path::PathBuf, sync::Arc};
 use tombolo_api::{Kind, ObjectKey, manifest};
+use tombolo_controlplane::Allocator;
 use tombolo_core::{Problem, ProxyKind, SourceId};
 use tombolo_proto::{Change, Resource, ResourceSet, ResourceType, Scope};
 use tombolo_registry::Index;
@@ -78,7 +79,9 @@ impl Case {
         let bound = gateways.into_iter().enumerate();
         let binds = bound.filter_map(|(i, gateway)| Some((Relation::Bind(gateway), Fact::Bind(bind(i)?))));
         let sidecars = self.sidecars().map(|namespace| (Relation::SidecarNamespace(namespace.into()), Fact::Unit));
-        let (engine, outcome) = Engine::from_scratch(index.current(), binds.chain(sidecars).chain(self.trust()));
+        let mut allocator = Allocator::default();
+        let inputs = binds.chain(sidecars).chain(self.trust());
+        let (engine, outcome) = Engine::from_scratch_with(index.current(), inputs, |needs| allocator.answer(needs));
         problems.extend(engine.problems());
         let mut set = ResourceSet::default();
         outcome.changes.into_iter().for_each(|change| {

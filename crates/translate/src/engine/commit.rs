@@ -101,6 +101,9 @@ impl Engine {
         for unit in UnitId::of_relation(&relation) {
             self.mark(unit);
         }
+        if let Relation::NeedsAddress(host) = &relation {
+            self.asked.insert(host.clone());
+        }
         self.touch(&Lookup::Relation(relation));
     }
 

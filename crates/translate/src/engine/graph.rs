@@ -1,13 +1,13 @@
 //! The graph of units: who read what, what is out of date, what there is.
 
 use super::{Emits, Fact, Relation, Unit, UnitId, View, unit::AnyOutput, view::Lookup};
-use crate::status::Status;
+use crate::{mesh, status::Status};
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap, HashSet},
     sync::Arc,
 };
 use tombolo_api::ObjectKey;
-use tombolo_core::Problem;
+use tombolo_core::{Host, Problem};
 use tombolo_proto::{Change, Resource, ResourceType, Scope};
 use tombolo_registry::{Key, Snapshot};
 
@@ -19,6 +19,20 @@ pub struct Engine {
     pub(super) relations: HashMap<Relation, BTreeMap<Fact, u32>>,
     pub(super) resources: HashMap<Slot, Owned>,
     pub(super) dirty: BTreeSet<(u8, UnitId)>,
+    /// Hosts that came to need addresses, or no longer do, since that was last asked of the outside.
+    pub(super) asked: BTreeSet<Host>,
+}
+
+/// Hosts that need addresses from now on, or (false) no longer do.
+pub type Needs = BTreeMap<Host, bool>;
+
+/// What the outside has to say.
+#[derive(Debug, Default)]
+pub struct Answer {
+    /// Facts that hold from now on.
+    pub facts: Vec<(Relation, Fact)>,
+    /// Facts that were told, and hold no more.
+    pub withdrawn: Vec<(Relation, Fact)>,
 }
 
 /// A unit that exists: what it made, and what it read to make it.
@@ -65,8 +79,20 @@ pub(super) struct Edit {
 }
 
 impl Engine {
-    /// Brings everything up to date with a snapshot, given the keys that changed since the last one.
+    /// Brings everything up to date with a snapshot, given the keys that changed since the last one. Nobody answers what is asked
+    /// of the outside.
     pub fn apply(&mut self, snapshot: &Snapshot, changed: impl IntoIterator<Item = Key>) -> Outcome {
+        self.apply_with(snapshot, changed, |_| Answer::default())
+    }
+
+    /// Brings everything up to date with a snapshot, and asks `outside` which addresses hosts are given. What it answers is in
+    /// effect before anything is built that depends on it: nothing is built twice but the services that asked.
+    pub fn apply_with(
+        &mut self,
+        snapshot: &Snapshot,
+        changed: impl IntoIterator<Item = Key>,
+        mut outside: impl FnMut(&Needs) -> Answer,
+    ) -> Outcome {
         for key in changed {
             for unit in UnitId::of_key(&key) {
                 self.mark(unit);
@@ -74,7 +100,13 @@ impl Engine {
             self.touch(&Lookup::Source(key));
         }
         let mut edit = Edit::default();
-        while let Some((rank, unit)) = self.dirty.pop_first() {
+        loop {
+            let asking = self.dirty.first().is_none_or(|(rank, _)| *rank > mesh::Service::RANK);
+            if asking && !self.asked.is_empty() {
+                let answer = outside(&self.take_needs());
+                self.learn(answer);
+            }
+            let Some((rank, unit)) = self.dirty.pop_first() else { break };
             let view = View::new(self, snapshot, rank);
             let built = unit.build(&view);
             let reads = view.into_reads();
@@ -84,13 +116,28 @@ impl Engine {
         self.finish(edit)
     }
 
+    fn take_needs(&mut self) -> Needs {
+        let asked = std::mem::take(&mut self.asked);
+        let needed = |host: &Host| self.relations.contains_key(&Relation::NeedsAddress(host.clone()));
+        asked.into_iter().map(|host| (host.clone(), needed(&host))).collect()
+    }
+
     /// Everything from scratch: what any sequence of edits that ends in this snapshot must equal.
     pub fn from_scratch(snapshot: &Snapshot, inputs: impl IntoIterator<Item = (Relation, Fact)>) -> (Self, Outcome) {
+        Self::from_scratch_with(snapshot, inputs, |_| Answer::default())
+    }
+
+    /// [`Engine::from_scratch`] that asks `outside`: see [`Engine::apply_with`].
+    pub fn from_scratch_with(
+        snapshot: &Snapshot,
+        inputs: impl IntoIterator<Item = (Relation, Fact)>,
+        outside: impl FnMut(&Needs) -> Answer,
+    ) -> (Self, Outcome) {
         let mut engine = Self::default();
         engine.insert_facts(inputs);
         let entries = snapshot.all_entries().map(Key::Entry);
         let objects = snapshot.keys().cloned().map(Key::Object);
-        let outcome = engine.apply(snapshot, objects.chain(entries));
+        let outcome = engine.apply_with(snapshot, objects.chain(entries), outside);
         (engine, outcome)
     }
 
@@ -109,6 +156,12 @@ impl Engine {
         for (relation, fact) in facts {
             self.remove_fact(&relation, &fact);
         }
+    }
+
+    /// Takes in what the outside says, unasked. Takes effect at the next [`Engine::apply`].
+    pub fn learn(&mut self, answer: Answer) {
+        self.insert_facts(answer.facts);
+        self.remove_facts(answer.withdrawn);
     }
 
     /// The resources now seen, unordered.

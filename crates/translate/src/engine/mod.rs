@@ -15,6 +15,6 @@ mod graph;
 mod unit;
 mod view;
 
-pub use graph::{Engine, Outcome};
+pub use graph::{Answer, Engine, Needs, Outcome};
 pub use unit::{Built, Emits, Fact, Relation, ServicePortKey, TableKey, Unit, UnitId};
 pub use view::View;

@@ -166,6 +166,12 @@ pub enum Relation {
     Variants,
     /// [`Fact::Unit`] where HTTP services have the port; [`Fact::Service`]: the other services that sidecars of a scope reach by an address, or by a port alone (an empty address).
     SidecarAddress(Scope, Arc<str>, Port),
+    /// [`Fact::Unit`]: a Service without a virtual address has a name for the sidecars of a namespace, or, without one, for all others.
+    HeadlessName(Option<Arc<str>>, Host),
+    /// [`Fact::Unit`]: a host is to be given addresses. Answered from outside: see [`super::Engine::apply_with`].
+    NeedsAddress(Host),
+    /// [`Fact::Allocation`]: what became of that. Comes from outside.
+    Allocated(Host),
     /// [`Fact::Service`]: the HTTP services that have an address at a port, seen by one namespace, or, without one, by all.
     SidecarVip(Option<Arc<str>>, Arc<str>, Port),
     /// [`Fact::Trust`]: the roots that the mesh trusts. Comes from outside: the certificate authority. Replaced at a rotation,
@@ -194,6 +200,7 @@ pub enum Fact {
     Bucket(u8),
     Variant(mesh::Variant),
     Bind(Bind),
+    Allocation(mesh::Allocation),
     Service { host: Host, namespace: Arc<str> },
     Trust(Arc<str>),
     Inbound { port: Port, service: ServicePortKey },
@@ -258,6 +265,7 @@ units! {
     AddressListener(mesh::AddressListener),
     Trust(mesh::Trust),
     Local(mesh::Local),
+    HeadlessName(mesh::HeadlessName),
     Class(gateway_api::Class),
     Gateway(gateway_api::Gateway),
     Route(gateway_api::Route),
@@ -304,6 +312,7 @@ impl UnitId {
             Relation::GatewayPort(gateway, port) => vec![gateway_api::Listener { gateway, port }.into()],
             Relation::ServicePort(key) => vec![mesh::Assignment(key.clone()).into(), mesh::Cluster(key).into()],
             Relation::Uses(scope, host, port) => vec![mesh::InScope { scope, host, port }.into()],
+            Relation::HeadlessName(namespace, host) => vec![mesh::HeadlessName { namespace, host }.into()],
             Relation::SidecarNamespace(namespace) => vec![mesh::SidecarNamespace(namespace).into()],
             Relation::Sidecars => vec![mesh::Sidecars.into()],
             Relation::SidecarAddress(scope, address, port) => {

@@ -117,6 +117,8 @@ impl AddressListener {
             }
             match others {
                 _ if told_apart => {}
+                // It is reached at that.
+                _ if !member.definition.allocated().is_empty() && (http || others.is_some()) => {}
                 _ if http => emits.problems.push(self.lost(member, "HTTP", "at every address")),
                 None => others = Some(member),
                 Some(first) if first.target() == member.target() => {}

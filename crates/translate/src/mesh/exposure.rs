@@ -1,6 +1,6 @@
 //! Which definition of a host the sidecars of each namespace see, stated as facts.
 
-use super::{Definition, HostRow, ServicePort};
+use super::{Definition, HostRow, ServicePort, names};
 use crate::{
     engine::{Emits, Fact, Relation, TableKey, View},
     ir::Protocol,
@@ -15,6 +15,7 @@ pub(super) fn expose(view: &View<'_>, row: &HostRow, emits: &mut Emits) {
     for (definition, port) in ports(public) {
         use_port(view, None, row, (definition, port), emits);
     }
+    names::state(None, row, public, None, emits);
     for namespace in row.mentioned() {
         let seen = row.seen_by(&namespace);
         if !same(public, seen) && is_connected(view, &namespace) {
@@ -22,6 +23,7 @@ pub(super) fn expose(view: &View<'_>, row: &HostRow, emits: &mut Emits) {
                 use_port(view, Some(&namespace), row, (definition, port), emits);
             }
             hide(view, &namespace, row, (public, seen), emits);
+            names::state(Some(&namespace), row, seen, public, emits);
         }
     }
     short_names(view, row, emits);
@@ -98,13 +100,18 @@ fn use_port(
     }
     let service = Fact::Service { host: row.host.clone(), namespace: definition.namespace.clone() };
     if definition.addresses.is_empty() {
-        emits.fact(Relation::SidecarAddress(scope, "".into(), port.port), service);
+        emits.fact(Relation::SidecarAddress(scope.clone(), "".into(), port.port), service.clone());
     } else {
         for address in &definition.addresses {
             // What stands for more than one address cannot be a listener's own: those share the port's.
             let address = if address.contains('/') { "".into() } else { address.clone() };
             emits.fact(Relation::SidecarAddress(scope.clone(), address, port.port), service.clone());
         }
+    }
+    // Besides, not instead: clients that look names up elsewhere never see what was given here.
+    for address in definition.allocated() {
+        let at = Relation::SidecarAddress(scope.clone(), address.to_string().into(), port.port);
+        emits.fact(at, service.clone());
     }
 }
 
@@ -120,8 +127,8 @@ fn table_of(
         emits.fact(Relation::VirtualHost(table, row.host.clone()), Fact::Namespace(definition.namespace.clone()));
     }
     let service = Fact::Service { host: row.host.clone(), namespace: definition.namespace.clone() };
-    for address in definition.addresses.iter().filter(|address| !address.contains('/')) {
-        let claim = Relation::SidecarVip(namespace.cloned(), address.clone(), port.port);
+    for address in definition.all_addresses().filter(|address| !address.contains('/')) {
+        let claim = Relation::SidecarVip(namespace.cloned(), address, port.port);
         emits.fact(claim, service.clone());
     }
 }

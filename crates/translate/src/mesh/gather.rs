@@ -110,7 +110,7 @@ fn slices<'a>(
 }
 
 /// Ready ones serve, serving ones that terminate drain, others are left out.
-fn health(endpoint: &kubernetes::Endpoint, service: &kubernetes::Service) -> Option<Health> {
+pub(super) fn health(endpoint: &kubernetes::Endpoint, service: &kubernetes::Service) -> Option<Health> {
     let conditions = endpoint.conditions;
     if conditions.is_ready() || service.publish_not_ready_addresses {
         Some(Health::Healthy)

@@ -10,7 +10,7 @@
 //! - Virtual addresses are united; endpoints of all owners that count are merged, as Istio merges them.
 //! - Definitions of different namespaces are never merged. Kubernetes' come first, then the oldest, then by namespace.
 
-use super::{Clash, Definition, HostRow, ServicePort, Source, address::canonical, owner::Owner};
+use super::{Allocation, Clash, Definition, HostRow, ServicePort, Source, address::canonical, owner::Owner};
 use std::sync::Arc;
 use tombolo_api::ObjectKey;
 use tombolo_core::{FieldPath, Host};
@@ -38,6 +38,7 @@ fn define(host: &Host, owners: &[(ObjectKey, Owner<'_>)]) -> Option<Definition> 
         created: deciding.created(),
         ports: Vec::new(),
         addresses: Vec::new(),
+        allocation: None,
         client_affinity: deciding.client_affinity(),
         proxied: false,
         export: deciding.export(),
@@ -57,6 +58,12 @@ fn define(host: &Host, owners: &[(ObjectKey, Owner<'_>)]) -> Option<Definition> 
     definition.ports.sort_by_key(|port| (port.port, port.transport));
     definition.addresses.sort_unstable();
     definition.addresses.dedup();
+    // A wildcard is many hosts, and one address could not tell them apart.
+    let wants = !host.is_wildcard() && definition.addresses.is_empty();
+    let mut counted = owners.iter().filter(|(_, owner)| owner.resolution() == deciding.resolution());
+    if wants && matches!(definition.source, Source::Entry(_)) && counted.any(|(_, owner)| owner.wants_address()) {
+        definition.allocation = Some(Allocation::Pending);
+    }
     Some(definition)
 }
 

@@ -2,6 +2,7 @@
 
 mod address;
 mod address_listener;
+mod allocate;
 mod claims;
 mod cluster;
 mod endpoints;
@@ -12,6 +13,7 @@ mod http_proxy;
 mod in_scope;
 mod local;
 mod merge;
+mod names;
 mod owner;
 mod prefer;
 mod protocol;
@@ -25,12 +27,14 @@ mod variant;
 mod workload;
 
 pub(crate) use address_listener::AddressListener;
+pub use allocate::{Allocation, AutoAddress};
 pub(crate) use cluster::Cluster;
 pub(crate) use endpoints::Assignment;
 pub(crate) use entry_status::EntryStatus;
 pub(crate) use http_proxy::proxied_hosts;
 pub(crate) use in_scope::InScope;
 pub(crate) use local::Local;
+pub(crate) use names::HeadlessName;
 pub(crate) use service::{Clash, Definition, Export, HostRow, Service, ServicePort, Source};
 pub(crate) use settings::{Mesh, settings};
 pub(crate) use sidecar::virtual_host;

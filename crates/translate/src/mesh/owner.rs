@@ -5,7 +5,7 @@ use crate::{engine::View, ir::Protocol};
 use std::sync::Arc;
 use tombolo_api::{
     Kind, Metadata, Object, ObjectKey, Timestamp,
-    istio::{EXPORT_TO_ANNOTATION, Resolution, ServiceEntry, ServiceEntryPort},
+    istio::{AUTO_ALLOCATE_LABEL, EXPORT_TO_ANNOTATION, Resolution, ServiceEntry, ServiceEntryPort},
     kubernetes::{self, ServiceType, TargetPort, Transport},
 };
 use tombolo_core::Port;
@@ -93,6 +93,14 @@ impl<'a> Owner<'a> {
                 Resolution::None | Resolution::DynamicDns => false,
             },
         }
+    }
+
+    /// True where it may be given addresses if it has none. Without resolution the address decides where a connection goes, so
+    /// an invented one leads nowhere; and a label declines.
+    pub(super) fn wants_address(self) -> bool {
+        let Self::Entry(entry) = self else { return false };
+        let declined = entry.metadata.label(AUTO_ALLOCATE_LABEL).is_some_and(|v| v.eq_ignore_ascii_case("false"));
+        entry.resolution != Resolution::None && !declined
     }
 
     pub(super) fn export(self) -> Export {

@@ -1,6 +1,6 @@
 //! Services by host: who defines one, who sees which definition.
 
-use super::{exposure, merge, owner::Owner};
+use super::{Allocation, allocate, exposure, merge, owner::Owner};
 use crate::{
     engine::{Built, Emits, Fact, Relation, ServicePortKey, Unit, View},
     ir::Protocol,
@@ -38,6 +38,8 @@ pub struct Definition {
     pub ports: Vec<ServicePort>,
     /// Virtual addresses (IPs, CIDRs) in one spelling, ordered; empty where there are none.
     pub addresses: Vec<Arc<str>>,
+    /// What became of its wish for addresses; `None` where it has its own, or wants none.
+    pub allocation: Option<Allocation>,
     /// Whether one client's requests go to one endpoint (`sessionAffinity: ClientIP`).
     pub client_affinity: bool,
     /// Whether workloads with a proxy may be among its endpoints. What it is made from decides, not which endpoints there are:
@@ -164,8 +166,9 @@ impl Unit for Service {
         if owners.is_empty() {
             return None;
         }
-        let row = merge::merge(self.0.clone(), owners);
+        let mut row = merge::merge(self.0.clone(), owners);
         let mut emits = Emits::default();
+        allocate::allocate(view, &mut row, &mut emits);
         for definition in &row.definitions {
             for port in definition.tcp_ports() {
                 emits.fact(Relation::ServicePort((&row, definition, port.port).into()), Fact::Unit);

@@ -85,8 +85,8 @@ pub(super) fn domains(
 ) -> Vec<String> {
     let mut domains = vec![row.host.to_string()];
     domains.extend(aliases(&row.host, namespace).filter(|alias| !is_host(view, alias, port)));
-    for address in definition.addresses.iter() {
-        if claims::has_address(view, namespace, &row.host, address, port) {
+    for address in definition.all_addresses() {
+        if claims::has_address(view, namespace, &row.host, &address, port) {
             domains.extend(address.parse().ok().map(|ip: IpAddr| match ip {
                 IpAddr::V4(_) => ip.to_string(),
                 IpAddr::V6(_) => format!("[{ip}]"),

@@ -48,6 +48,8 @@ pub(crate) fn bootstrap<'a>(resources: impl IntoIterator<Item = &'a Arc<Resource
             ResourceType::Routes => drop(fetched.routes.insert(resource.name().clone(), decode(resource))),
             ResourceType::Endpoints => drop(fetched.assignments.insert(resource.name().clone(), decode(resource))),
             ResourceType::Secret => fetched.secrets.push(decode(resource)),
+            // For agents.
+            ResourceType::Name | ResourceType::NameTable => {}
         }
     }
     let clusters = clusters.into_iter().map(|cluster| fetched.cluster(cluster));

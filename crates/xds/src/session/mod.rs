@@ -188,10 +188,10 @@ impl Session {
     }
 }
 
-/// Types whose clients ask for everything by naming nothing. A client that names no clusters or listeners wants all of them; one
-/// that names no routes has none.
+/// Types whose clients ask for everything by naming nothing. A client that names no clusters, listeners or names wants all of them;
+/// one that names no routes has none.
 fn naming_nothing_is_everything(kind: ResourceType) -> bool {
-    matches!(kind, ResourceType::Cluster | ResourceType::Listener)
+    matches!(kind, ResourceType::Cluster | ResourceType::Listener | ResourceType::Name)
 }
 
 /// The answer where there are no endpoints: without one, Envoy would keep the cluster warming.

@@ -1,6 +1,6 @@
 //! What goes out now, and what waits: make before break.
 //!
-//! - Types go out in the order clusters, endpoints, secrets, listeners, routes.
+//! - Types go out in the order clusters, endpoints, secrets, listeners, routes, names.
 //! - While a response of a type is unanswered, that type's changes are gathered, for a bounded time.
 //! - A listener or route table that names a cluster that is new to the client waits until the client has accepted the cluster:
 //!   Envoy does so once it is warm. Bounded, and nothing else waits.
@@ -184,5 +184,6 @@ fn referrers(kind: ResourceType) -> &'static [ResourceType] {
         ResourceType::Secret => &[ResourceType::Cluster, ResourceType::Listener],
         ResourceType::Listener => &[],
         ResourceType::Routes => &[ResourceType::Listener],
+        ResourceType::Name | ResourceType::NameTable => &[],
     }
 }
