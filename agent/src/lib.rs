@@ -4,4 +4,6 @@ pub mod dns;
 pub mod envoy;
 pub mod health;
 pub mod identity;
+pub mod state;
 pub mod stream;
+pub mod upstream;

@@ -1,0 +1,9 @@
+//! The identity end to end: a control plane over TLS, a state directory, and a real Envoy.
+#![allow(clippy::unwrap_used, clippy::panic)]
+
+mod ca;
+mod control_plane;
+mod envoy;
+mod renewals;
+mod secrets;
+mod world;
