@@ -109,12 +109,17 @@ impl Channel {
     /// A version that the agent does not have is believed: it is newer than what was kept, because what was kept was accepted before.
     fn offer(&mut self, name: &Name, holds: Option<&str>, due: &mut Due, shelf: &mut dyn Shelf) {
         match (self.pending.remove(name), holds) {
-            (Some(Some(resource)), Some(held)) if resource.version.is(held) => self.accept(resource, shelf),
+            (Some(Some(resource)), Some(held)) if resource.version.is(held) && !self.doubts.contains(name) => {
+                self.accept(resource, shelf);
+            }
             (Some(Some(resource)), _) => {
                 due.added.push(resource.clone());
                 self.pending.insert(name.clone(), Some(resource));
             }
-            (Some(None), None) if !self.names.contains_key(name) => shelf.remove(&self.kind, name),
+            // It has nothing to remove, unless it took a part of what it rejected.
+            (Some(None), None) if !self.names.contains_key(name) && !self.doubts.contains(name) => {
+                shelf.remove(&self.kind, name);
+            }
             (Some(None), _) => {
                 due.removed.push(name.clone());
                 self.pending.insert(name.clone(), None);

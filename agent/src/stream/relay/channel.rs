@@ -191,6 +191,13 @@ impl Channel {
         }
     }
 
+    /// Drops what waits for a client that did not ask for it.
+    pub(super) fn drop_unasked(&mut self) {
+        let mut pending = std::mem::take(&mut self.pending);
+        pending.retain(|name, _| self.wants(name));
+        self.pending = pending;
+    }
+
     /// Bytes that wait for the client.
     pub(super) fn pending_bytes(&self) -> usize {
         self.pending.values().flatten().map(|resource| resource.bytes.len()).sum()

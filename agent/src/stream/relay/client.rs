@@ -10,7 +10,6 @@ use crate::stream::{
     wire::{self, Request, Resource, Response},
 };
 use bytes::Bytes;
-use std::collections::HashMap;
 
 impl Relay {
     /// Envoy is gone. What it has not answered waits for the next one.
@@ -42,10 +41,11 @@ impl Relay {
         }
     }
 
+    /// Where too much waits, what the client did not ask for is dropped; if it does later, upstream is to say it again.
     pub(super) fn bound_pending(&mut self) {
         if self.channels.values().map(Channel::pending_bytes).sum::<usize>() > self.bounds.pending {
             self.missed = true;
-            self.channels.values_mut().for_each(|channel| channel.pending = HashMap::new());
+            self.channels.values_mut().for_each(Channel::drop_unasked);
         }
     }
 
@@ -183,7 +183,7 @@ impl Relay {
         if !(self.envoy && started && self.channels.values().all(|channel| channel.flights.is_empty())) {
             return;
         }
-        let kinds: Vec<Kind> = self.channels.values().filter(|c| !c.own && c.asked).map(|c| c.kind.clone()).collect();
+        let kinds: Vec<Kind> = self.channels.values().filter(|c| !c.own).map(|c| c.kind.clone()).collect();
         for kind in kinds {
             let Some(channel) = self.channels.get_mut(&kind) else { continue };
             let mut unsubscribe = Vec::new();
@@ -194,6 +194,8 @@ impl Relay {
             let unasked = channel.names.extract_if(|_, asked| !*asked).map(|(name, _)| name.to_string());
             unsubscribe.extend(unasked);
             channel.forget_unless(Channel::wants, shelf);
+            let outstanding = channel.outstanding.take();
+            outstanding.into_iter().for_each(|origin| self.answer_upstream(&kind, origin, None));
             if !unsubscribe.is_empty() {
                 self.subscribe_upstream(&kind, &[], &unsubscribe, shelf);
             }

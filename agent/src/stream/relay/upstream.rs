@@ -88,7 +88,6 @@ impl Relay {
             self.actions.push(Action::Close(replaced.id));
         }
         self.parked.clear();
-        self.missed = false;
         self.actions.push(Action::Promoted(id));
     }
 

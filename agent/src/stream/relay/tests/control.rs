@@ -95,7 +95,7 @@ impl Session {
     fn rejected(&mut self, sent: Sent) {
         let books = self.books.get_mut(&sent.kind).unwrap();
         for (name, version, before) in sent.items {
-            if books.believed.get(&name) != Some(&version) {
+            if books.believed.get(&name).cloned().flatten() != version {
                 continue; // Something newer is on its way.
             }
             if version == Some(self::version(BAD)) {

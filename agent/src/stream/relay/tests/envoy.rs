@@ -15,7 +15,8 @@ pub(super) struct Envoy {
     /// What it says that it has.
     reported: BTreeMap<(String, String), String>,
     pub(super) inbox: VecDeque<Response>,
-    nonces: BTreeSet<String>,
+    /// Of the present stream.
+    pub(super) nonces: BTreeSet<String>,
 }
 
 impl Envoy {

@@ -81,6 +81,8 @@ fn take(w: &mut World, step: &Step) {
 
 fn settle(w: &mut World) -> Result<(), TestCaseError> {
     w.settle();
+    w.handle(Event::Prune);
+    w.settle();
     match w.fault() {
         Some(fault) => Err(TestCaseError::fail(fault)),
         None => Ok(()),
@@ -97,19 +99,14 @@ fn holds(pending_limit: usize, steps: &[Step]) -> Result<(), TestCaseError> {
     let mut w = World::new(pending_limit);
     steps.iter().for_each(|step| take(&mut w, step));
     settle(&mut w)?;
-    w.handle(Event::Prune);
-    settle(&mut w)?;
     let bad = w.wants.iter().flat_map(|wants| wants.values()).any(|content| *content == BAD);
     if bad {
         return Ok(());
     }
+    w.plane = w.sessions.values().next().map_or(0, |session| session.plane);
+    w.wants[1 - w.plane] = w.wants[w.plane].clone();
     w.close_link(w.relay.current());
     prop_assert_eq!(sent_until_quiet(&mut w)?, 0, "the control plane was away");
-    w.wants[1] = w.wants[0].clone();
-    w.plane = 1 - w.plane;
-    w.settle();
-    w.close_link(w.relay.current());
-    settle(&mut w)?;
     w.plane = 1 - w.plane;
     w.open_link();
     prop_assert!(w.relay.candidate().is_some());
@@ -132,7 +129,7 @@ fn holds(pending_limit: usize, steps: &[Step]) -> Result<(), TestCaseError> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: ProptestConfig::default().cases.max(4000), failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: ProptestConfig::default().cases.max(1000), failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn envoy_ends_with_what_the_control_plane_wants(steps in proptest::collection::vec(step(), 0..60)) {
@@ -159,7 +156,8 @@ fn endpoints_go_out_again_after_clusters_that_replace_others() {
     w.disconnect_envoy();
     w.close_link(w.relay.current());
     w.connect_envoy();
-    let kinds: Vec<_> = w.envoy.inbox.iter().map(|response| response.type_url.as_str()).collect();
+    let full = w.envoy.inbox.iter().filter(|response| !response.resources.is_empty());
+    let kinds: Vec<_> = full.map(|response| response.type_url.as_str()).collect();
     assert_eq!(kinds, [KINDS[0], ENDPOINTS]);
     w.settle();
     assert_eq!(w.fault(), None);

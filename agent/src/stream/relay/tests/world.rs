@@ -105,6 +105,7 @@ impl World {
     pub(super) fn connect_envoy(&mut self) {
         self.envoy.open = true;
         self.envoy.inbox.clear();
+        self.envoy.nonces.clear();
         self.handle(Event::EnvoyOpened);
         let names: Vec<String> = self.envoy.names.iter().cloned().collect();
         self.handle(Event::Envoy(self.envoy.opening(CLUSTER, [])));
