@@ -9,6 +9,7 @@ use hickory_proto::op::ResponseCode;
 use std::{net::Ipv4Addr, time::Duration};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::UdpSocket,
     time::{self, timeout},
 };
 use upstream::{Manner, Upstream};
@@ -78,20 +79,49 @@ async fn ids_and_ports_differ_from_question_to_question() {
     assert!(ids.len() > 40 && ports.len() > 25, "{} ids, {} ports", ids.len(), ports.len());
 }
 
+/// What does not answer is not waited for; it is asked last for a while.
 #[tokio::test]
 async fn a_dead_server_is_passed_over() {
-    // Nobody listens there: the system says so. And one that takes questions and never answers.
-    let gone = Upstream::start([192, 0, 2, 1], ANSWERS).await.address;
+    // This socket takes packets of one sender only: the system tells all others that nobody is there.
+    let gone = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+    gone.connect((Ipv4Addr::LOCALHOST, 9)).await.unwrap();
     let silent = Upstream::start([192, 0, 2, 2], Manner::Silent).await;
     let good = Upstream::start([192, 0, 2, 3], ANSWERS).await;
-    let server = Server::start(config(&[gone, silent.address, good.address])).await;
-    assert_eq!(addresses(&server.ask("a.example.org.").await), ["192.0.2.3"]);
+    let mut config = config(&[gone.local_addr().unwrap(), silent.address, good.address]);
+    config.timing.patience = Duration::from_secs(4);
+    let server = Server::start(config).await;
+    let (answer, ()) = tokio::join!(server.ask("a.example.org."), async {
+        silent.until_asked(1).await;
+        assert_eq!(good.asked(), 0, "its turn has not come");
+        pass(Duration::from_secs(4)).await;
+    });
+    assert_eq!(addresses(&answer), ["192.0.2.3"]);
     let failed: Vec<_> = server.dns.status().servers.iter().map(|server| server.failed).collect();
     assert_eq!(failed, [true, true, false]);
-    // For a while the good one is asked first, and the others are left alone.
     assert_eq!(addresses(&server.ask("b.example.org.").await), ["192.0.2.3"]);
     assert_eq!((silent.asked(), good.asked()), (1, 2));
+    // Later the first is given a chance again.
+    pass(Duration::from_secs(31)).await;
+    silent.set(ANSWERS);
+    assert_eq!(addresses(&server.ask("c.example.org.").await), ["192.0.2.2"]);
     server.stop().await;
+}
+
+/// The slow server is not given up when the next one is asked: whoever answers first is heard.
+#[tokio::test]
+async fn a_slow_server_may_still_answer() {
+    let slow = Upstream::start([192, 0, 2, 1], Manner::Late).await;
+    let silent = Upstream::start([192, 0, 2, 2], Manner::Silent).await;
+    let mut config = config(&[slow.address, silent.address]);
+    config.timing.patience = Duration::from_secs(2);
+    let server = Server::start(config).await;
+    let (answer, ()) = tokio::join!(server.ask("a.example.org."), async {
+        slow.until_asked(1).await;
+        pass(Duration::from_secs(2)).await;
+        silent.until_asked(1).await;
+        slow.release();
+    });
+    assert_eq!((addresses(&answer), slow.asked(), silent.asked()), (vec!["192.0.2.1".to_owned()], 1, 1));
 }
 
 #[tokio::test]
@@ -120,14 +150,20 @@ async fn without_any_server_there_is_an_error() {
     assert_eq!(server.ask("example.org.").await.metadata.response_code, ResponseCode::ServFail);
 }
 
-/// Servers that answer nothing: an error once the time is over, and only as many questions as were allowed.
+/// Servers that answer nothing: an error once the time is over, and no more questions than were allowed.
 #[tokio::test]
 async fn silence_ends_in_an_error() {
     let silent = Upstream::start([192, 0, 2, 1], Manner::Silent).await;
     let mut config = config(&[silent.address]);
-    config.resolv.timeout = Duration::from_millis(1500);
+    config.timing.patience = Duration::from_secs(1);
     let server = Server::start(config).await;
-    assert_eq!(server.ask("example.org.").await.metadata.response_code, ResponseCode::ServFail);
+    let (answer, ()) = tokio::join!(server.ask("example.org."), async {
+        silent.until_asked(1).await;
+        pass(Duration::from_secs(1)).await;
+        silent.until_asked(2).await;
+        pass(Duration::from_secs(4)).await;
+    });
+    assert_eq!(answer.metadata.response_code, ResponseCode::ServFail);
     assert_eq!((silent.asked(), server.dns.status().forwarding), (2, 0));
 }
 
@@ -190,13 +226,17 @@ async fn pass(time: Duration) {
 async fn connections_are_bounded_and_idle_ones_end() {
     let mut config = config(&[]);
     config.limits.connections = 2;
-    config.timing.idle = Duration::from_millis(200);
     let server = Server::start(config).await;
     let (mut silent, mut half) = (server.connect().await, server.connect().await);
+    for stream in [&mut silent, &mut half] {
+        send(stream, "one.example.com.").await;
+        receive(stream).await;
+    }
     half.write_all(&[0]).await.unwrap();
-    // The third waits until one of the others is cut.
+    // The third waits until the others are cut.
     let mut third = server.connect().await;
     send(&mut third, "one.example.com.").await;
+    pass(Duration::from_secs(11)).await;
     assert_eq!(addresses(&receive(&mut third).await), ["10.0.0.1"]);
     for stream in [&mut silent, &mut half] {
         let end = timeout(DEADLINE, stream.read_u8()).await.expect("an idle connection is closed");
@@ -206,7 +246,6 @@ async fn connections_are_bounded_and_idle_ones_end() {
     let mut long = server.connect().await;
     long.write_all(&u16::MAX.to_be_bytes()).await.unwrap();
     assert!(timeout(DEADLINE, long.read_u8()).await.expect("closed at once").is_err());
-    drop((silent, half, third, long));
     server.stop().await;
 }
 

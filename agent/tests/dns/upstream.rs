@@ -14,6 +14,7 @@ use std::{
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::{TcpListener, UdpSocket},
+    sync::Notify,
     task::JoinSet,
 };
 
@@ -22,6 +23,8 @@ use tokio::{
 pub(crate) enum Manner {
     /// Not at all.
     Silent,
+    /// With its address, once it is told to.
+    Late,
     /// With its address and this TTL.
     Answers { ttl: u32 },
     /// With an error.
@@ -44,6 +47,10 @@ struct State {
     manner: Mutex<Manner>,
     asked: AtomicUsize,
     last: Mutex<Option<(Message, SocketAddr)>>,
+    /// Told of each question.
+    heard: Notify,
+    /// Late answers wait for it.
+    released: Notify,
 }
 
 impl Upstream {
@@ -55,8 +62,14 @@ impl Upstream {
             }
         };
         let address = udp.local_addr().unwrap();
-        let state =
-            State { ip: ip.into(), manner: Mutex::new(manner), asked: AtomicUsize::new(0), last: Mutex::default() };
+        let state = State {
+            ip: ip.into(),
+            manner: Mutex::new(manner),
+            asked: AtomicUsize::new(0),
+            last: Mutex::default(),
+            heard: Notify::new(),
+            released: Notify::new(),
+        };
         let state = Arc::new(state);
         let mut tasks = JoinSet::new();
         tasks.spawn(over_udp(udp, state.clone()));
@@ -72,6 +85,18 @@ impl Upstream {
         self.state.asked.load(Ordering::SeqCst)
     }
 
+    /// Waits until it was asked so often. No clock: tests let time pass meanwhile, and the asker has a deadline of its own.
+    pub(crate) async fn until_asked(&self, times: usize) {
+        while self.asked() < times {
+            self.state.heard.notified().await;
+        }
+    }
+
+    /// Lets it answer late.
+    pub(crate) fn release(&self) {
+        self.state.released.notify_one();
+    }
+
     /// The last question, and where it came from.
     pub(crate) fn last(&self) -> (Message, SocketAddr) {
         self.state.last.lock().unwrap().clone().unwrap()
@@ -83,6 +108,7 @@ impl State {
         let question = Message::from_vec(packet).unwrap();
         self.asked.fetch_add(1, Ordering::SeqCst);
         *self.last.lock().unwrap() = Some((question.clone(), from));
+        self.heard.notify_one();
         let mut answer = question.clone();
         answer.metadata.message_type = MessageType::Response;
         answer.metadata.recursion_available = true;
@@ -93,6 +119,7 @@ impl State {
         let manner = *self.manner.lock().unwrap();
         match manner {
             Manner::Silent => return Vec::new(),
+            Manner::Late => add(60, self.ip),
             Manner::Answers { ttl } => add(ttl, self.ip),
             Manner::Long(count) if tcp => (0..count).for_each(|last| add(60, Ipv4Addr::new(192, 0, 2, last))),
             Manner::Long(_) => answer.metadata.truncation = true,
@@ -115,7 +142,11 @@ async fn over_udp(socket: UdpSocket, state: Arc<State>) {
     let mut packet = [0; 4096];
     loop {
         let Ok((len, from)) = socket.recv_from(&mut packet).await else { continue };
-        for answer in state.answers(&packet[..len], from, false) {
+        let answers = state.answers(&packet[..len], from, false);
+        if *state.manner.lock().unwrap() == Manner::Late {
+            state.released.notified().await;
+        }
+        for answer in answers {
             socket.send_to(&answer, from).await.ok();
         }
     }
