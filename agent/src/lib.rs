@@ -1,7 +1,12 @@
 //! What runs beside each Envoy: its identity, its config, its names, its health and its life.
 
+pub mod admin;
+pub mod config;
 pub mod dns;
 pub mod envoy;
+mod files;
 pub mod health;
 pub mod identity;
 pub mod stream;
+#[cfg(test)]
+mod testing;

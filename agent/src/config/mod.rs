@@ -1,0 +1,1 @@
+//! What the agent is told: by flags, by the environment, and by a file, with Istio's names.
