@@ -109,15 +109,22 @@ impl Client {
         timeout(PATIENCE, ask).await.map_err(|_| ClientError::Silent(PATH.into()))?
     }
 
-    /// Tells its callers to go elsewhere: fails their health checks, answers with `connection: close`, and closes its listeners after
-    /// the drain time that it was started with.
+    /// Tells its callers to go elsewhere: fails their health checks, and answers with `connection: close`. New connections are still
+    /// taken, for the drain time that it was started with.
     ///
     /// # Errors
     /// [`ClientError`].
-    pub async fn drain(&self) -> Result<(), ClientError> {
+    pub async fn discourage(&self) -> Result<(), ClientError> {
         self.request(Method::POST, "/healthcheck/fail").await?;
-        self.request(Method::POST, "/drain_listeners?graceful").await?;
-        Ok(())
+        self.request(Method::POST, "/drain_listeners?graceful").await.map(drop)
+    }
+
+    /// Takes no more connections, at once. Those that are open go on.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn close_listeners(&self) -> Result<(), ClientError> {
+        self.request(Method::POST, "/drain_listeners").await.map(drop)
     }
 
     /// Ends it at once.

@@ -1,6 +1,7 @@
 //! Draining: an Envoy that is about to end finishes what it is doing.
 
 use super::client::{Client, ClientError};
+use serde::Serialize;
 use std::time::Duration;
 use tokio::time::{sleep, timeout};
 
@@ -8,41 +9,36 @@ use tokio::time::{sleep, timeout};
 const POLL: Duration = Duration::from_millis(100);
 
 /// How an Envoy drains.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct DrainSettings {
     /// The longest that it takes: what is not finished by then is cut off. Istio's `terminationDrainDuration`; 5 seconds.
     pub deadline: Duration,
     /// The shortest that it takes: for as long new connections are taken even when nothing is left to do, because callers do not
     /// know yet. Istio's `MINIMUM_DRAIN_DURATION`; none, as callers of a machine are told by the control plane.
     pub minimum: Duration,
+    /// How long connections may go on whose listener was changed or removed. Istio's `drainDuration`; 45 seconds.
+    pub listeners: Duration,
 }
 
 impl Default for DrainSettings {
     fn default() -> Self {
-        Self { deadline: Duration::from_secs(5), minimum: Duration::ZERO }
+        Self { deadline: Duration::from_secs(5), minimum: Duration::ZERO, listeners: Duration::from_secs(45) }
     }
 }
 
-impl DrainSettings {
-    /// For Envoy's `--drain-time-s`: after as long it takes no more connections.
-    pub(crate) fn seconds(self) -> u64 {
-        let part = u64::from(self.deadline.subsec_nanos() > 0);
-        (self.deadline.as_secs() + part).max(1)
-    }
-}
-
-/// Drains an Envoy, and returns once it has nothing left to do or the deadline has passed. An Envoy that does not answer cannot be
-/// drained.
+/// Drains an Envoy: callers are told to go elsewhere, and once it has nothing left to do, or the deadline has passed, it takes no
+/// more connections. An Envoy that does not answer cannot be drained.
 pub(crate) async fn drain(client: &Client, settings: DrainSettings) -> Result<(), ClientError> {
     let finished = async {
-        client.drain().await?;
+        client.discourage().await?;
         sleep(settings.minimum).await;
         while unfinished(&client.stats(FILTER).await?) > 0 {
             sleep(POLL).await;
         }
         Ok(())
     };
-    timeout(settings.deadline, finished).await.unwrap_or(Ok(()))
+    timeout(settings.deadline, finished).await.unwrap_or(Ok(()))?;
+    client.close_listeners().await
 }
 
 const FILTER: &str = r"^(http|listener)\..*downstream_(rq|cx)_active$";
@@ -83,14 +79,6 @@ mod tests {
         for (stats, expected) in cases {
             let stats: Vec<_> = stats.iter().map(|(name, value)| ((*name).to_owned(), *value)).collect();
             assert_eq!(unfinished(&stats), expected, "{stats:?}");
-        }
-    }
-
-    #[test]
-    fn envoy_is_told_whole_seconds_and_at_least_one() {
-        for (millis, seconds) in [(0, 1), (1, 1), (1000, 1), (1001, 2), (5000, 5)] {
-            let deadline = Duration::from_millis(millis);
-            assert_eq!(DrainSettings { deadline, ..DrainSettings::default() }.seconds(), seconds);
         }
     }
 }

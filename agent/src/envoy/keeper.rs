@@ -324,7 +324,8 @@ impl Keeper {
 
 impl Settings {
     fn arguments(&self) -> Vec<String> {
-        let drain = self.drain.seconds().to_string();
+        // Also how long connections go on whose listener was changed, so it is not the deadline of the end.
+        let drain = self.drain.listeners.as_secs().max(1).to_string();
         let mut arguments = vec!["--disable-hot-restart", "--log-level", &self.log_level, "--drain-time-s", &drain];
         // All callers are told at once: the default strategy would tell the last ones when the deadline passes.
         arguments.extend(["--drain-strategy", "immediate"]);

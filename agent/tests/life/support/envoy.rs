@@ -106,7 +106,7 @@ pub(crate) fn settings(program: &Path, directory: &Path, address: SocketAddr, ap
         log: Log::File(paths.log()),
         paths,
         bootstrap,
-        drain: DrainSettings { deadline: Duration::from_secs(20), minimum: Duration::ZERO },
+        drain: DrainSettings { deadline: Duration::from_secs(20), ..DrainSettings::default() },
         log_level: "warning".into(),
         concurrency: Some(1),
     }
