@@ -1,9 +1,14 @@
 //! What runs beside each Envoy: its identity, its config, its names, its health and its life.
 
+pub mod admin;
+pub mod config;
 pub mod dns;
 pub mod envoy;
+mod files;
 pub mod health;
 pub mod identity;
 pub mod state;
 pub mod stream;
 pub mod upstream;
+#[cfg(test)]
+mod testing;

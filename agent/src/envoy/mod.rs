@@ -1,1 +1,26 @@
 //! Envoy's life: what it starts from, its start, its end, and an Envoy that outlived the agent before.
+//!
+//! An Envoy is a process of its own, in a process group of its own, and its administration interface is a Unix socket in the state
+//! directory. So it needs no agent to go on: an agent that is killed, or that is replaced by a newer one, leaves it running, and the
+//! next agent on the same state directory takes it over. What makes it the same Envoy is written down ([`Keeper`]).
+//!
+//! Two ways to end: [`Control::end`] drains it and ends it, [`Control::leave`] lets it run.
+
+mod backoff;
+mod bootstrap;
+mod client;
+mod drain;
+mod keeper;
+mod log;
+mod node;
+mod process;
+mod readiness;
+mod record;
+
+pub use bootstrap::{Paths, PathsError, bootstrap};
+pub use client::{Client, ClientError};
+pub use drain::DrainSettings;
+pub use keeper::{Control, Keeper, KeeperError, Phase, Settings, Status};
+pub use log::Log;
+pub use node::{Kind, Node};
+pub use readiness::readiness;
