@@ -61,7 +61,7 @@ fn same_host(get: &HttpGet, local: IpAddr, from: &str, location: &str) -> Option
     let named = get.http_headers.iter().find(|header| header.name.eq_ignore_ascii_case("host"));
     let own =
         named.map(|header| header.value.clone()).or_else(|| get.host.clone()).unwrap_or_else(|| local.to_string());
-    let own = own.parse::<hyper::http::uri::Authority>().map_or(own, |own| own.host().to_owned());
+    let own = own.parse::<http::uri::Authority>().map_or(own, |own| own.host().to_owned());
     let same = next.scheme_str() == Some(scheme)
         && next.port_u16().unwrap_or(default) == get.port
         && next.host().is_some_and(|host| host.eq_ignore_ascii_case(&own));
