@@ -9,6 +9,6 @@ pub mod health;
 pub mod identity;
 pub mod state;
 pub mod stream;
-pub mod upstream;
 #[cfg(test)]
 mod testing;
+pub mod upstream;

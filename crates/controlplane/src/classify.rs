@@ -49,6 +49,16 @@ impl Classifier {
                 )));
             }
         }
+        if let (Some(peer), Some(workload)) = (peer, proxy.explicit.clone()) {
+            let (workload, account) =
+                (NamespacedName::new(proxy.namespace.clone(), workload), peer.id.service_account.clone());
+            let own = workload.clone();
+            if !self.commands.ask(move |world| runs_as(world, &own, &account)).await.map_err(stopped)? {
+                let message =
+                    format!("no WorkloadEntry {workload} of ServiceAccount {} is here", peer.id.service_account);
+                return Err(Refusal::Denied(message));
+            }
+        }
         self.commands.learn(proxy.facts()).await.map_err(stopped)?;
         Ok(Class { scopes: proxy.scopes().into(), proxy: node.id.as_str().into() })
     }
@@ -67,6 +77,11 @@ impl Classify for Classifier {
 /// True for Gateways that have a status here: those of our classes.
 fn is_served(world: &World, gateway: &NamespacedName) -> bool {
     world.statuses().any(|(key, _)| key.kind == Kind::Gateway && key.name == *gateway)
+}
+
+/// Whether a workload outside Kubernetes is there, and runs as this ServiceAccount.
+fn runs_as(world: &World, workload: &NamespacedName, account: &str) -> bool {
+    world.workloads().any(|(key, row)| key.name == *workload && *row.service_account() == *account)
 }
 
 /// What a node says of itself, as far as it decides what it sees.

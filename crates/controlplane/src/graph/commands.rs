@@ -15,6 +15,8 @@ pub(crate) enum Command {
     Update(SourceId, Update),
     /// Something is known from outside. Answered once what follows from it has been published.
     Learn(Vec<(Relation, Fact)>, oneshot::Sender<()>),
+    /// What is known from outside of one relation is this, and nothing else. Answered likewise.
+    Replace(Relation, Vec<Fact>, oneshot::Sender<()>),
     /// What proxies reject may have changed.
     Rejections,
     /// A question.
@@ -48,6 +50,12 @@ impl Commands {
         let query = Box::new(move |world: &World| drop(reply.send(question(world))));
         self.send(Command::Query(query)).await?;
         answer.await.map_err(|_| Stopped)
+    }
+
+    pub(crate) async fn replace(&self, relation: Relation, facts: Vec<Fact>) -> Result<(), Stopped> {
+        let (reply, done) = oneshot::channel();
+        self.send(Command::Replace(relation, facts, reply)).await?;
+        done.await.map_err(|_| Stopped)
     }
 
     pub(crate) async fn learn(&self, facts: Vec<(Relation, Fact)>) -> Result<(), Stopped> {

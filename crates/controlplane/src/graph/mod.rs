@@ -110,6 +110,21 @@ impl ControlPlane {
         self.commands.learn(facts).await
     }
 
+    /// Says what is known from outside of one relation: what was said of it before and is not among `facts` holds no more. Once
+    /// this returns, what follows has been published.
+    pub async fn replace(&self, relation: Relation, facts: Vec<Fact>) -> Result<(), Stopped> {
+        self.commands.replace(relation, facts).await
+    }
+
+    /// Resolves once [`ControlPlane::stop`] was called.
+    pub async fn stopped(&self) {
+        self.stop.cancelled().await;
+    }
+
+    pub(crate) fn commands(&self) -> &Commands {
+        &self.commands
+    }
+
     /// Resolves once every source has said everything once, and the hub is open.
     pub async fn ready(&self) {
         // The sender lives as long as this handle.
@@ -160,6 +175,11 @@ impl Graph {
             }
             Command::Learn(facts, reply) => {
                 let (applied, changes) = self.world.learn(facts, self.clock.now());
+                self.publish(applied, changes);
+                _ = reply.send(());
+            }
+            Command::Replace(relation, facts, reply) => {
+                let (applied, changes) = self.world.replace(&relation, facts, self.clock.now());
                 self.publish(applied, changes);
                 _ = reply.send(());
             }

@@ -9,13 +9,14 @@ use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
     time::{Instant, SystemTime},
 };
-use tombolo_api::ObjectKey;
+use tombolo_api::{Kind, ObjectKey};
 use tombolo_core::{ObjectRef, Origin, Problem, SourceId};
 use tombolo_proto::Change;
 use tombolo_registry::{Index, Key, Snapshot};
 use tombolo_translate::{
     Engine, Outcome,
     engine::{Fact, Needs, Relation},
+    mesh::{Workload, WorkloadRow},
 };
 
 /// All that one control plane knows: objects, what they translate to, statuses, problems.
@@ -77,6 +78,26 @@ impl World {
         (applied, changes)
     }
 
+    /// Takes in all that is known from outside of one relation. What is known already costs nothing.
+    pub fn replace(&mut self, relation: &Relation, facts: Vec<Fact>, now: SystemTime) -> (Applied, Vec<Change>) {
+        let began = Instant::now();
+        let mut applied = Applied::new(Cause::Facts);
+        let wanted: BTreeSet<_> = facts.into_iter().map(|fact| (relation.clone(), fact)).collect();
+        let old: Vec<_> = self.facts.iter().filter(|(r, _)| r == relation).cloned().collect();
+        let gone: Vec<_> = old.into_iter().filter(|fact| !wanted.contains(fact)).collect();
+        let new: Vec<_> = wanted.into_iter().filter(|fact| self.facts.insert(fact.clone())).collect();
+        if new.is_empty() && gone.is_empty() {
+            return (applied, Vec::new());
+        }
+        self.facts.retain(|fact| !gone.contains(fact));
+        // The new before the old goes: the relation is never empty in between.
+        self.engine.insert_facts(new);
+        self.engine.remove_facts(gone);
+        let changes = self.translate(Vec::new(), now, &mut applied);
+        applied.took = began.elapsed();
+        (applied, changes)
+    }
+
     /// Takes in all that proxies reject now.
     pub(crate) fn reject(&mut self, problems: BTreeSet<Problem>) -> Applied {
         let mut applied = Applied::new(Cause::Rejections);
@@ -98,6 +119,12 @@ impl World {
     /// The status of every object that has one.
     pub fn statuses(&self) -> impl Iterator<Item = (&ObjectKey, &TimedStatus)> {
         self.statuses.iter()
+    }
+
+    /// Workloads outside Kubernetes, with what they inherit, unordered.
+    pub fn workloads(&self) -> impl Iterator<Item = (&ObjectKey, &WorkloadRow)> {
+        let entries = self.index.current().keys().filter(|key| key.kind == Kind::WorkloadEntry);
+        entries.filter_map(|key| Some((key, &**self.engine.output(&Workload(key.clone()))?)))
     }
 
     /// Everything that is wrong now.

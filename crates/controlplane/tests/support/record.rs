@@ -55,7 +55,7 @@ fn intermediate(engine: &Engine) -> Intermediate<'_> {
                 all.endpoints.insert(format!("{} {}:{}", key.namespace, key.host, key.port), &assigned.endpoints);
             }
             UnitId::Local(unit) => {
-                let inbound = engine.output(unit).expect("a unit that exists has an output");
+                let inbound = &engine.output(unit).expect("a unit that exists has an output").inbound;
                 all.inbound.insert(unit.0.to_string(), inbound);
             }
             _ => {}

@@ -25,22 +25,25 @@ use tombolo_proto::Scope;
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Local(pub ObjectKey);
 
-impl Unit for Local {
+/// What is known of the proxy of a workload with a local agent.
+#[derive(Clone, Debug, PartialEq)]
+pub struct LocalRow {
+    /// Where it listens; `None` where the workload has no address of its own, and so no proxy.
+    pub address: Option<IpAddr>,
     /// What it listens for on the workload's behalf, ordered by port.
-    type Output = Arc<[Inbound]>;
+    pub inbound: Arc<[Inbound]>,
+}
+
+impl Unit for Local {
+    type Output = LocalRow;
     const RANK: u8 = 10;
 
     fn build(&self, view: &View<'_>) -> Option<Built<Self::Output>> {
         let row = view.unit(&Workload(self.0.clone())).filter(|row| row.local)?;
         let mut emits = Emits::default();
-        let inbound = match self.address(view, row) {
-            Ok(address) => self.serve(view, row, address, &mut emits),
-            Err(problem) => {
-                emits.problems.push(problem);
-                Vec::new()
-            }
-        };
-        Some(Built { output: inbound.into(), emits })
+        let address = self.address(view, row).map_err(|problem| emits.problems.push(problem)).ok();
+        let inbound = address.map(|address| self.serve(view, row, address, &mut emits)).unwrap_or_default();
+        Some(Built { output: LocalRow { address, inbound: inbound.into() }, emits })
     }
 }
 

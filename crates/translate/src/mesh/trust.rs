@@ -12,7 +12,7 @@ use tombolo_core::{SpiffeId, TrustDomain};
 use tombolo_proto::{Part, Resource};
 
 /// Whose identity a workload has that names none, as in Kubernetes.
-const DEFAULT_SERVICE_ACCOUNT: &str = "default";
+pub(super) const DEFAULT_SERVICE_ACCOUNT: &str = "default";
 
 /// The roots that the mesh trusts. There without any, proxies have no certificates, and nothing speaks the mesh's mutual TLS.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]

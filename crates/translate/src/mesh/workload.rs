@@ -3,6 +3,7 @@
 //! A field that an entry leaves out is its group's template's. Labels are merged, later ones over earlier: the template's,
 //! the group's `metadata.labels`, the entry's `spec.labels`, the labels of the entry's own metadata (as Istio ranks them).
 
+use super::trust::DEFAULT_SERVICE_ACCOUNT;
 use crate::engine::{Built, Emits, Fact, Relation, TableKey, Unit, View};
 use std::{collections::BTreeMap, sync::Arc};
 use tombolo_api::{
@@ -23,6 +24,14 @@ pub struct WorkloadRow {
     pub entry: WorkloadEntry,
     /// Whether its agent runs on this machine, and its proxy with it (`mesh.tombolo.dev/agent: local`).
     pub local: bool,
+}
+
+impl WorkloadRow {
+    /// Whose identity its proxy has: where nothing is said the namespace's `default`, as in Kubernetes.
+    pub fn service_account(&self) -> Arc<str> {
+        let own = &self.entry.service_account;
+        if own.is_empty() { DEFAULT_SERVICE_ACCOUNT.into() } else { own.clone() }
+    }
 }
 
 impl Unit for Workload {

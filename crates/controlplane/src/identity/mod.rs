@@ -1,0 +1,190 @@
+//! Who is who: the authority over ports, kept current. Certificates, the port that asks for them, and the roots that the mesh trusts.
+
+mod front;
+mod inhabitants;
+mod roots;
+
+pub use front::SecureFront;
+pub use inhabitants::{REVOKED, directory_uid};
+
+use crate::{Clock, ControlPlane, Store, StoreError};
+use inhabitants::Inhabitants;
+use prometheus_client::registry::Registry;
+use roots::KeptRoots;
+use std::{sync::Arc, time::Duration};
+use tokio::{
+    sync::{mpsc, oneshot},
+    time::MissedTickBehavior,
+};
+use tokio_rustls::TlsAcceptor;
+use tombolo_ca::{
+    Authority, CaCerts, CaCertsError, CertificateService, Issuing, LocalSigner, Ports, RootError, RotationPolicy,
+    ServerCertificate, ServerError, ServerNames, Settings, TokenVerifier,
+};
+use tombolo_translate::engine::{Fact, Relation};
+
+/// How often to look whether a certificate or a root is due.
+const LOOK: Duration = Duration::from_secs(5);
+
+/// What an identity service starts from.
+pub struct IdentitySetup<'a> {
+    /// What is issued, and to whom.
+    pub settings: Settings,
+    /// When roots are rotated. Its `announce` should not be less than the lifetime of certificates.
+    pub rotation: RotationPolicy,
+    /// By what names and addresses the server is reached.
+    pub names: ServerNames,
+    /// An intermediate that was provided, in place of a root of the mesh's own.
+    pub provided: Option<CaCerts<'a>>,
+    /// Whose tokens count.
+    pub tokens: TokenVerifier,
+    /// Where the root is kept.
+    pub store: Arc<dyn Store>,
+    /// What time it is.
+    pub clock: Arc<dyn Clock>,
+}
+
+/// Why there is no identity service.
+#[derive(Debug, thiserror::Error)]
+pub enum IdentityError {
+    /// The root could not be kept.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The root cannot be used.
+    #[error(transparent)]
+    Root(#[from] RootError),
+    /// The provided intermediate cannot be used.
+    #[error(transparent)]
+    Provided(#[from] CaCertsError),
+    /// The server has no certificate.
+    #[error(transparent)]
+    Server(#[from] ServerError),
+    /// TLS cannot be spoken.
+    #[error("TLS cannot be set up: {0}")]
+    Tls(#[from] rustls::Error),
+    /// A provided intermediate is rotated by whoever provides it.
+    #[error("the signing certificate was provided, so it is rotated by providing another")]
+    NotOurs,
+    /// The control plane has stopped.
+    #[error("the control plane has stopped")]
+    Stopped,
+}
+
+/// What the parts share.
+struct Mesh {
+    authority: Arc<Authority>,
+    certificates: CertificateService,
+    server: Arc<ServerCertificate>,
+    clock: Arc<dyn Clock>,
+}
+
+/// A running identity service. A handle: clones are the same one.
+#[derive(Clone)]
+pub struct Identity {
+    mesh: Arc<Mesh>,
+    front: SecureFront,
+    rotations: mpsc::Sender<oneshot::Sender<Result<(), IdentityError>>>,
+}
+
+impl Identity {
+    /// Opens the roots, tells the control plane what the mesh trusts, and keeps both current until the control plane stops.
+    ///
+    /// # Errors
+    /// [`IdentityError`], each with what to do.
+    pub async fn start(plane: &ControlPlane, setup: IdentitySetup<'_>) -> Result<Self, IdentityError> {
+        let IdentitySetup { settings, rotation, names, provided, tokens, store, clock } = setup;
+        let (signer, roots) = match provided {
+            Some(files) => (Arc::new(LocalSigner::new(Issuing::provided(&files, clock.now())?)), None),
+            None => {
+                let roots = KeptRoots::open(&settings.trust_domain, rotation, store, clock.clone())?;
+                (roots.signer(), Some(roots))
+            }
+        };
+        let exists = Arc::new(Inhabitants(plane.commands().clone()));
+        let ports = Ports { tokens: Some(tokens), keys: None, exists, signer: signer.clone() };
+        let authority = Arc::new(Authority::new(settings, ports));
+        let server = Arc::new(ServerCertificate::obtain(&*signer, names, clock.now()).await?);
+        let tls = tombolo_ca::server_config(&authority, server.clone())?;
+        let told = clock.clone();
+        let certificates = CertificateService::with_clock(authority.clone(), Arc::new(move || told.now()));
+        let mesh = Arc::new(Mesh { authority, certificates, server, clock });
+        trust(plane, &mesh).await?;
+        let (rotations, asked) = mpsc::channel(1);
+        let front = SecureFront::new(TlsAcceptor::from(Arc::new(tls)), mesh.clone());
+        tokio::spawn(keep(plane.clone(), mesh.clone(), roots, asked));
+        Ok(Self { mesh, front, rotations })
+    }
+
+    /// What stands in front of ADS on the port that asks who calls.
+    pub fn front(&self) -> SecureFront {
+        self.front.clone()
+    }
+
+    /// The roots that the mesh trusts, PEM.
+    pub fn bundle(&self) -> String {
+        self.mesh.bundle()
+    }
+
+    /// Counts what is issued and refused.
+    pub fn register(&self, registry: &mut Registry) {
+        self.mesh.authority.telemetry().register(self.mesh.authority.signer(), registry);
+    }
+
+    /// Begins a rotation of the root now. It goes on by itself.
+    ///
+    /// # Errors
+    /// Where the root is not the mesh's own, or cannot be kept.
+    pub async fn rotate(&self) -> Result<(), IdentityError> {
+        let (reply, answer) = oneshot::channel();
+        self.rotations.send(reply).await.map_err(|_| IdentityError::Stopped)?;
+        answer.await.map_err(|_| IdentityError::Stopped)?
+    }
+}
+
+impl Mesh {
+    fn bundle(&self) -> String {
+        self.authority.bundle().roots().pems().concat()
+    }
+}
+
+/// Tells translation whom the mesh's proxies are to trust.
+async fn trust(plane: &ControlPlane, mesh: &Mesh) -> Result<(), IdentityError> {
+    let fact = Fact::Trust(mesh.bundle().into());
+    plane.replace(Relation::Trust, vec![fact]).await.map_err(|_| IdentityError::Stopped)
+}
+
+async fn keep(
+    plane: ControlPlane,
+    mesh: Arc<Mesh>,
+    mut roots: Option<KeptRoots>,
+    mut asked: mpsc::Receiver<oneshot::Sender<Result<(), IdentityError>>>,
+) {
+    let mut tick = tokio::time::interval(LOOK);
+    tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        let stopped = plane.stopped();
+        tokio::select! {
+            () = stopped => return,
+            reply = asked.recv() => {
+                let Some(reply) = reply else { return };
+                _ = reply.send(roots.as_mut().map_or(Err(IdentityError::NotOurs), KeptRoots::rotate));
+            }
+            _ = tick.tick() => {}
+        }
+        if let Err(error) = renew(&plane, &mesh, roots.as_mut()).await {
+            tracing::error!("the mesh's identity is not kept current, trying again: {error}");
+        }
+    }
+}
+
+async fn renew(plane: &ControlPlane, mesh: &Mesh, roots: Option<&mut KeptRoots>) -> Result<(), IdentityError> {
+    if let Some(roots) = roots {
+        while roots.advance()? {}
+    }
+    trust(plane, mesh).await?;
+    let signer = mesh.authority.signer();
+    if mesh.server.due(&**signer, mesh.clock.now()) {
+        mesh.server.renew(&**signer, mesh.clock.now()).await?;
+    }
+    Ok(())
+}
