@@ -28,3 +28,6 @@ pub use schedule::Health;
 pub use stored::StoredError;
 
 pub(crate) use material::certificates;
+
+#[cfg(test)]
+mod tests;

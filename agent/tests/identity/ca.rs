@@ -25,6 +25,7 @@ impl Ca {
     }
 
     /// In PEM.
+    #[allow(dead_code, reason = "unit tests get it with their certificates")]
     pub(crate) fn root(&self) -> &str {
         &self.root
     }

@@ -170,3 +170,6 @@ impl From<Reply> for DeltaDiscoveryResponse {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
