@@ -7,7 +7,7 @@ use super::{
     links::{LinkEvent, Links},
     relay::{Action, Bounds, Event, LinkId, Note, Relay, Report},
     settings::{Item, Settings, Sink, Subscription, Timing},
-    shelf::{Kind, Memory},
+    shelf::{Disk, Keep, Kind, Memory},
     status::Status,
     upstream::{Dial, UpstreamError},
     wire::{self, Request, Resource, Response},
@@ -88,7 +88,7 @@ impl ConfigStream {
     /// `health` is the workload's latest health, where anyone looks after that.
     ///
     /// # Errors
-    /// The socket cannot be made.
+    /// The socket cannot be made, or nothing can be written where what Envoy accepts is to be kept.
     pub fn new(
         settings: Settings,
         own: Vec<Subscription>,
@@ -101,7 +101,11 @@ impl ConfigStream {
             pending: settings.limits.pending_bytes,
         };
         let relay = Relay::new(settings.node.encode_to_vec().into(), bounds);
-        let books = Shared::new(relay, Box::<Memory>::default());
+        let shelf: Box<dyn Keep> = match &settings.cache {
+            Some(cache) => Box::new(Disk::open(cache)?),
+            None => Box::<Memory>::default(),
+        };
+        let books = Shared::new(relay, shelf);
         let (sender, commands) = mpsc::channel(1);
         let handle = Handle { books: books.clone(), commands: sender };
         Ok((Self { settings, listener, books, own, health, commands }, handle))
@@ -112,11 +116,12 @@ impl ConfigStream {
         let Self { settings, listener, books, own, mut health, mut commands } = self;
         let (to_links, mut links) = mpsc::channel(EVENTS);
         let (to_envoy, mut envoy) = mpsc::channel(EVENTS);
-        let mut task = Task::new(books, dial, Links::new(to_links, settings.timing.dial), settings.timing);
+        let mut task = Task::new(books.clone(), dial, Links::new(to_links, settings.timing.dial), settings.timing);
         task.subscribe(own);
         task.report(&mut health);
         let serving = downstream::serve(listener, settings.limits.message_bytes, to_envoy);
-        tokio::pin!(serving);
+        let sync = keep_synced(books.clone(), settings.timing.sync);
+        tokio::pin!(serving, sync);
         let mut prune = interval(settings.timing.prune);
         prune.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
@@ -124,6 +129,7 @@ impl ConfigStream {
             let quiet = task.links.next_quiet();
             tokio::select! {
                 () = &mut serving => return,
+                () = &mut sync => return,
                 Some(event) = links.recv() => task.link(event),
                 Some(event) = envoy.recv() => task.envoy(event),
                 Some(switch) = commands.recv() => task.switch(switch),
@@ -131,6 +137,20 @@ impl ConfigStream {
                 () = until(quiet.map(|(at, _)| at)) => task.quiet(quiet.map(|(_, id)| id)),
                 _ = prune.tick() => task.handle(Event::Prune),
             }
+        }
+    }
+}
+
+/// Makes last what was accepted: writing waits for nothing, the disk takes its time on a thread of its own.
+async fn keep_synced(books: Shared, every: Duration) {
+    let mut due = interval(every);
+    due.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        due.tick().await;
+        let Some(sync) = books.lock().shelf.sync() else { continue };
+        let outcome = tokio::task::spawn_blocking(|| sync.run()).await;
+        if let Err(error) = outcome.map_err(io::Error::from).flatten() {
+            tracing::error!("what Envoy accepted may not outlive a crash of this machine: {error}");
         }
     }
 }

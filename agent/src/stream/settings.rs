@@ -23,6 +23,8 @@ pub struct Settings {
 pub struct Cache {
     /// A directory that only its owner may open.
     pub directory: PathBuf,
+    /// Whose config it is: what another owner left there is not read. Something that stays as it is over restarts.
+    pub owner: String,
     /// The directory is in memory (tmpfs): private keys may be written there too.
     pub memory_backed: bool,
 }

@@ -16,7 +16,7 @@ mod ask;
 mod channel;
 mod client;
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;
 mod upstream;
 
 use super::{

@@ -1,6 +1,6 @@
 //! A shelf that lasts as long as the process.
 
-use super::{Keep, Kind, Name, Shelf};
+use super::{Keep, Kind, Name, Shelf, Sync};
 use crate::stream::{version::Version, wire::Resource};
 use std::collections::HashMap;
 
@@ -12,6 +12,10 @@ impl Keep for Memory {
     fn size(&self) -> (usize, usize) {
         let all = || self.0.values().flat_map(HashMap::values);
         (all().count(), all().map(|resource| resource.bytes.len()).sum())
+    }
+
+    fn sync(&mut self) -> Option<Sync> {
+        None
     }
 
     fn count(&self, kind: &str) -> usize {

@@ -1,7 +1,10 @@
 //! What was accepted last, per resource: what a new Envoy is served from, and what the control plane is told that is held.
 
+mod disk;
+mod log;
 mod memory;
 
+pub(crate) use disk::{Disk, Sync};
 pub(crate) use memory::Memory;
 
 use super::{version::Version, wire::Resource};
@@ -30,6 +33,8 @@ pub(crate) trait Shelf {
 pub(crate) trait Keep: Shelf + Send {
     /// How many resources, and how many bytes.
     fn size(&self) -> (usize, usize);
+    /// What is to be done for it to last; `None` where it does, or cannot.
+    fn sync(&mut self) -> Option<Sync>;
     /// How many resources of a type.
     fn count(&self, kind: &str) -> usize;
 }

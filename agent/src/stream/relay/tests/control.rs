@@ -44,7 +44,7 @@ pub(super) fn version(content: u8) -> String {
 }
 
 /// A resource of a content, in its envelope: name, version, an `Any` whose value is the content.
-pub(super) fn resource(name: &str, content: u8) -> Vec<u8> {
+pub(crate) fn resource(name: &str, content: u8) -> Vec<u8> {
     use tombolo_proto::envoy::{envoy::service::discovery::v3::Resource, google::protobuf::Any};
     Resource {
         name: name.to_owned(),

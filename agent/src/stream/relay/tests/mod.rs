@@ -5,5 +5,7 @@ mod envoy;
 mod laws;
 mod world;
 
+pub(crate) use control::resource;
+
 /// Content that clients reject.
 const BAD: u8 = 1;
