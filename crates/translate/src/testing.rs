@@ -14,9 +14,12 @@ use tombolo_api::{AnyObject, ObjectKey, manifest};
 use tombolo_core::SourceId;
 use tombolo_proto::{
     Resource, ResourceType, Scope,
-    envoy::envoy::config::{
-        cluster::v3::Cluster, endpoint::v3::ClusterLoadAssignment, listener::v3::Listener,
-        route::v3::RouteConfiguration,
+    envoy::envoy::{
+        config::{
+            cluster::v3::Cluster, endpoint::v3::ClusterLoadAssignment, listener::v3::Listener,
+            route::v3::RouteConfiguration,
+        },
+        extensions::transport_sockets::tls::v3::Secret,
     },
 };
 use tombolo_registry::{Index, Key};
@@ -76,6 +79,18 @@ impl World {
         self.insert(variant.levels().into_iter().map(|v| (Relation::Variants, Fact::Variant(v))).collect());
     }
 
+    /// The mesh trusts these roots from now on, and no others.
+    pub(crate) fn trust(&mut self, roots: &[&str]) -> Outcome {
+        let is_trust = |(relation, _): &(Relation, Fact)| *relation == Relation::Trust;
+        let (old, mut inputs): (Vec<_>, Vec<_>) = self.inputs.drain(..).partition(is_trust);
+        let new: Vec<_> = roots.iter().map(|root| (Relation::Trust, Fact::Trust((*root).into()))).collect();
+        inputs.extend(new.iter().cloned());
+        self.inputs = inputs;
+        self.engine.insert_facts(new);
+        self.engine.remove_facts(old);
+        self.engine.apply(self.index.current(), [])
+    }
+
     fn insert(&mut self, facts: Vec<(Relation, Fact)>) {
         self.inputs.extend(facts.iter().cloned());
         self.engine.insert_facts(facts);
@@ -102,6 +117,10 @@ impl World {
 
     pub(crate) fn assignment(&self, scopes: &[Scope], name: &str) -> Option<ClusterLoadAssignment> {
         self.get(scopes, ResourceType::Endpoints, name)
+    }
+
+    pub(crate) fn secret(&self, scopes: &[Scope], name: &str) -> Option<Secret> {
+        self.get(scopes, ResourceType::Secret, name)
     }
 
     pub(crate) fn listener(&self, scopes: &[Scope], name: &str) -> Option<Listener> {

@@ -14,7 +14,7 @@ use tombolo_translate::{
     Engine, Variant,
     engine::{Fact, Relation},
 };
-use universe::{Edit, SLOTS, source};
+use universe::{Edit, TRUST, source};
 
 type Resources = BTreeMap<(String, ResourceType, String), Version>;
 
@@ -47,7 +47,7 @@ fn statuses(engine: &Engine) -> BTreeMap<ObjectKey, String> {
 }
 
 fn edits() -> impl Strategy<Value = Vec<Edit>> {
-    let edit = (0..SLOTS.len(), 0..100usize).prop_map(|(slot, content)| Edit { slot, content });
+    let edit = (0..=TRUST, 0..100usize).prop_map(|(slot, content)| Edit { slot, content });
     prop::collection::vec(edit, 1..40)
 }
 
@@ -59,10 +59,16 @@ fn check(edits: &[Edit], from_scratch_every: usize) {
     let mut set = ResourceSet::default();
     let mut told = BTreeMap::new();
     let mut problems = std::collections::BTreeSet::new();
+    let mut trust = Vec::new();
     for (i, edit) in edits.iter().enumerate() {
-        let changed = match edit.object() {
-            Some(object) => index.apply(&source(), object),
-            None => index.delete(&edit.key()),
+        let changed = match (edit.trust(), edit.object()) {
+            (Some(roots), _) => {
+                engine.insert_facts(roots.clone());
+                engine.remove_facts(std::mem::replace(&mut trust, roots));
+                Default::default()
+            }
+            (None, Some(object)) => index.apply(&source(), object),
+            (None, None) => index.delete(&edit.key()),
         };
         let outcome = engine.apply(index.current(), changed);
         for change in outcome.changes {
@@ -77,7 +83,8 @@ fn check(edits: &[Edit], from_scratch_every: usize) {
         problems.retain(|p| !outcome.resolved.contains(p));
         problems.extend(outcome.appeared);
         if i + 1 == edits.len() || (i + 1) % from_scratch_every == 0 {
-            let (scratch, _) = Engine::from_scratch(index.current(), connected());
+            let facts = connected().into_iter().chain(trust.clone());
+            let (scratch, _) = Engine::from_scratch(index.current(), facts);
             assert_eq!(resources(&engine), resources(&scratch), "resources after edit {i}");
             assert_eq!(published(&set), resources(&scratch), "published resources after edit {i}");
             assert_eq!(statuses(&engine), statuses(&scratch), "statuses after edit {i}");

@@ -180,6 +180,8 @@ pub enum Relation {
     /// [`Fact::Unit`]: the mesh trusts some root, so proxies have certificates. Unlike [`Relation::Trust`] it stays as it is
     /// while roots change.
     Rooted,
+    /// [`Fact::Unit`]: a workload has a local agent.
+    Local(ObjectKey),
     /// [`Fact::Object`]: the workloads with a local agent that have an address.
     LocalAddress(IpAddr),
     /// [`Fact::Inbound`]: the ports at which services reach a workload with a local agent.
@@ -296,7 +298,7 @@ impl UnitId {
                     gateway_api::Rules(key.clone()).into(),
                     gateway_api::RouteStatus(key.clone()).into(),
                 ],
-                Kind::WorkloadEntry => vec![mesh::Workload(key.clone()).into(), mesh::Local(key.clone()).into()],
+                Kind::WorkloadEntry => vec![mesh::Workload(key.clone()).into()],
                 Kind::ServiceEntry => vec![mesh::EntryStatus(key.clone()).into()],
                 _ => vec![],
             },
@@ -319,6 +321,7 @@ impl UnitId {
                 vec![mesh::AddressListener { scope, address, port }.into()]
             }
             Relation::Trust => vec![mesh::Trust.into()],
+            Relation::Local(workload) => vec![mesh::Local(workload).into()],
             _ => vec![],
         }
     }

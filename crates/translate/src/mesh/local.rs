@@ -41,36 +41,37 @@ impl Unit for Local {
     fn build(&self, view: &View<'_>) -> Option<Built<Self::Output>> {
         let row = view.unit(&Workload(self.0.clone())).filter(|row| row.local)?;
         let mut emits = Emits::default();
-        let address = self.address(view, row).map_err(|problem| emits.problems.push(problem)).ok();
+        let address = self.address(view, row, &mut emits);
         let inbound = address.map(|address| self.serve(view, row, address, &mut emits)).unwrap_or_default();
         Some(Built { output: LocalRow { address, inbound: inbound.into() }, emits })
     }
 }
 
 impl Local {
-    /// The address that is the workload's alone.
-    fn address(&self, view: &View<'_>, row: &WorkloadRow) -> Result<IpAddr, Problem> {
+    /// The address that is the workload's alone; `None`, and a problem, where it has none.
+    fn address(&self, view: &View<'_>, row: &WorkloadRow, emits: &mut Emits) -> Option<IpAddr> {
         let address = &row.entry.address;
-        let refused = |reason, message: String| {
+        let mut refuse = |reason, message: String| {
             let problem = Problem::error(self.0.reference(), FieldPath::from("spec.address"), reason, message);
-            problem.fix("give it an address of its own, such as 127.0.0.5")
+            emits.problems.push(problem.fix("give it an address of its own, such as 127.0.0.5"));
+            None
         };
         let Ok(ip) = address.parse::<IpAddr>() else {
             let message = format!("its agent cannot listen at {address:?}, which is no IP address");
-            return Err(refused("InvalidAddress", message));
+            return refuse("InvalidAddress", message);
         };
         // The application has the ports of 127.0.0.1, and whoever listens at every address has them too.
-        if ip == IpAddr::from([127, 0, 0, 1]) || ip.is_unspecified() || ip.is_multicast() {
+        if ip.to_canonical() == IpAddr::from([127, 0, 0, 1]) || ip.is_unspecified() || ip.is_multicast() {
             let message = format!("its agent cannot listen at {ip}: the application behind it listens at 127.0.0.1");
-            return Err(refused("InvalidAddress", message));
+            return refuse("InvalidAddress", message);
         }
         let first = view.relation(Relation::LocalAddress(ip)).find_map(|fact| match fact {
             Fact::Object(key) => Some(key),
             _ => None,
         });
         match first.filter(|first| **first != self.0) {
-            Some(first) => Err(refused("AddressConflict", format!("{first} has the address {ip} already"))),
-            None => Ok(ip),
+            Some(first) => refuse("AddressConflict", format!("{first} has the address {ip} already")),
+            None => Some(ip),
         }
     }
 

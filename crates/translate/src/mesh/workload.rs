@@ -81,6 +81,7 @@ fn state_local(key: &ObjectKey, entry: &WorkloadEntry, emits: &mut Emits) {
     if let Ok(address) = entry.address.parse() {
         emits.fact(Relation::LocalAddress(address), Fact::Object(key.clone()));
     }
+    emits.fact(Relation::Local(key.clone()), Fact::Unit);
     emits.fact(Relation::HttpProxies, Fact::Unit);
     emits.fact(Relation::Table(TableKey::HttpProxy { namespace: None }), Fact::Unit);
 }

@@ -3,11 +3,18 @@
 use serde_json::{Value, json};
 use tombolo_api::{AnyObject, Kind, ObjectKey, manifest};
 use tombolo_core::{NamespacedName, SourceId};
+use tombolo_translate::engine::{Fact, Relation};
+
+/// The slot after those of objects: the roots that the mesh trusts.
+pub(crate) const TRUST: usize = SLOTS.len();
+
+/// What the mesh may trust: nothing, one root or another, both while one replaces the other.
+const TRUSTED: &[&[&str]] = &[&[], &["ROOT A"], &["ROOT B"], &["ROOT A", "ROOT B"]];
 
 /// One edit: which object, and what becomes of it.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Edit {
-    /// Which of [`SLOTS`].
+    /// Which of [`SLOTS`], or [`TRUST`].
     pub(crate) slot: usize,
     /// Which content; the last of each object's is its absence.
     pub(crate) content: usize,
@@ -44,6 +51,12 @@ pub(crate) fn source() -> SourceId {
 }
 
 impl Edit {
+    /// The roots that are trusted from now on; `None` where an object is edited.
+    pub(crate) fn trust(self) -> Option<Vec<(Relation, Fact)>> {
+        let roots = TRUSTED[self.content % TRUSTED.len()].iter();
+        (self.slot == TRUST).then(|| roots.map(|root| (Relation::Trust, Fact::Trust((*root).into()))).collect())
+    }
+
     /// The object's key.
     pub(crate) fn key(self) -> ObjectKey {
         let (kind, namespace, name) = SLOTS[self.slot % SLOTS.len()];
@@ -103,10 +116,14 @@ fn bodies(kind: Kind, seed: usize) -> Vec<Value> {
         Kind::WorkloadGroup => vec![
             json!({"spec": {"template": {"labels": {"app": "vm"}, "ports": {"http": 9090}, "locality": "r/z1", "weight": 3}}}),
             json!({"spec": {"metadata": {"labels": {"app": "other"}}, "template": {"serviceAccount": "sa"}}}),
+            json!({"spec": {"metadata": {"labels": {"app": "vm"}, "annotations": {"mesh.tombolo.dev/agent": "local"}},
+                            "template": {"serviceAccount": "sa", "ports": {"web": 9090, "http2": 9091}}}}),
         ],
         Kind::MeshInstallation => vec![
             json!({"spec": {"mesh": {"outboundTraffic": "RegistryOnly"}}}),
             json!({"spec": {"mesh": {"accessLog": {}}}}),
+            json!({"spec": {"mesh": {"mtls": {"mode": "STRICT"}}}}),
+            json!({"spec": {"mesh": {"trustDomain": "example.org", "trustDomainAliases": ["cluster.local"]}}}),
         ],
         Kind::ConfigMap => vec![],
     }
@@ -224,5 +241,10 @@ fn workloads() -> Vec<Value> {
         json!({"spec": {"address": "10.4.0.1", "labels": {"app": "vm"}}}),
         json!({"metadata": {"annotations": {"istio.io/autoRegistrationGroup": "wg"}}, "spec": {"address": "10.4.0.2"}}),
         json!({"spec": {"address": "10.4.0.3", "labels": {"app": "other"}, "ports": {"http": 7070}, "locality": "r/z2"}}),
+        json!({"spec": {"address": "10.4.0.1", "labels": {"app": "vm", "security.istio.io/tlsMode": "istio"}, "serviceAccount": "w"}}),
+        json!({"metadata": {"annotations": {"mesh.tombolo.dev/agent": "local"}},
+               "spec": {"address": "127.0.0.5", "labels": {"app": "vm"}, "ports": {"http": 7070}, "serviceAccount": "of/nobody"}}),
+        json!({"metadata": {"annotations": {"mesh.tombolo.dev/agent": "local"}},
+               "spec": {"address": "127.0.0.1", "labels": {"app": "vm", "security.istio.io/tlsMode": "disabled"}}}),
     ]
 }

@@ -2,12 +2,18 @@
 
 use super::universe::{SLOTS, object};
 use crate::{
-    Variant,
+    Interception, Variant,
     testing::{World, objects},
 };
 use proptest::prelude::*;
 use std::collections::BTreeSet;
 use tombolo_core::SourceId;
+
+/// The slot after those of objects.
+const SLOTS_END: usize = SLOTS.len();
+
+/// What the mesh may trust.
+const ROOTS: [&[&str]; 3] = [&[], &["ROOT A"], &["ROOT A", "ROOT B"]];
 
 fn connected() -> World {
     let mut world = World::default();
@@ -16,9 +22,10 @@ fn connected() -> World {
     world
 }
 
-/// Edits: a slot, and what stands in it from then on; beyond the last content nothing does.
+/// Edits: a slot, and what stands in it from then on; beyond the last content nothing does. Beyond the last slot are the roots that
+/// the mesh trusts.
 fn edits() -> impl Strategy<Value = Vec<(usize, usize)>> {
-    prop::collection::vec((0..SLOTS.len(), 0..6_usize), 1..40)
+    prop::collection::vec((0..=SLOTS.len(), 0..6_usize), 1..40)
 }
 
 proptest! {
@@ -29,14 +36,21 @@ proptest! {
         let mut world = connected();
         let mut problems = BTreeSet::new();
         for (slot, content) in edits {
-            let outcome = match object(slot, content) {
-                Some(yaml) => world.apply(&yaml),
-                None => object(slot, 0).map(|yaml| world.delete(&yaml)).unwrap_or_default(),
+            let outcome = match slot {
+                SLOTS_END => world.trust(ROOTS[content % ROOTS.len()]),
+                _ => match object(slot, content) {
+                    Some(yaml) => world.apply(&yaml),
+                    None => object(slot, 0).map(|yaml| world.delete(&yaml)).unwrap_or_default(),
+                },
             };
             problems.retain(|problem| !outcome.resolved.contains(problem));
             problems.extend(outcome.appeared);
         }
-        ["a", "b", "c", "d"].iter().for_each(|namespace| super::unique(&world, namespace));
+        for namespace in ["a", "b", "c", "d"] {
+            [("", Interception::Captured), ("local", Interception::Explicit)]
+                .iter()
+                .for_each(|(workload, interception)| super::unique(&world, namespace, workload, *interception));
+        }
         let scratch = world.scratch();
         prop_assert_eq!(world.differences(&scratch), Vec::<String>::new());
         prop_assert_eq!(world.engine.statuses(), scratch.engine.statuses());
@@ -48,10 +62,12 @@ proptest! {
     fn the_order_of_objects_does_not_matter(contents in prop::collection::vec(0..6_usize, SLOTS.len()), seed in any::<u64>()) {
         let mut order: Vec<String> = contents.into_iter().enumerate().filter_map(|(slot, content)| object(slot, content)).collect();
         let mut one = connected();
+        one.trust(&["ROOT A"]);
         order.iter().for_each(|yaml| drop(one.apply(yaml)));
         order.sort_by_key(|yaml| xxhash_rust::xxh3::xxh3_64_with_seed(yaml.as_bytes(), seed));
         let mut other = connected();
         order.iter().for_each(|yaml| drop(other.apply(yaml)));
+        other.trust(&["ROOT A"]);
         prop_assert_eq!(one.differences(&other), Vec::<String>::new());
         prop_assert_eq!(one.engine.statuses(), other.engine.statuses());
         prop_assert_eq!(one.engine.problems(), other.engine.problems());

@@ -2,12 +2,13 @@
 
 mod endpoints;
 mod envoy;
+mod identity;
 mod laws;
 mod merge;
 mod sidecar;
 mod universe;
 
-use crate::testing::World;
+use crate::{Interception, testing::World};
 use prost::Message;
 use std::collections::BTreeSet;
 use tombolo_core::ProxyKind;
@@ -17,9 +18,9 @@ use tombolo_proto::{
 };
 
 /// What Envoy refuses: a name twice in a table, a match twice in a listener.
-fn unique(world: &World, namespace: &str) {
-    let scopes =
-        crate::scopes(ProxyKind::Sidecar, namespace, "", &crate::Variant::default(), crate::Interception::Captured);
+fn unique(world: &World, namespace: &str, workload: &str, interception: Interception) {
+    let variant = crate::Variant::default();
+    let scopes = crate::scopes(ProxyKind::Sidecar, namespace, workload, &variant, interception);
     for (name, table) in world.seen(&scopes, ResourceType::Routes) {
         let table = RouteConfiguration::decode(table.value()).unwrap();
         let domains: Vec<&String> = table.virtual_hosts.iter().flat_map(|host| &host.domains).collect();

@@ -60,8 +60,25 @@ pub(super) const SLOTS: &[&[&str]] = &[
         "spec: {address: 10.4.0.1}",
         "spec: {address: 10.4.0.1, labels: {app: web}, ports: {web: 7070, http: 6060}}",
         "spec: {address: vm.example.com, labels: {app: web}, ports: {web: 7070}, network: dc}",
+        "spec: {address: 10.4.0.1, labels: {app: web, security.istio.io/tlsMode: istio}, serviceAccount: vm}",
     ],
-    &["MeshInstallation - mesh", "spec: {mesh: {outboundTraffic: RegistryOnly}}", "spec: {mesh: {}}"],
+    &[
+        "WorkloadEntry a local",
+        "spec: {address: 127.0.0.5, labels: {app: web}, ports: {web: 7070, http: 6060}}",
+        "spec: {address: 127.0.0.5, labels: {app: web}, ports: {tcp: 15001}, serviceAccount: local}",
+        "spec: {address: 127.0.0.1, labels: {app: web}}",
+    ],
+    &[
+        "WorkloadEntry c local",
+        "spec: {address: 127.0.0.5, ports: {tcp: 70}}",
+        "spec: {address: 127.0.0.6, ports: {http2: 80}}",
+    ],
+    &[
+        "MeshInstallation - mesh",
+        "spec: {mesh: {outboundTraffic: RegistryOnly}}",
+        "spec: {mesh: {}}",
+        "spec: {mesh: {mtls: {mode: STRICT}}}",
+    ],
 ];
 
 /// What stands in a slot; `None` beyond its last content.
@@ -77,6 +94,7 @@ pub(super) fn object(slot: usize, content: usize) -> Option<String> {
     let namespaced = if namespace == "-" { String::new() } else { format!(", namespace: {namespace}") };
     let extra = match kind {
         "EndpointSlice" => ", labels: {kubernetes.io/service-name: web}",
+        "WorkloadEntry" if name == "local" => ", annotations: {mesh.tombolo.dev/agent: local}",
         "WorkloadEntry" => ", annotations: {istio.io/autoRegistrationGroup: machines}",
         _ => "",
     };
