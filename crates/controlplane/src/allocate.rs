@@ -5,6 +5,9 @@
 //! as another host might get it after a restart, and workloads hold on to what they have looked up. A host that needs none any
 //! more leaves its address unused for a while, so that it finds it again if it comes back.
 
+#[cfg(test)]
+mod tests;
+
 use crate::{Store, StoreError};
 use serde::{Deserialize, Serialize};
 use std::{

@@ -3,6 +3,8 @@
 //! The messages are few and small, so they are written here as they are on the wire.
 
 use crate::envoy::google::protobuf::Struct;
+use bytes::BufMut;
+use prost::encoding::{encode_varint, encoded_len_varint};
 use std::collections::HashMap;
 
 /// `istio.v1.auth.IstioCertificateRequest`: asks for a certificate. Who asks is proven by the request's bearer token or by the
@@ -69,6 +71,19 @@ pub struct NameInfo {
     pub namespace: String,
 }
 
+/// Adds a row to an encoded [`NameTable`]: tables are put together from names that are encoded already.
+pub fn put_table_row(host: &str, info: &[u8], table: &mut impl BufMut) {
+    // A map is a repeated entry with its key in field 1 and its value in field 2 (protobuf's encoding of maps).
+    let field_len = |bytes: &[u8]| 1 + encoded_len_varint(bytes.len() as u64) + bytes.len();
+    table.put_u8(0x0a);
+    encode_varint((field_len(host.as_bytes()) + field_len(info)) as u64, table);
+    for (tag, bytes) in [(0x0a, host.as_bytes()), (0x12, info)] {
+        table.put_u8(tag);
+        encode_varint(bytes.len() as u64, table);
+        table.put_slice(bytes);
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -78,10 +93,12 @@ mod tests {
     #[test]
     fn tables_in_a_row_are_one_table() {
         let info = |ip: &str| NameInfo { ips: vec![ip.to_owned()], ..NameInfo::default() };
-        let table = |host: &str, ip: &str| NameTable { table: [(host.to_owned(), info(ip))].into() };
-        let bytes = [table("a", "10.0.0.1").encode_to_vec(), table("b", "10.0.0.2").encode_to_vec()].concat();
+        let names = [("a".to_owned(), info("10.0.0.1")), ("b".repeat(253), info(&"2001:db8::".repeat(20)))];
+        let mut bytes = Vec::new();
+        for (host, info) in &names {
+            put_table_row(host, &info.encode_to_vec(), &mut bytes);
+        }
         let whole = NameTable::decode(&*bytes).unwrap();
-        assert_eq!(whole.table["a"].ips, ["10.0.0.1"]);
-        assert_eq!(whole.table["b"].ips, ["10.0.0.2"]);
+        assert_eq!(whole.table, names.into());
     }
 }

@@ -8,11 +8,12 @@ mod universe;
 use proptest::prelude::*;
 use std::collections::BTreeMap;
 use tombolo_api::ObjectKey;
+use tombolo_core::Host;
 use tombolo_proto::{ResourceSet, ResourceType, Scope, Version};
 use tombolo_registry::Index;
 use tombolo_translate::{
-    Engine, Variant,
-    engine::{Fact, Relation},
+    Allocation, AutoAddress, Engine, Variant,
+    engine::{Answer, Fact, Relation},
 };
 use universe::{Edit, TRUST, source};
 
@@ -26,6 +27,36 @@ fn connected() -> Vec<(Relation, Fact)> {
         (Relation::SidecarNamespace("b".into()), Fact::Unit),
         (Relation::Variants, Fact::Variant(variant)),
     ]
+}
+
+/// Hosts that entries of the universe have, and what may be said of their addresses; the last is nothing.
+fn allocation(host: usize, said: usize) -> Option<(Relation, Fact)> {
+    let host = ["h.example.com", "i.example.com"].map(|host| Host::parse(host).unwrap())[host].clone();
+    let given = AutoAddress::preferred(&host);
+    let all = [
+        Allocation::Given(given),
+        Allocation::Given(given.next()),
+        Allocation::Exhausted,
+        Allocation::Unsaved("no space left".into()),
+    ];
+    Some((Relation::Allocated(host), Fact::Allocation(all.into_iter().nth(said)?)))
+}
+
+/// What comes from outside, by what it is about, as of some moment.
+#[derive(Default)]
+struct Outside([Option<(Relation, Fact)>; 2]);
+
+impl Outside {
+    /// Something else is said of a host.
+    fn say(&mut self, host: usize, said: usize) -> Answer {
+        let now = allocation(host, said);
+        let before = std::mem::replace(&mut self.0[host], now.clone());
+        Answer { facts: now.into_iter().collect(), withdrawn: before.into_iter().collect() }
+    }
+
+    fn facts(&self) -> impl Iterator<Item = (Relation, Fact)> {
+        self.0.iter().flatten().cloned().chain(connected())
+    }
 }
 
 fn resources(engine: &Engine) -> Resources {
@@ -46,21 +77,29 @@ fn statuses(engine: &Engine) -> BTreeMap<ObjectKey, String> {
     engine.statuses().into_iter().map(|(key, status)| (key, serde_json::to_string(&status).unwrap())).collect()
 }
 
-fn edits() -> impl Strategy<Value = Vec<Edit>> {
+/// One step: an edit, and sometimes also a word from outside.
+type Step = (Edit, Option<(usize, usize)>);
+
+fn steps() -> impl Strategy<Value = Vec<Step>> {
     let edit = (0..=TRUST, 0..100usize).prop_map(|(slot, content)| Edit { slot, content });
-    prop::collection::vec(edit, 1..40)
+    let said = prop::option::weighted(0.3, (0..2usize, 0..5usize));
+    prop::collection::vec((edit, said), 1..40)
 }
 
 /// Applies edits one at a time, and compares with a translation from scratch after the last, and now and then before.
-fn check(edits: &[Edit], from_scratch_every: usize) {
+fn check(steps: &[Step], from_scratch_every: usize) {
     let mut index = Index::default();
     let mut engine = Engine::default();
     engine.insert_facts(connected());
+    let mut outside = Outside::default();
     let mut set = ResourceSet::default();
     let mut told = BTreeMap::new();
     let mut problems = std::collections::BTreeSet::new();
     let mut trust = Vec::new();
-    for (i, edit) in edits.iter().enumerate() {
+    for (i, (edit, said)) in steps.iter().enumerate() {
+        if let Some((host, said)) = said {
+            engine.learn(outside.say(*host, *said));
+        }
         let changed = match (edit.trust(), edit.object()) {
             (Some(roots), _) => {
                 engine.insert_facts(roots.clone());
@@ -82,8 +121,8 @@ fn check(edits: &[Edit], from_scratch_every: usize) {
         }
         problems.retain(|p| !outcome.resolved.contains(p));
         problems.extend(outcome.appeared);
-        if i + 1 == edits.len() || (i + 1) % from_scratch_every == 0 {
-            let facts = connected().into_iter().chain(trust.clone());
+        if i + 1 == steps.len() || (i + 1) % from_scratch_every == 0 {
+            let facts = outside.facts().into_iter().chain(trust.clone());
             let (scratch, _) = Engine::from_scratch(index.current(), facts);
             assert_eq!(resources(&engine), resources(&scratch), "resources after edit {i}");
             assert_eq!(published(&set), resources(&scratch), "published resources after edit {i}");
@@ -99,8 +138,8 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 3000, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn incremental_equals_from_scratch(edits in edits()) {
-        check(&edits, 16);
+    fn incremental_equals_from_scratch(steps in steps()) {
+        check(&steps, 16);
     }
 }
 

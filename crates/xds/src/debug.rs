@@ -1,6 +1,11 @@
 //! What each proxy has been told, for people.
 
-use crate::{ConnectionId, Hub, connection::Connection, session::Channel};
+use crate::{
+    ConnectionId, Hub,
+    connection::Connection,
+    index::NAME_TABLE,
+    session::{Channel, NameTable},
+};
 use serde::Serialize;
 use std::{sync::Arc, time::Instant};
 use tombolo_proto::{Framing, ResourceType, Scope};
@@ -122,7 +127,24 @@ fn report(connection: &Connection) -> ProxyReport {
         connected_seconds: connection.progress.age().as_secs(),
         scopes: class.map(|class| class.scopes.iter().map(Scope::to_string).collect()).unwrap_or_default(),
         unread: connection.mailbox.len(),
-        types: types.collect(),
+        types: types.chain(session.name_table().map(name_table_report)).collect(),
+    }
+}
+
+fn name_table_report(table: &NameTable) -> TypeReport {
+    let rejected = table.rejected.iter().map(|(version, message)| RejectedReport {
+        name: NAME_TABLE.clone(),
+        version: version.to_string(),
+        message: message.clone(),
+    });
+    TypeReport {
+        kind: ResourceType::NameTable.short(),
+        wildcard: true,
+        subscribed: 0,
+        unanswered: table.flight.iter().map(|(nonce, _)| nonce.to_string()).collect(),
+        pending: usize::from(table.stale),
+        held: Vec::new(),
+        rejected: rejected.collect(),
     }
 }
 

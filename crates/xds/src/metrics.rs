@@ -167,6 +167,7 @@ impl Collector for Gauges {
                 held += session.waiting(kind, now).len();
                 withheld += session.channel(kind).map_or(0, |channel| channel.withheld.len());
             }
+            withheld += session.name_table().iter().filter(|table| table.rejected.is_some()).count();
         }
         let gauges = [
             ("connections", "Streams open now", live.len()),

@@ -5,18 +5,22 @@
 
 mod support;
 
+use prost::Message;
 use std::time::Duration;
 use support::{
     Server,
     client::{Client, DELTA, Freezable, delta, names, node, world},
-    resources::{cluster, endpoints},
+    resources::{cluster, endpoints, name},
     until, within,
 };
 use tokio::net::TcpStream;
 use tokio_util::sync::CancellationToken;
 use tombolo_proto::{
     Part, Resource, ResourceType,
-    envoy::envoy::service::discovery::v3::{DeltaDiscoveryRequest, DeltaDiscoveryResponse, DiscoveryRequest},
+    agent::NameTable,
+    envoy::envoy::service::discovery::v3::{
+        DeltaDiscoveryRequest, DeltaDiscoveryResponse, DiscoveryRequest, DiscoveryResponse,
+    },
 };
 use tombolo_xds::{Config, Hub, Limits, Metrics, Timing, serve_connection};
 use tonic::Code;
@@ -98,6 +102,60 @@ async fn state_of_the_world_end_to_end() {
     server.publish([endpoints("b", 3)]);
     assert_eq!(again.next_world().await.resources.len(), 1);
     server.stop().await;
+}
+
+/// Names `0.example.com` and so on.
+fn thousand_names() -> impl Iterator<Item = Resource> {
+    (0..1000).map(|i| name(&format!("{i}.example.com"), "10.0.0.1"))
+}
+
+#[tokio::test]
+async fn a_changed_name_moves_one_name() {
+    let server = Server::start(Config::default()).await;
+    server.publish(thousand_names());
+    let mut client = Client::delta(server.address).await;
+    client.ask(ResourceType::Name, &["*"]);
+    let first = client.next().await;
+    assert_eq!(first.resources.len(), 1000);
+    client.ack(&first);
+    server.publish([name("7.example.com", "10.0.0.2")]);
+    let second = client.next().await;
+    assert_eq!(names(&second), ["7.example.com"]);
+    assert!(second.encoded_len() < 1000, "{} bytes", second.encoded_len());
+    server.stop().await;
+}
+
+/// As Istio's agent does it, in either protocol: it asks for no names at all.
+#[tokio::test]
+async fn all_names_come_in_one_table_to_who_asks_for_that() {
+    let server = Server::start(Config::default()).await;
+    server.publish(thousand_names());
+    let (mut by_delta, mut by_world) = (Client::delta(server.address).await, Client::world(server.address).await);
+    by_delta.ask(ResourceType::NameTable, &[]);
+    by_world.send(&world(ResourceType::NameTable, &[]));
+    for ip in ["10.0.0.1", "10.0.0.2"] {
+        server.publish([name("7.example.com", ip)]);
+        let (one, other) = (by_delta.next().await, by_world.next_world().await);
+        let [resource] = &*one.resources else { panic!("{} resources", one.resources.len()) };
+        let value = resource.resource.clone().unwrap();
+        assert_eq!([value.clone()], *other.resources, "both protocols say the same");
+        assert_eq!(
+            (&*value.type_url, &*one.type_url, &*other.type_url),
+            (ResourceType::NameTable.url(), ResourceType::NameTable.url(), ResourceType::NameTable.url())
+        );
+        let table = NameTable::decode(&*value.value).unwrap().table;
+        assert_eq!(table.len(), 1000);
+        assert_eq!(table["7.example.com"].ips, [ip]);
+        client_answers(&mut by_delta, &mut by_world, &one, other);
+    }
+    until("both are acknowledged", || server.hub.metrics().acks(ResourceType::NameTable) == 4).await;
+    server.stop().await;
+}
+
+fn client_answers(delta: &mut Client, by_world: &mut Client, one: &DeltaDiscoveryResponse, other: DiscoveryResponse) {
+    delta.ack(one);
+    let (response_nonce, version_info) = (other.nonce, other.version_info);
+    by_world.send(&DiscoveryRequest { response_nonce, version_info, ..world(ResourceType::NameTable, &[]) });
 }
 
 #[tokio::test]

@@ -124,6 +124,7 @@ fn bodies(kind: Kind, seed: usize) -> Vec<Value> {
             json!({"spec": {"mesh": {"accessLog": {}}}}),
             json!({"spec": {"mesh": {"mtls": {"mode": "STRICT"}}}}),
             json!({"spec": {"mesh": {"trustDomain": "example.org", "trustDomainAliases": ["cluster.local"]}}}),
+            json!({"spec": {"mesh": {"dns": {"autoAllocate": false}}}}),
         ],
         Kind::ConfigMap => vec![],
     }
@@ -209,9 +210,12 @@ fn slices() -> Vec<Value> {
                "ports": [{"name": "http", "port": 8080}], "endpoints": endpoints})
     };
     vec![
-        slice(json!([{"addresses": ["10.1.0.1"]}, {"addresses": ["10.1.0.2"], "zone": "z1"}]), "IPv4"),
         slice(
-            json!([{"addresses": ["10.1.0.2"], "zone": "z1"}, {"addresses": ["10.1.0.3"], "conditions": {"ready": false}}]),
+            json!([{"addresses": ["10.1.0.1"], "hostname": "i0"}, {"addresses": ["10.1.0.2"], "zone": "z1"}]),
+            "IPv4",
+        ),
+        slice(
+            json!([{"addresses": ["10.1.0.2"], "zone": "z1", "hostname": "i0"}, {"addresses": ["10.1.0.3"], "hostname": "i1", "conditions": {"ready": false}}]),
             "IPv4",
         ),
         slice(
@@ -233,6 +237,9 @@ fn entries() -> Vec<Value> {
                         "resolution": "STATIC", "endpoints": [{"address": "10.2.0.2", "weight": 2}]}}),
         json!({"spec": {"hosts": ["h.example.com"], "ports": [{"number": 81, "name": "tcp", "protocol": "TCP"}],
                         "resolution": "NONE", "addresses": ["10.3.0.1"], "exportTo": ["a", "b"]}}),
+        // The name of an instance, and a Service's host that a namespace sees otherwise.
+        json!({"spec": {"hosts": ["i0.s1.a.svc.cluster.local", "s1.a.svc.cluster.local"], "addresses": ["10.3.0.2", "10.4.0.0/16"], "ports": port,
+                        "resolution": "NONE", "exportTo": ["."]}}),
     ]
 }
 

@@ -1,10 +1,13 @@
 //! Who sees which resource: every scope's resources, and the way back from a resource to the connections that it concerns.
 
+mod name_table;
 mod table;
 #[cfg(test)]
 mod tests;
 
 use crate::mailbox::Mailbox;
+pub(crate) use name_table::NAME_TABLE;
+use name_table::NameTables;
 use roaring::RoaringBitmap;
 use slab::Slab;
 use smallvec::SmallVec;
@@ -25,6 +28,7 @@ impl fmt::Display for ConnectionId {
 }
 
 type ScopeId = u32;
+type Scopes = SmallVec<[ScopeId; 3]>;
 const TYPES: usize = ResourceType::ALL.len();
 
 /// Every resource and every subscription. Synchronous; the hub keeps it behind a lock.
@@ -34,6 +38,7 @@ pub(crate) struct Index {
     scope_ids: HashMap<Scope, ScopeId>,
     scopes: Slab<ScopeEntry>,
     connections: Slab<Connection>,
+    name_tables: NameTables,
 }
 
 struct ScopeEntry {
@@ -44,10 +49,12 @@ struct ScopeEntry {
     connections: RoaringBitmap,
     /// Who of them asked for everything of a type.
     wildcards: [RoaringBitmap; TYPES],
+    /// When one of its names changed last.
+    names_changed: u64,
 }
 
 struct Connection {
-    scopes: SmallVec<[ScopeId; 3]>,
+    scopes: Scopes,
     wildcards: [bool; TYPES],
     mailbox: Arc<Mailbox>,
 }
@@ -72,6 +79,9 @@ impl Index {
                 None => self.scopes[scope as usize].names[kind].remove(id),
             };
             self.post(scope, change, id, old.as_ref(), touched);
+            if change.kind == ResourceType::Name {
+                self.names_changed(scope, touched);
+            }
         }
         self.tables[kind].release(id);
         self.release_scope(scope);
@@ -132,7 +142,7 @@ impl Index {
 
     /// What a connection sees from now on. Its subscriptions stay.
     pub(crate) fn set_scopes(&mut self, connection: ConnectionId, scopes: &[Scope]) {
-        let new: SmallVec<[ScopeId; 3]> = scopes.iter().map(|scope| self.scope(scope)).collect();
+        let new: Scopes = scopes.iter().map(|scope| self.scope(scope)).collect();
         let Some(entry) = self.connections.get_mut(connection.0 as usize) else { return };
         let old = std::mem::replace(&mut entry.scopes, new.clone());
         let wildcards = entry.wildcards;
@@ -217,6 +227,8 @@ impl Index {
             names: Default::default(),
             connections: RoaringBitmap::new(),
             wildcards: Default::default(),
+            // An id that is used again must not be taken for what it was.
+            names_changed: self.name_tables.next(),
         };
         // As for connections.
         #[expect(clippy::cast_possible_truncation)]

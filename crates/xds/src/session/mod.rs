@@ -4,6 +4,7 @@
 //! - `channel`: one type's books; `flight`: what is sent and not answered.
 //! - `plan`: what goes out now and what waits: make before break.
 //! - `respond`: what a response holds.
+//! - `name_table`: all names in one, for clients that ask for that.
 //! - `nack`: finding the resource that a client rejects.
 
 mod channel;
@@ -11,6 +12,7 @@ mod delta;
 mod flight;
 mod message;
 mod nack;
+mod name_table;
 mod plan;
 mod respond;
 #[cfg(test)]
@@ -19,11 +21,12 @@ mod world;
 
 use crate::{
     config::Timing,
-    index::{ConnectionId, Index},
+    index::{ConnectionId, Index, NAME_TABLE},
     mailbox::Letter,
 };
 pub(crate) use channel::Channel;
 pub(crate) use message::{Ask, Event, Request, Response};
+pub(crate) use name_table::NameTable;
 use std::{
     collections::{HashMap, HashSet},
     sync::Arc,
@@ -42,7 +45,9 @@ pub(crate) struct Session {
     warm: Duration,
     started: Instant,
     nonce: u64,
+    /// By type; [`ResourceType::NameTable`] has books of its own.
     channels: [Option<Box<Channel>>; ResourceType::ALL.len()],
+    name_table: Option<Box<NameTable>>,
     /// What clusters sent on this stream name, of types that the client has not asked for yet on this stream but did on an
     /// earlier one: it will say that it holds them, and must get them all the same.
     owed: HashSet<Ref>,
@@ -62,6 +67,7 @@ impl Session {
             started: now,
             nonce: 0,
             channels: Default::default(),
+            name_table: None,
             owed: HashSet::new(),
             wake_at: None,
             events: Vec::new(),
@@ -70,6 +76,9 @@ impl Session {
 
     /// The client asks, or repeats what it asked for, in its protocol.
     pub(crate) fn ask(&mut self, kind: ResourceType, ask: Ask, index: &mut Index, now: Instant) {
+        if kind == ResourceType::NameTable {
+            return self.ask_name_table(&ask, index);
+        }
         match ask {
             Ask::Delta { subscribe, unsubscribe, initial } => {
                 self.ask_delta(kind, (&subscribe, &unsubscribe), initial, index, now);
@@ -80,6 +89,9 @@ impl Session {
 
     /// Whether [`Session::ask`] would do anything: most requests are answers, and repeat what is known.
     pub(crate) fn changes_anything(&self, kind: ResourceType, ask: &Ask, index: &Index) -> bool {
+        if kind == ResourceType::NameTable {
+            return self.changes_name_table(ask);
+        }
         let Some(channel) = self.channel(kind) else { return true };
         match ask {
             Ask::Delta { subscribe, unsubscribe, .. } => !subscribe.is_empty() || !unsubscribe.is_empty(),
@@ -96,6 +108,9 @@ impl Session {
     /// Resources changed that the client asked for.
     pub(crate) fn changed(&mut self, letters: HashMap<(ResourceType, Arc<str>), Letter>, now: Instant) {
         for ((kind, name), letter) in letters {
+            if kind == ResourceType::NameTable {
+                self.names_changed();
+            }
             let Some(channel) = &mut self.channels[kind as usize] else { continue };
             if !letter.is_void() {
                 channel.change(kind, &name, (letter.before, letter.after), now, &mut self.events);
@@ -107,6 +122,7 @@ impl Session {
     pub(crate) fn reclassify(&mut self, scopes: &[Scope], index: &mut Index, now: Instant) {
         let before = ResourceType::ALL.map(|kind| self.wanted(kind, index));
         index.set_scopes(self.connection, scopes);
+        self.names_changed();
         for (kind, mut before) in ResourceType::ALL.into_iter().zip(before) {
             let after = self.wanted(kind, index);
             let Some(channel) = &mut self.channels[kind as usize] else { continue };
@@ -150,6 +166,7 @@ impl Session {
             let withheld: Vec<_> = channel.withheld.keys().cloned().collect();
             withheld.iter().for_each(|name| _ = channel.release(kind, name, &mut self.events));
         }
+        self.close_name_table(index);
         index.disconnect(self.connection);
     }
 
@@ -159,6 +176,11 @@ impl Session {
         kind: ResourceType,
         index: &Index,
     ) -> Vec<(Arc<str>, Option<Version>, Option<Version>)> {
+        if let (ResourceType::NameTable, Some(table)) = (kind, self.name_table()) {
+            let held = table.flight.map(|(_, version)| version).or(table.accepted);
+            let current = index.name_table(self.connection).map(|table| table.version());
+            return vec![(NAME_TABLE.clone(), held, current)];
+        }
         let Some(channel) = self.channel(kind) else { return Vec::new() };
         let holding = |(name, visible): (Arc<str>, Option<Arc<Resource>>)| {
             let held = channel.held(&name, visible.as_ref()).resource().map(|r| r.version());

@@ -16,6 +16,9 @@ type Items = HashMap<Arc<str>, Item>;
 impl Session {
     /// The client has answered the response of this nonce: with an error, or, without one, by accepting it.
     pub(crate) fn answered(&mut self, kind: ResourceType, nonce: u64, error: Option<String>, now: Instant) {
+        if kind == ResourceType::NameTable {
+            return self.name_table_answered(nonce, error);
+        }
         let Some(channel) = &mut self.channels[kind as usize] else { return };
         // An answer to what is answered already is no news.
         let Some(at) = channel.flights.iter().position(|flight| flight.nonces.contains(&nonce)) else { return };

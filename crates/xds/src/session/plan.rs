@@ -45,6 +45,9 @@ impl Session {
     }
 
     fn poll_type(&mut self, kind: ResourceType, index: &Index, now: Instant, dropped: &mut bool) -> Option<Response> {
+        if kind == ResourceType::NameTable {
+            return self.poll_name_table(index, now);
+        }
         let channel = self.channels[kind as usize].as_mut().filter(|channel| !channel.is_quiet())?;
         let gathered_until = channel.last_sent.filter(|_| !channel.flights.is_empty()).map(|sent| sent + self.coalesce);
         if gathered_until.is_some_and(|until| now < until) {
@@ -171,7 +174,7 @@ impl Session {
         waits.map(|(name, item)| (name.clone(), item.since)).collect()
     }
 
-    fn wake_by(&mut self, at: Option<Instant>) {
+    pub(super) fn wake_by(&mut self, at: Option<Instant>) {
         self.wake_at = self.wake_at.into_iter().chain(at).min();
     }
 }

@@ -4,6 +4,7 @@ use prost::Message;
 use std::sync::Arc;
 use tombolo_proto::{
     Part, Ref, Resource, ResourceType,
+    agent::NameInfo,
     envoy::{
         envoy::{
             config::{
@@ -157,4 +158,10 @@ pub(crate) fn listener(name: &str) -> Resource {
     let chain = FilterChain { filters: vec![filter], ..Default::default() };
     let message = Listener { name: name.into(), address: address(0), filter_chains: vec![chain], ..Default::default() };
     Resource::encode(ResourceType::Listener, name, &message, refs(ResourceType::Routes, name))
+}
+
+/// What a host resolves to.
+pub(crate) fn name(host: &str, ip: &str) -> Resource {
+    let info = NameInfo { ips: vec![ip.into()], registry: "External".into(), ..NameInfo::default() };
+    Resource::encode(ResourceType::Name, host, &info, Vec::new())
 }

@@ -3,6 +3,7 @@
 mod delta;
 mod laws;
 mod model;
+mod name_table;
 mod order;
 mod rejections;
 mod world;
