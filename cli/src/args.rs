@@ -77,7 +77,13 @@ pub(crate) struct RunArgs {
     /// Serve /metrics, /healthz/ready and /debug here: a loopback address, as it asks nobody who he is
     #[arg(long, value_name = "ADDR")]
     pub(crate) admin: Option<SocketAddr>,
-    /// Serve xDS here, plaintext: a loopback address; by default a free port, the same after a restart
+    /// The agent's program; looked for beside this one and on PATH if not given
+    #[arg(long, value_name = "PATH", env = "TOMBOLO_AGENT")]
+    pub(crate) agent: Option<PathBuf>,
+    /// Serve agents here, over TLS; by default a free port of 127.0.0.1, the same after a restart
+    #[arg(long, value_name = "ADDR")]
+    pub(crate) listen: Option<SocketAddr>,
+    /// Serve xDS here in plaintext too: a loopback address, as it asks nobody who he is and hands out keys
     #[arg(long, value_name = "ADDR")]
     pub(crate) xds: Option<SocketAddr>,
     /// Seconds that an Envoy is given to finish its requests before it is stopped

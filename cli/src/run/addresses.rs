@@ -2,7 +2,7 @@
 
 use super::records::Record;
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     io,
     net::{IpAddr, Ipv4Addr, TcpListener},
 };
@@ -22,18 +22,28 @@ pub(crate) struct Addresses {
     source: SourceId,
     low_port_offset: u16,
     given: BTreeMap<NamespacedName, IpAddr>,
+    /// Workloads have these: they say so themselves.
+    taken: BTreeSet<IpAddr>,
 }
 
 impl Addresses {
     /// Goes on from what the last run gave.
     pub(crate) fn new(source: SourceId, records: Vec<Record>) -> Self {
-        let given = records.into_iter().map(|record| (record.gateway(), record.address)).collect();
-        Self { source, low_port_offset: if may_bind_low_ports() { 0 } else { OFFSET }, given }
+        let gateways = records.into_iter().filter(|record| record.gateway);
+        let given = gateways.map(|record| (record.proxy().name, record.address)).collect();
+        let low_port_offset = if may_bind_low_ports() { 0 } else { OFFSET };
+        Self { source, low_port_offset, given, taken: BTreeSet::new() }
+    }
+
+    /// Gives no gateway one of these from now on: they are workloads' own.
+    pub(crate) fn avoid(&mut self, taken: BTreeSet<IpAddr>) {
+        self.taken = taken;
     }
 
     /// Where a gateway listens: 127.0.0.1 for the first, 127.0.0.2 for the next, and so on.
     pub(crate) fn bind(&mut self, gateway: &NamespacedName) -> Bind {
-        let free = || (1..).map(nth).find(|address| !self.given.values().any(|given| given == address));
+        let used = |address: &IpAddr| self.taken.contains(address) || self.given.values().any(|given| given == address);
+        let free = || (1..).map(nth).find(|address| !used(address));
         let address = self.given.get(gateway).copied().or_else(free).unwrap_or(nth(1));
         self.given.insert(gateway.clone(), address);
         Bind { address, also: Vec::new(), low_port_offset: self.low_port_offset }
@@ -80,7 +90,8 @@ mod tests {
 
         let (namespace, name) = ("shop".to_owned(), "b".to_owned());
         let address = [127, 0, 0, 1].into();
-        let record = Record { namespace, name: name.clone(), address, process: None, bootstrap: String::new() };
+        let record =
+            Record { gateway: true, namespace, name: name.clone(), address, process: None, told: String::new() };
         let mut next = Addresses::new(source, vec![record]);
         assert_eq!(next.facts().len(), 1);
         assert_eq!(next.bind(&NamespacedName::new("shop", "a")).address.to_string(), "127.0.0.2");

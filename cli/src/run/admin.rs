@@ -2,29 +2,32 @@
 
 use bytes::Bytes;
 use http_body_util::Full;
-use hyper::{Request, Response, StatusCode, body::Incoming, server::conn::http1, service::service_fn};
+use hyper::{Method, Request, Response, StatusCode, body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use prometheus_client::registry::Registry;
 use serde_json::{Value, json};
 use std::{collections::BTreeMap, convert::Infallible, sync::Arc, time::Duration};
 use tokio::{net::TcpListener, sync::Semaphore};
-use tombolo_controlplane::{ControlPlane, Stopped, World};
+use tombolo_controlplane::{ControlPlane, Identity, Stopped, World};
 
 /// Connections at once: this is for people and scrapers.
 const CONNECTIONS: usize = 64;
-const PAGES: &str = "/metrics\n/healthz/ready\n/debug/snapshot\n/debug/proxies\n/debug/status\n/debug/problems\n";
+const PAGES: &str =
+    "/metrics\n/healthz/ready\n/debug/snapshot\n/debug/proxies\n/debug/status\n/debug/problems\nPOST /ca/rotate\n";
 
 struct Admin {
     plane: ControlPlane,
+    identity: Identity,
     registry: Registry,
 }
 
 /// Serves until it is dropped.
-pub(crate) async fn serve(listener: TcpListener, plane: ControlPlane) {
+pub(crate) async fn serve(listener: TcpListener, plane: ControlPlane, identity: Identity) {
     let mut registry = Registry::default();
     tombolo_xds::Metrics::register(plane.hub(), &mut registry);
     plane.metrics().register(&mut registry);
-    let admin = Arc::new(Admin { plane, registry });
+    identity.register(&mut registry);
+    let admin = Arc::new(Admin { plane, identity, registry });
     let places = Arc::new(Semaphore::new(CONNECTIONS));
     loop {
         let Ok(place) = places.clone().acquire_owned().await else { return };
@@ -45,6 +48,8 @@ pub(crate) async fn serve(listener: TcpListener, plane: ControlPlane) {
 
 async fn answer(admin: Arc<Admin>, request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Infallible> {
     let (status, kind, body) = match request.uri().path() {
+        "/ca/rotate" if request.method() == Method::POST => rotate(&admin).await,
+        "/ca/rotate" => text(StatusCode::METHOD_NOT_ALLOWED, "POST begins a rotation of the root\n".to_owned()),
         "/" => text(StatusCode::OK, PAGES.to_owned()),
         "/metrics" => metrics(&admin),
         "/healthz/ready" if admin.plane.hub().is_open() => text(StatusCode::OK, "ready\n".to_owned()),
@@ -71,6 +76,15 @@ fn json(value: Result<Value, Stopped>) -> Page {
     match value {
         Ok(value) => (StatusCode::OK, "application/json", format!("{value:#}\n")),
         Err(stopped) => text(StatusCode::SERVICE_UNAVAILABLE, format!("{stopped}\n")),
+    }
+}
+
+async fn rotate(admin: &Admin) -> Page {
+    match admin.identity.rotate().await {
+        Ok(()) => {
+            text(StatusCode::OK, "the new root is announced; it signs once every certificate knows it\n".to_owned())
+        }
+        Err(error) => text(StatusCode::CONFLICT, format!("{error}\n")),
     }
 }
 

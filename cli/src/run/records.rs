@@ -1,40 +1,80 @@
-//! What must be known after a restart: which Envoys run, and where.
+//! What must be known after a restart: which agents run, and where.
 
 use super::process::Identity;
-use anyhow::{Context, bail, ensure};
+use anyhow::{Context, bail};
 use serde::{Deserialize, Serialize};
 use std::{
+    fmt,
     fs::{File, TryLockError},
     net::{IpAddr, SocketAddr},
     path::{Path, PathBuf},
     sync::Arc,
 };
 use tombolo_controlplane::{FileStore, Store, slug};
-use tombolo_core::NamespacedName;
+use tombolo_core::{NamespacedName, ProxyKind};
 
-/// The longest path of a Unix socket is 107 bytes (`sockaddr_un`).
-const LONGEST_SOCKET: usize = 107;
-const XDS: &str = "xds.json";
+const SECURE: &str = "listen.json";
 
-/// What is known of a Gateway's Envoy.
+/// A proxy: a Gateway's, or that of a workload outside Kubernetes.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct ProxyName {
+    /// What it is for.
+    pub(crate) kind: ProxyKind,
+    /// The Gateway, or the workload.
+    pub(crate) name: NamespacedName,
+}
+
+impl ProxyName {
+    /// The proxy of a Gateway.
+    pub(crate) fn gateway(name: NamespacedName) -> Self {
+        Self { kind: ProxyKind::Gateway, name }
+    }
+
+    /// The proxy of a workload.
+    pub(crate) fn workload(name: NamespacedName) -> Self {
+        Self { kind: ProxyKind::Sidecar, name }
+    }
+
+    fn word(&self) -> &'static str {
+        match self.kind {
+            ProxyKind::Gateway => "gateway",
+            ProxyKind::Sidecar => "workload",
+        }
+    }
+
+    fn slug(&self) -> String {
+        format!("{}-{}", self.word(), slug(&[&self.name.name, &self.name.namespace]))
+    }
+}
+
+impl fmt::Display for ProxyName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.word(), self.name)
+    }
+}
+
+/// What is known of a proxy's agent.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Record {
-    /// The Gateway's namespace.
+    /// Whether it is a Gateway's, or else a workload's.
+    pub(crate) gateway: bool,
+    /// The Gateway's or workload's namespace.
     pub(crate) namespace: String,
-    /// The Gateway's name.
+    /// The Gateway's or workload's name.
     pub(crate) name: String,
     /// Where its listeners bind.
     pub(crate) address: IpAddr,
-    /// Its Envoy; `None` while there is none.
+    /// Its agent; `None` while there is none.
     pub(crate) process: Option<Identity>,
-    /// What its Envoy was started from: one started from something else is replaced.
-    pub(crate) bootstrap: String,
+    /// What its agent was told: one that was told something else is replaced.
+    pub(crate) told: String,
 }
 
 impl Record {
-    /// The Gateway.
-    pub(crate) fn gateway(&self) -> NamespacedName {
-        NamespacedName::new(&*self.namespace, &*self.name)
+    /// The proxy.
+    pub(crate) fn proxy(&self) -> ProxyName {
+        let name = NamespacedName::new(&*self.namespace, &*self.name);
+        if self.gateway { ProxyName::gateway(name) } else { ProxyName::workload(name) }
     }
 }
 
@@ -78,7 +118,7 @@ impl Records {
         let mut records: Vec<Record> = Vec::new();
         for entry in self.root().read_dir()? {
             let name = entry?.file_name();
-            let Some(name) = name.to_str().filter(|n| n.starts_with("gateway-") && n.ends_with(".json")) else {
+            let Some(name) = name.to_str().filter(|n| n.starts_with(RECORD) && n.ends_with(".json")) else {
                 continue;
             };
             let Some(bytes) = self.store.read(name)? else { continue };
@@ -92,69 +132,55 @@ impl Records {
         Ok(records)
     }
 
-    /// What is known of a Gateway.
-    pub(crate) fn find(&self, gateway: &NamespacedName) -> anyhow::Result<Option<Record>> {
-        let bytes = self.store.read(&record_name(gateway))?;
+    /// What is known of a proxy.
+    pub(crate) fn find(&self, proxy: &ProxyName) -> anyhow::Result<Option<Record>> {
+        let bytes = self.store.read(&record_name(proxy))?;
         Ok(bytes.and_then(|bytes| serde_json::from_slice(&bytes).ok()))
     }
 
     /// Remembers.
     pub(crate) fn save(&self, record: &Record) -> anyhow::Result<()> {
-        Ok(self.store.write(&record_name(&record.gateway()), &serde_json::to_vec_pretty(record)?)?)
+        Ok(self.store.write(&record_name(&record.proxy()), &serde_json::to_vec_pretty(record)?)?)
     }
 
-    /// Forgets a Gateway whose Envoy is gone, its log included.
-    pub(crate) fn forget(&self, gateway: &NamespacedName) -> anyhow::Result<()> {
-        self.store.remove(&record_name(gateway))?;
-        for extension in ["sock", "log", "bootstrap.json"] {
-            self.store.remove(&format!("{}.{extension}", gateway_slug(gateway)))?;
+    /// Forgets a proxy that is gone for good, with all that its agent kept.
+    pub(crate) fn forget(&self, proxy: &ProxyName) -> anyhow::Result<()> {
+        self.store.remove(&record_name(proxy))?;
+        let directory = self.root().join(proxy.slug());
+        match std::fs::remove_dir_all(&directory) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                Err(error).with_context(|| format!("cannot remove {}", directory.display()))
+            }
+            _ => Ok(()),
         }
-        Ok(())
     }
 
-    /// Writes what a Gateway's Envoy starts from.
-    pub(crate) fn save_bootstrap(&self, gateway: &NamespacedName, bootstrap: &[u8]) -> anyhow::Result<PathBuf> {
-        let name = format!("{}.bootstrap.json", gateway_slug(gateway));
-        self.store.write(&name, bootstrap)?;
-        Ok(self.root().join(name))
+    /// The state directory of a proxy's agent: for its owner alone.
+    pub(crate) fn agent(&self, proxy: &ProxyName) -> anyhow::Result<FileStore> {
+        Ok(FileStore::open(self.root().canonicalize()?.join(proxy.slug()))?)
     }
 
-    /// Where a Gateway's Envoy has its administration interface.
-    pub(crate) fn socket(&self, gateway: &NamespacedName) -> anyhow::Result<PathBuf> {
-        let root = self.root().canonicalize()?;
-        let path = root.join(format!("{}.sock", gateway_slug(gateway)));
-        let length = path.as_os_str().len();
-        ensure!(
-            length <= LONGEST_SOCKET,
-            "{} is too long a path for a socket, {length} bytes of at most {LONGEST_SOCKET}: choose a shorter --state",
-            path.display()
-        );
-        Ok(path)
+    /// Where the last run served agents.
+    pub(crate) fn secure_address(&self) -> Option<SocketAddr> {
+        self.address(SECURE)
     }
 
-    /// Where a Gateway's Envoy logs.
-    pub(crate) fn log(&self, gateway: &NamespacedName) -> PathBuf {
-        self.root().join(format!("{}.log", gateway_slug(gateway)))
+    /// Remembers where this run serves agents.
+    pub(crate) fn save_secure_address(&self, address: SocketAddr) -> anyhow::Result<()> {
+        Ok(self.store.write(SECURE, &serde_json::to_vec(&address)?)?)
     }
 
-    /// Where the last run served xDS.
-    pub(crate) fn xds_address(&self) -> Option<SocketAddr> {
-        let bytes = self.store.read(XDS).ok().flatten()?;
+    fn address(&self, name: &str) -> Option<SocketAddr> {
+        let bytes = self.store.read(name).ok().flatten()?;
         serde_json::from_slice(&bytes).ok()
     }
-
-    /// Remembers where this run serves xDS.
-    pub(crate) fn save_xds_address(&self, address: SocketAddr) -> anyhow::Result<()> {
-        Ok(self.store.write(XDS, &serde_json::to_vec(&address)?)?)
-    }
 }
 
-fn record_name(gateway: &NamespacedName) -> String {
-    format!("gateway-{}.json", gateway_slug(gateway))
-}
+/// Records' names begin so.
+const RECORD: &str = "proxy-";
 
-fn gateway_slug(gateway: &NamespacedName) -> String {
-    slug(&[&gateway.name, &gateway.namespace])
+fn record_name(proxy: &ProxyName) -> String {
+    format!("{RECORD}{}.json", proxy.slug())
 }
 
 #[cfg(test)]
@@ -164,7 +190,7 @@ mod tests {
     fn record(name: &str) -> Record {
         let (namespace, name) = ("shop".to_owned(), name.to_owned());
         let (address, process) = ([127, 0, 0, 1].into(), Some(Identity { pid: 1, started: 2 }));
-        Record { namespace, name, address, process, bootstrap: "x".into() }
+        Record { gateway: true, namespace, name, address, process, told: "x".into() }
     }
 
     #[test]
@@ -175,9 +201,9 @@ mod tests {
             records.save(&record(name)).unwrap();
         }
         assert_eq!(records.all().unwrap(), [record("a"), record("b")]);
-        records.forget(&record("a").gateway()).unwrap();
-        assert_eq!(records.find(&record("a").gateway()).unwrap(), None);
-        assert_eq!(records.find(&record("b").gateway()).unwrap(), Some(record("b")));
+        records.forget(&record("a").proxy()).unwrap();
+        assert_eq!(records.find(&record("a").proxy()).unwrap(), None);
+        assert_eq!(records.find(&record("b").proxy()).unwrap(), Some(record("b")));
     }
 
     #[test]

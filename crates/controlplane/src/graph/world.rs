@@ -7,9 +7,10 @@ use super::{
 use crate::{Allocator, Edit, Update};
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
+    sync::Arc,
     time::{Instant, SystemTime},
 };
-use tombolo_api::{Kind, ObjectKey};
+use tombolo_api::{Kind, Object, ObjectKey, mesh::MeshInstallation};
 use tombolo_core::{ObjectRef, Origin, Problem, SourceId};
 use tombolo_proto::Change;
 use tombolo_registry::{Index, Key, Snapshot};
@@ -119,6 +120,22 @@ impl World {
     /// The status of every object that has one.
     pub fn statuses(&self) -> impl Iterator<Item = (&ObjectKey, &TimedStatus)> {
         self.statuses.iter()
+    }
+
+    /// The MeshInstallation that counts: the oldest.
+    pub fn installation(&self) -> Option<&Arc<Object<MeshInstallation>>> {
+        self.installations().map(|(_, object)| object).next()
+    }
+
+    /// Where that comes from.
+    pub fn installation_source(&self) -> Option<SourceId> {
+        self.installations().map(|(key, _)| key.source.clone()).next()
+    }
+
+    fn installations(&self) -> impl Iterator<Item = (&ObjectKey, &Arc<Object<MeshInstallation>>)> {
+        let keys = self.index.current().keys().filter(|key| key.kind == Kind::MeshInstallation);
+        let all = keys.filter_map(|key| Some((key, self.index.current().get::<MeshInstallation>(key)?)));
+        all.min_by_key(|(key, object)| (object.metadata.creation_timestamp, *key)).into_iter()
     }
 
     /// Workloads outside Kubernetes, with what they inherit, unordered.

@@ -1,0 +1,75 @@
+//! The identity service of this run, as the MeshInstallation has it.
+
+use super::{
+    credentials::{self, Credentials},
+    records::Records,
+};
+use anyhow::Context;
+use std::{net::SocketAddr, sync::Arc};
+use tombolo_api::{Kind, ObjectKey, kubernetes::Secret, mesh::MeshInstallation};
+use tombolo_ca::{CaCerts, RotationPolicy, ServerNames, Settings};
+use tombolo_controlplane::{ControlPlane, Identity, IdentitySetup, SystemClock, World};
+use tombolo_core::{NamespacedName, SourceId, TrustDomain};
+
+/// Waits until the directory is read, as it says what the mesh trusts, and starts the service.
+pub(crate) async fn start(
+    plane: &ControlPlane,
+    source: SourceId,
+    records: &Records,
+    address: SocketAddr,
+) -> anyhow::Result<(Identity, Credentials)> {
+    plane.ready().await;
+    let (installation, provided) = plane.ask(|world| (installation(world), provided(world))).await?;
+    let trust_domain = TrustDomain::parse(&installation.mesh.trust_domain).context("spec.mesh.trustDomain")?;
+    let store = records.store();
+    let issuer = credentials::issuer(&store)?;
+    let lifetime = installation.ca.workload_cert_ttl.get();
+    let rotation = RotationPolicy {
+        announce: lifetime,
+        overlap: installation.ca.root_rotation.overlap.get(),
+        ..RotationPolicy::default()
+    };
+    let setup = IdentitySetup {
+        settings: Settings {
+            default_lifetime: lifetime,
+            max_lifetime: lifetime,
+            rejoin_window: installation.virtual_machines.rejoin_window.get(),
+            ..Settings::new(trust_domain.clone())
+        },
+        rotation,
+        names: ServerNames { dns: vec!["localhost".to_owned()], ips: vec![[127, 0, 0, 1].into(), address.ip()] },
+        tokens: credentials::verifier(&issuer, &trust_domain, &store)?,
+        provided: provided.as_ref().map(Files::as_certs),
+        store,
+        clock: Arc::new(SystemClock),
+    };
+    let identity = Identity::start(plane, setup).await?;
+    let credentials = Credentials::new(issuer, identity.clone(), source, trust_domain, address);
+    Ok((identity, credentials))
+}
+
+/// The MeshInstallation that counts; the defaults where there is none.
+fn installation(world: &World) -> MeshInstallation {
+    world.installation().map(|object| object.spec.clone()).unwrap_or_default()
+}
+
+/// The four files of a provided intermediate.
+struct Files([Option<Vec<u8>>; 4]);
+
+impl Files {
+    fn as_certs(&self) -> CaCerts<'_> {
+        let [cert, key, chain, root] = self.0.each_ref().map(Option::as_deref);
+        CaCerts { cert, key, chain, root }
+    }
+}
+
+/// What `spec.ca.secretRef` names, if anything. A Secret that is not there has none of the files: which is said.
+fn provided(world: &World) -> Option<Files> {
+    let object = world.installation()?;
+    let name = object.ca.secret_ref.as_ref()?.name.clone();
+    let source = world.installation_source()?;
+    let name = NamespacedName::new(object.namespace.clone(), name);
+    let secret = world.snapshot().get::<Secret>(&ObjectKey { source, kind: Kind::Secret, name });
+    let file = |name: &str| Some(secret?.data.get(name)?.as_slice().to_vec());
+    Some(Files(["ca-cert.pem", "ca-key.pem", "cert-chain.pem", "root-cert.pem"].map(file)))
+}
