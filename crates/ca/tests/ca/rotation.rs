@@ -1,9 +1,10 @@
 //! A root is replaced, and nobody is cut off: neither who is connected, nor who slept.
 
 use crate::support::{DAY, HOUR, Identity, Mesh, by_certificate, is_self_signed, start};
+use proptest::{prelude::*, test_runner::RngSeed};
 use rustls_pki_types::{CertificateDer, UnixTime};
-use std::time::SystemTime;
-use tombolo_ca::{RootError, Roots, RotationPolicy, Step};
+use std::{collections::HashMap, time::SystemTime};
+use tombolo_ca::{Issuing, LocalSigner, RootError, Roots, RotationPolicy, Signer as _, Step};
 use tombolo_core::TrustDomain;
 
 fn policy() -> RotationPolicy {
@@ -172,4 +173,57 @@ fn stored_roots_are_checked_and_keys_are_not_printed() {
     torn["active"]["certificate"] = "".into();
     assert!(matches!(Roots::from_json(torn.to_string().as_bytes()), Err(RootError::Pem)));
     assert!(matches!(Roots::from_json(&stored[..stored.len() / 2]), Err(RootError::Stored(_))));
+}
+
+/// What is done to a mesh's roots: time passes, and somebody may ask for a rotation.
+#[derive(Clone, Copy, Debug)]
+enum Event {
+    Hours(u64),
+    Asked,
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig {
+        cases: 40, rng_seed: RngSeed::Fixed(4), failure_persistence: None, ..ProptestConfig::default()
+    })]
+
+    /// Whatever the order of events: who signs was announced long enough before, and who has signed is trusted long enough after.
+    #[test]
+    fn nobody_signs_unannounced_and_nobody_is_forgotten_early(
+        events in prop::collection::vec(prop_oneof![3 => (1..2000_u64).prop_map(Event::Hours), 1 => Just(Event::Asked)], 1..25),
+    ) {
+        let policy = RotationPolicy { lifetime: 300 * DAY, renew_before: 60 * DAY, overlap: 20 * DAY, ..policy() };
+        let mut now = start();
+        let mut roots = Roots::create(&TrustDomain::default(), now, policy.lifetime).unwrap();
+        // When each trusted root became so, and when each that signed ceased to.
+        let (mut known, mut signed) = (HashMap::from([(trusted(&roots)[0].clone(), now)]), HashMap::new());
+        for event in events {
+            let next = match event {
+                Event::Hours(hours) => {
+                    now += HOUR * u32::try_from(hours).unwrap();
+                    roots.advance(&policy, now).unwrap()
+                }
+                Event::Asked => roots.rotate(&policy, now).ok(),
+            };
+            let Some(next) = next else { continue };
+            let (before, after) = (trusted(&roots), trusted(&next));
+            let (old, new) = (before.last().unwrap(), after.last().unwrap());
+            let over = roots.active().expires().unwrap() <= now;
+            if old != new {
+                prop_assert!(before.contains(new) && (over || now - policy.announce >= known[new]));
+                signed.insert(old.clone(), now);
+            }
+            for forgotten in before.iter().filter(|root| !after.contains(root)) {
+                prop_assert!(now - policy.overlap >= signed[forgotten]);
+            }
+            for root in after {
+                known.entry(root).or_insert(now);
+            }
+            roots = Roots::from_json(&next.to_json().unwrap()).unwrap();
+        }
+    }
+}
+
+fn trusted(roots: &Roots) -> Vec<CertificateDer<'static>> {
+    LocalSigner::new(Issuing::self_signed(roots).unwrap()).trust().roots().ders().to_vec()
 }

@@ -1,10 +1,15 @@
 //! Tokens that are refused, by name, and keys that change.
 
 use crate::support::{DENIED, HOUR, Mesh, POD, UNAUTHENTICATED, by_token, request, spec};
-use rcgen::KeyPair;
-use serde_json::json;
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+use rcgen::{KeyPair, PKCS_ED25519, PKCS_RSA_SHA256, RsaKeySize, SigningKey as _};
+use serde_json::{Value, json};
 use std::sync::Arc;
-use tombolo_ca::{Answer, FetchError, FetchKeys, Jwks, LocalIssuer, Refusal};
+use tombolo_ca::{
+    Answer, FetchError, FetchKeys, Jwks, JwksError, KeyRing, LocalIssuer, Refusal, TokenRules, TokenVerifier,
+};
+use tombolo_core::TrustDomain;
+use x509_parser::{asn1_rs::FromDer as _, public_key::RSAPublicKey};
 
 #[tokio::test]
 async fn garbage_is_no_token() {
@@ -43,7 +48,7 @@ async fn a_changed_token_is_found_out() {
 #[tokio::test]
 async fn a_token_does_not_choose_its_algorithm() {
     let mesh = Mesh::new();
-    let document: serde_json::Value = serde_json::from_slice(&mesh.issuer.jwks_document().unwrap()).unwrap();
+    let document: Value = serde_json::from_slice(&mesh.issuer.jwks_document().unwrap()).unwrap();
     let mut header = jsonwebtoken::Header::new(jsonwebtoken::Algorithm::HS256);
     header.kid = document["keys"][0]["kid"].as_str().map(str::to_owned);
     let secret = jsonwebtoken::EncodingKey::from_secret(&mesh.issuer.jwks_document().unwrap());
@@ -51,9 +56,64 @@ async fn a_token_does_not_choose_its_algorithm() {
     assert_eq!(mesh.refused_token(&token).await, ("token_signature", UNAUTHENTICATED));
 }
 
+/// Signs as other issuers do, with any kind of key: Kubernetes' own is RSA.
+fn sign_as(key: &KeyPair, header: &Value, payload: &str) -> String {
+    let signed = format!("{}.{payload}", URL_SAFE_NO_PAD.encode(header.to_string()));
+    let signature = key.sign(signed.as_bytes()).unwrap();
+    format!("{signed}.{}", URL_SAFE_NO_PAD.encode(signature))
+}
+
+#[tokio::test]
+async fn keys_of_kubernetes_and_of_others_count() {
+    let mesh = Mesh::new();
+    let token = mesh.token();
+    let payload = token.split('.').nth(1).unwrap();
+    let [rsa, edwards] = [
+        KeyPair::generate_rsa_for(&PKCS_RSA_SHA256, RsaKeySize::_2048).unwrap(),
+        KeyPair::generate_for(&PKCS_ED25519).unwrap(),
+    ];
+    let (_, public) = RSAPublicKey::from_der(rsa.public_key_raw()).unwrap();
+    // DER puts a zero before numbers whose first bit is set; JSON does not.
+    let modulus = public.modulus.strip_prefix(&[0]).unwrap();
+    let [n, e] = [modulus, public.exponent].map(|number| URL_SAFE_NO_PAD.encode(number));
+    let x = URL_SAFE_NO_PAD.encode(edwards.public_key_raw());
+    let keys = json!({ "keys": [
+        { "kty": "RSA", "use": "sig", "kid": "r", "alg": "RS256", "n": n, "e": e },
+        { "kty": "OKP", "crv": "Ed25519", "x": x },
+        { "kty": "EC", "crv": "P-521", "kid": "unknown curves are passed over", "x": "AA", "y": "AA" },
+        { "kty": "oct", "kid": "h", "k": "c2VjcmV0" },
+    ]});
+    let keys = Jwks::parse(keys.to_string().as_bytes()).unwrap();
+    assert_eq!(keys.len(), 2);
+    let verifier =
+        TokenVerifier::new(TokenRules::new(TrustDomain::default(), "https://issuer.test"), KeyRing::new(keys).into());
+    let verify = |token: &str| verifier.verify(token, mesh.now).map_err(|refusal| refusal.reason());
+    let by_rsa = verify(&sign_as(&rsa, &json!({ "alg": "RS256", "kid": "r" }), payload)).unwrap();
+    assert_eq!(
+        by_rsa,
+        verifier.verify(&sign_as(&rsa, &json!({ "alg": "RS256" }), payload), mesh.now).unwrap(),
+        "without a kid all are tried"
+    );
+    // A key without a name fits any.
+    assert!(verify(&sign_as(&edwards, &json!({ "alg": "EdDSA", "kid": "e" }), payload)).is_ok());
+    assert_eq!(verify(&sign_as(&edwards, &json!({ "alg": "EdDSA", "kid": "r" }), payload)), Err("token_signature"));
+    let critical = json!({ "alg": "RS256", "kid": "r", "crit": ["b64"], "b64": false });
+    assert_eq!(verify(&sign_as(&rsa, &critical, payload)), Err("garbage_token"));
+}
+
+#[test]
+fn documents_that_are_no_key_sets_are_refused() {
+    let key = json!({ "kty": "OKP", "crv": "Ed25519", "x": URL_SAFE_NO_PAD.encode([7; 32]) });
+    let parse = |value: Value| Jwks::parse(value.to_string().as_bytes());
+    assert!(matches!(parse(json!({ "keys": [] })), Err(JwksError::Empty)));
+    assert!(matches!(parse(json!([])), Err(JwksError::Malformed(_))));
+    assert!(matches!(parse(json!({ "keys": vec![key; 33] })), Err(JwksError::TooMany(33))));
+    assert!(matches!(Jwks::parse(&[b' '; 300_000]), Err(JwksError::Oversized(300_000))));
+}
+
 #[tokio::test]
 async fn claims_of_others_are_refused_by_name() {
-    type Case = (&'static str, fn(&mut serde_json::Value));
+    type Case = (&'static str, fn(&mut Value));
     let cases: [Case; 10] = [
         ("wrong_issuer", |claims| claims["iss"] = json!("https://other.test")),
         ("wrong_audience", |claims| claims["aud"] = json!(["vault", "x".repeat(10_000)])),
@@ -122,7 +182,7 @@ async fn unknown_keys_are_looked_for_but_not_at_every_forged_token() {
     let next = LocalIssuer::create("https://issuer.test").unwrap();
     let both = {
         let [old, new] = [&mesh.issuer, &next].map(|issuer| {
-            let document: serde_json::Value = serde_json::from_slice(&issuer.jwks_document().unwrap()).unwrap();
+            let document: Value = serde_json::from_slice(&issuer.jwks_document().unwrap()).unwrap();
             document["keys"][0].clone()
         });
         Jwks::parse(json!({ "keys": [old, new] }).to_string().as_bytes()).unwrap()
