@@ -126,14 +126,9 @@ impl LocalIssuer {
             "sub": format!("system:serviceaccount:{namespace}:{service_account}"),
             "kubernetes.io": bound,
         });
-        self.sign(&claims)
-    }
-
-    /// Signs any claims.
-    pub(crate) fn sign(&self, claims: &serde_json::Value) -> Result<String, IssuerError> {
         let mut header = Header::new(Algorithm::ES256);
         header.kid = self.jwk()?.common.key_id;
-        Ok(jsonwebtoken::encode(&header, claims, &self.key()?)?)
+        Ok(jsonwebtoken::encode(&header, &claims, &self.key()?)?)
     }
 
     fn key(&self) -> Result<EncodingKey, IssuerError> {

@@ -75,3 +75,45 @@ fn numeric_date<'de, D: Deserializer<'de>>(deserializer: D) -> Result<i64, D::Er
     // A cast from a float saturates.
     Ok(number.as_i64().unwrap_or_else(|| number.as_f64().unwrap_or(f64::MAX) as i64))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::{
+        prelude::*,
+        test_runner::{Config, RngSeed, TestRunner},
+    };
+
+    const GOOD: &str = r#"{"iss":"i","aud":["a"],"exp":1,"nbf":1.5,"iat":1,"sub":"system:serviceaccount:n:s","kubernetes.io":{
+        "namespace":"n","serviceaccount":{"name":"s","uid":"u"},"pod":{"name":"p","uid":"v"}}}"#;
+
+    /// Whoever holds an issuer's key may write what they like.
+    #[test]
+    fn claims_of_any_bytes_are_read_or_refused() {
+        let decode = |bytes: &[u8]| Claims::decode(&URL_SAFE_NO_PAD.encode(bytes)).and_then(Claims::service_account);
+        assert!(decode(GOOD.as_bytes()).is_ok());
+        let default = Config::default();
+        let cases = if std::env::var_os("PROPTEST_CASES").is_some() { default.cases } else { 100_000 };
+        let config = Config { cases, rng_seed: RngSeed::Fixed(4), failure_persistence: None, ..default };
+        let edits = prop::collection::vec((0..GOOD.len(), any::<u8>()), 1..6);
+        TestRunner::new(config)
+            .run(&edits, |edits| {
+                let mut bytes = GOOD.as_bytes().to_vec();
+                edits.into_iter().for_each(|(at, byte)| bytes[at] = byte);
+                drop(decode(&bytes));
+                Ok(())
+            })
+            .unwrap();
+    }
+
+    #[test]
+    fn dates_are_seconds_whole_or_not_and_saturate() {
+        let date = |text: &str| {
+            let claims = GOOD.replace("\"exp\":1", &format!("\"exp\":{text}"));
+            Claims::decode(&URL_SAFE_NO_PAD.encode(claims)).map(|claims| claims.exp).ok()
+        };
+        let dates = ["17", "17.9", "18446744073709551615", "-1e300"].map(date);
+        assert_eq!(dates, [Some(17), Some(17), Some(i64::MAX), Some(i64::MIN)]);
+        assert_eq!(["null", "\"17\"", "1e999", "true"].map(date), [None; 4]);
+    }
+}

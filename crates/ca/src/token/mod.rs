@@ -73,6 +73,10 @@ impl TokenVerifier {
         let (_, payload) = signed.split_once('.').filter(|(_, payload)| !payload.contains('.')).ok_or_else(parts)?;
         let header =
             jsonwebtoken::decode_header(token).map_err(|_| Refusal::GarbageToken("its header is not a JWT's"))?;
+        if header.crit.is_some() {
+            // RFC 7515, section 4.1.11.
+            return Err(Refusal::GarbageToken("it needs extensions (crit) that are not known here"));
+        }
         self.keys.current().verify(&header, signed, signature)?;
         self.judge(Claims::decode(payload)?, moment::unix(now))
     }

@@ -10,11 +10,15 @@ use std::{
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 use tombolo_ca::{
-    Answer, Authority, Caller, Existence, Exists, ExistsError, Issuing, KeyRing, LocalIssuer, LocalSigner, ObjectUid,
-    Ports, Proof, Refusal, Roots, Settings, TokenRules, TokenSpec, TokenVerifier,
+    Answer, Authority, Caller, Existence, Exists, ExistsError, FetchKeys, Issuing, KeyRing, LocalIssuer, LocalSigner,
+    ObjectUid, Ports, Proof, Refusal, Roots, Settings, Signer, TokenRules, TokenSpec, TokenVerifier,
 };
 use tombolo_core::TrustDomain;
-use tombolo_proto::agent::{CertificateRequest, CertificateResponse};
+use tombolo_proto::{
+    agent::{CertificateRequest, CertificateResponse},
+    envoy::google::protobuf::{self, Struct},
+};
+use tonic::Code;
 
 pub(crate) const DAY: Duration = Duration::from_secs(24 * 3600);
 pub(crate) const HOUR: Duration = Duration::from_secs(3600);
@@ -200,3 +204,56 @@ pub(crate) fn csr(key: &KeyPair, uris: &[&str]) -> String {
 pub(crate) fn request(key: &KeyPair) -> CertificateRequest {
     CertificateRequest { csr: csr(key, &[]), ..CertificateRequest::default() }
 }
+
+impl Mesh {
+    /// The word and code of the refusal, which must have been counted.
+    pub(crate) async fn refusal(&self, proof: Proof<'_>, request: &CertificateRequest) -> (&'static str, Code) {
+        let issued =
+            self.authority.telemetry().issued_by("token") + self.authority.telemetry().issued_by("certificate");
+        let refusal = self.issue(proof, request).await.unwrap_err();
+        assert_eq!(self.authority.telemetry().refused_for(refusal.reason()), 1, "{refusal}");
+        assert!(refusal.to_string().len() < 1000, "{refusal}");
+        let after = self.authority.telemetry().issued_by("token") + self.authority.telemetry().issued_by("certificate");
+        assert_eq!(issued, after);
+        (refusal.reason(), refusal.code())
+    }
+
+    pub(crate) async fn refused_token(&self, token: &str) -> (&'static str, Code) {
+        self.refusal(by_token(token), &request(&KeyPair::generate().unwrap())).await
+    }
+
+    pub(crate) async fn refused_chain(&self, chain: &[CertificateDer<'static>]) -> (&'static str, Code) {
+        self.refusal(by_certificate(chain), &request(&KeyPair::generate().unwrap())).await
+    }
+
+    pub(crate) async fn refused_csr(&self, csr: &str) -> (&'static str, Code) {
+        let token = self.token();
+        self.refusal(by_token(&token), &CertificateRequest { csr: csr.to_owned(), ..CertificateRequest::default() })
+            .await
+    }
+
+    pub(crate) async fn refused_metadata(&self, key: &str, value: &str) -> (&'static str, Code) {
+        let value = protobuf::Value { kind: Some(protobuf::value::Kind::StringValue(value.into())) };
+        let metadata = Some(Struct { fields: [(key.to_owned(), value)].into() });
+        let token = self.issuer.token(&spec(None), self.now).unwrap();
+        self.refusal(by_token(&token), &CertificateRequest { metadata, ..request(&KeyPair::generate().unwrap()) }).await
+    }
+}
+
+impl Mesh {
+    /// An authority with other ports.
+    pub(crate) fn with_ports(&self, keys: Option<Arc<dyn FetchKeys>>, signer: Arc<dyn Signer>) -> Authority {
+        let rules = TokenRules::new(TrustDomain::default(), "https://issuer.test");
+        let ring = Arc::new(KeyRing::new(self.issuer.jwks().unwrap()));
+        let tokens = Some(TokenVerifier::new(rules, ring));
+        Authority::new(
+            Settings::new(TrustDomain::default()),
+            Ports { tokens, keys, exists: self.world.clone(), signer },
+        )
+    }
+}
+
+pub(crate) const UNAUTHENTICATED: Code = Code::Unauthenticated;
+pub(crate) const DENIED: Code = Code::PermissionDenied;
+pub(crate) const INVALID: Code = Code::InvalidArgument;
+pub(crate) const UNAVAILABLE: Code = Code::Unavailable;
