@@ -81,6 +81,6 @@ async fn a_control_plane_of_another_mesh_is_not_believed() {
     std::fs::write(machine.path("root-cert.pem"), super::ca::Ca::new("other").root()).unwrap();
     let agent = machine.agent(&control_plane).await;
     let health = || agent.handle.health.borrow().reasons().concat();
-    eventually("the reason", || health().contains("the TLS handshake failed"), health).await;
+    eventually("the reason", || health().contains("put the mesh's new root-cert.pem"), health).await;
     assert_eq!(control_plane.seen().len(), 0, "and is shown no token");
 }

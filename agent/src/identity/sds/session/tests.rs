@@ -122,7 +122,7 @@ mod laws {
     }
 
     proptest! {
-        #![proptest_config(ProptestConfig { cases: 10_000, failure_persistence: None, ..ProptestConfig::default() })]
+        #![proptest_config(ProptestConfig { cases: 2_000, failure_persistence: None, ..ProptestConfig::default() })]
 
         /// Whatever happens, a client has the newest of each secret that it wants, and is sent nothing twice unless it asks.
         #[test]
