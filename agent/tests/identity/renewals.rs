@@ -11,8 +11,8 @@ const HOUR: Duration = Duration::from_secs(3600);
 
 #[tokio::test]
 async fn a_token_proves_once_and_the_certificate_from_then_on() {
-    // Renewed after about one second each.
-    let control_plane = ControlPlane::start(Duration::from_secs(2)).await;
+    // Renewed after about two seconds each.
+    let control_plane = ControlPlane::start(Duration::from_secs(4)).await;
     let machine = Machine::new(&control_plane);
     let agent = machine.agent(&control_plane).await;
     let first = agent.ready().await;

@@ -79,8 +79,13 @@ impl SdsServer {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             Err(error) => return Err(failed(error)),
             Ok(found) if !found.file_type().is_socket() => return Err(SdsError::NotASocket(path.to_owned())),
-            Ok(_) if is_served(path).await => return Err(SdsError::Taken(path.to_owned())),
-            Ok(_) => fs::remove_file(path).map_err(failed)?,
+            Ok(_) => match UnixStream::connect(path).await {
+                // Nobody has it any more. Any other error may be that of somebody who is busy.
+                Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => {
+                    fs::remove_file(path).map_err(failed)?
+                }
+                _ => return Err(SdsError::Taken(path.to_owned())),
+            },
         }
         let listener = UnixListener::bind(path).map_err(failed)?;
         fs::set_permissions(path, fs::Permissions::from_mode(0o600)).map_err(failed)?;

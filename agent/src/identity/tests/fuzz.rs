@@ -1,12 +1,14 @@
 //! Bytes of any kind are read without harm.
 
 use super::*;
-use proptest::{collection::vec, prelude::*, sample::Index};
+use proptest::{collection::vec, prelude::*, sample::Index, test_runner::RngSeed};
 use std::sync::OnceLock;
 
-/// 100,000 cases in all, in seconds.
+/// 100,000 cases in all, in seconds; more with `PROPTEST_CASES`.
 fn cases(cases: u32) -> ProptestConfig {
-    ProptestConfig { cases, failure_persistence: None, ..ProptestConfig::default() }
+    let default = ProptestConfig::default();
+    let cases = default.cases.max(cases);
+    ProptestConfig { cases, rng_seed: RngSeed::Fixed(1), failure_persistence: None, ..default }
 }
 
 /// What an agent writes; made once, as keys take time.
