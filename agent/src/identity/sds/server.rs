@@ -82,7 +82,7 @@ impl SdsServer {
             Ok(_) => match UnixStream::connect(path).await {
                 // Nobody has it any more. Any other error may be that of somebody who is busy.
                 Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => {
-                    fs::remove_file(path).map_err(failed)?
+                    fs::remove_file(path).map_err(failed)?;
                 }
                 _ => return Err(SdsError::Taken(path.to_owned())),
             },
