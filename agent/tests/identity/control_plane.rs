@@ -95,6 +95,12 @@ impl ControlPlane {
         Self { address, ca, state, task }
     }
 
+    /// Ends it: once this returns nobody listens any more.
+    pub(crate) async fn stop(mut self) {
+        self.task.abort();
+        let _ = (&mut self.task).await;
+    }
+
     pub(crate) fn behave(&self, behaviour: Behaviour) {
         *self.state.behaviour.lock().unwrap() = behaviour;
     }
