@@ -177,7 +177,12 @@ pub(crate) fn replace(directory: &Path, name: &str, value: &[u8]) -> Result<(), 
     let path = directory.join(name);
     let temporary = directory.join(format!(".{name}.new"));
     let write = || -> io::Result<()> {
-        let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&temporary)?;
+        // A new file, always: in a directory of others it could be a link of theirs.
+        match fs::remove_file(&temporary) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+        let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&temporary)?;
         file.write_all(value)?;
         file.sync_all()?;
         fs::rename(&temporary, &path)?;

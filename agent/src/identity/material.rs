@@ -170,6 +170,11 @@ impl Material {
         now < self.not_before
     }
 
+    /// Whether it is the same certificate, with the same roots.
+    pub(super) fn is_same_as(&self, other: &Self) -> bool {
+        (&self.chain, &self.roots) == (&other.chain, &other.roots)
+    }
+
     /// For TLS.
     pub(crate) fn certified(&self) -> Arc<CertifiedKey> {
         self.certified.clone()
@@ -193,7 +198,7 @@ fn certify(key: &PrivateKey, chain: Vec<CertificateDer<'static>>) -> Result<Cert
     CertifiedKey::from_der(chain, key, &aws_lc_rs::default_provider())
 }
 
-fn read_leaf(der: &[u8]) -> Result<(SpiffeId, SystemTime, SystemTime), MaterialError> {
+pub(super) fn read_leaf(der: &[u8]) -> Result<(SpiffeId, SystemTime, SystemTime), MaterialError> {
     let (_, leaf) = X509Certificate::from_der(der).map_err(|_| MaterialError::NotX509)?;
     let names = leaf.subject_alternative_name().map_err(|_| MaterialError::NotX509)?;
     let names = names.ok_or(MaterialError::NotAWorkload)?;
@@ -209,7 +214,7 @@ fn read_leaf(der: &[u8]) -> Result<(SpiffeId, SystemTime, SystemTime), MaterialE
 }
 
 /// A root's issuer is itself, by name and by key: a root that another root vouches for may have the same name.
-fn is_self_signed(der: &[u8]) -> bool {
+pub(super) fn is_self_signed(der: &[u8]) -> bool {
     let Ok((_, certificate)) = X509Certificate::from_der(der) else { return false };
     let (mut own, mut issuer) = (None, None);
     for extension in certificate.extensions() {

@@ -3,6 +3,9 @@
 //! Keys are made here and leave only for Envoy and for the state directory. [`Identity`] gets a certificate, keeps it, and
 //! renews it at half of its life; [`Current`] is where others see the newest one. What it does not know is the network: it asks
 //! an [`Authority`].
+//!
+//! Two other sources are known, as to Istio's agents: files that somebody else replaces ([`Provided`]), and a provider of SDS
+//! that Envoy asks itself ([`sds::EXTERNAL_SOCKET`]). With either, no certificate is asked for.
 
 mod authority;
 mod current;
@@ -10,6 +13,7 @@ mod files;
 mod instance;
 mod material;
 mod metrics;
+mod provided;
 mod renewal;
 mod request;
 mod schedule;
@@ -23,6 +27,7 @@ pub use files::{FilesError, ROOTS};
 pub use instance::{InstanceError, instance_id};
 pub use material::{Material, MaterialError, PrivateKey};
 pub use metrics::Metrics;
+pub use provided::{PROVIDED_DIRECTORY, Provided};
 pub use renewal::{Clock, Config, Handle, Identity};
 pub use schedule::Health;
 pub use stored::StoredError;

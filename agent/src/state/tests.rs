@@ -34,6 +34,18 @@ async fn what_cannot_be_written_leaves_what_was_there() {
     assert_eq!(state.read("x", 10).unwrap().unwrap(), b"one");
 }
 
+#[test]
+fn a_link_that_somebody_laid_is_not_followed() {
+    let directory = tempfile::tempdir().unwrap();
+    let victim = directory.path().join("victim");
+    fs::write(&victim, "theirs").unwrap();
+    std::os::unix::fs::symlink(&victim, directory.path().join(".key.pem.new")).unwrap();
+    replace(directory.path(), "key.pem", b"ours").unwrap();
+    assert_eq!(fs::read(&victim).unwrap(), b"theirs");
+    assert_eq!(fs::read(directory.path().join("key.pem")).unwrap(), b"ours");
+    assert_eq!(mode(&directory.path().join("key.pem")), 0o600);
+}
+
 #[tokio::test]
 async fn what_is_too_long_is_not_read() {
     let directory = tempfile::tempdir().unwrap();

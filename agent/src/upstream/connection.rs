@@ -1,6 +1,6 @@
 //! gRPC calls on one connection.
 
-use super::token::TokenFile;
+use super::{refusal::Refusals, token::TokenFile};
 use http::uri::PathAndQuery;
 use hyper::{body::Incoming, client::conn::http2::SendRequest};
 use prost::Message;
@@ -9,10 +9,11 @@ use std::{
     future::Future,
     net::SocketAddr,
     pin::Pin,
+    sync::Arc,
     task::{Context, Poll, ready},
 };
 use tokio_stream::Stream;
-use tonic::{Request, Status, Streaming, body::Body, client::Grpc, metadata::MetadataValue};
+use tonic::{Code, Request, Response, Status, Streaming, body::Body, client::Grpc, metadata::MetadataValue};
 use tonic_prost::ProstCodec;
 
 /// The longest message that is read. The largest resources of a mesh are some megabytes.
@@ -22,14 +23,24 @@ const MOST_BYTES: usize = 64 << 20;
 #[derive(Clone)]
 pub struct Connection {
     channel: Channel,
-    peer: SocketAddr,
-    origin: http::Uri,
-    token: Option<TokenFile>,
-    cluster: Option<String>,
+    details: Arc<Details>,
+}
+
+/// What is the same for every call on a connection.
+pub(super) struct Details {
+    pub(super) peer: SocketAddr,
+    pub(super) origin: http::Uri,
+    pub(super) token: Option<TokenFile>,
+    pub(super) cluster: Option<String>,
+    /// Who wants to know that we were not believed.
+    pub(super) refusals: Option<Refusals>,
 }
 
 /// The messages that come on a stream, until its end.
-pub struct Responses<M>(State<M>);
+pub struct Responses<M> {
+    state: State<M>,
+    refusals: Option<Refusals>,
+}
 
 enum State<M> {
     Opening(Pin<Box<dyn Future<Output = Result<Streaming<M>, Status>> + Send>>),
@@ -38,19 +49,13 @@ enum State<M> {
 }
 
 impl Connection {
-    pub(super) const fn new(
-        sender: SendRequest<Body>,
-        peer: SocketAddr,
-        origin: http::Uri,
-        token: Option<TokenFile>,
-        cluster: Option<String>,
-    ) -> Self {
-        Self { channel: Channel(sender), peer, origin, token, cluster }
+    pub(super) fn new(sender: SendRequest<Body>, details: Details) -> Self {
+        Self { channel: Channel(sender), details: details.into() }
     }
 
     /// Which of the control plane's addresses it is to.
-    pub const fn peer(&self) -> SocketAddr {
-        self.peer
+    pub fn peer(&self) -> SocketAddr {
+        self.details.peer
     }
 
     /// Whether nothing more can be asked on it.
@@ -69,9 +74,9 @@ impl Connection {
     {
         let mut client = self.client();
         client.ready().await.map_err(unavailable)?;
-        let response =
-            client.unary(self.request(message), PathAndQuery::from_static(path), ProstCodec::default()).await?;
-        Ok(response.into_inner())
+        let path = PathAndQuery::from_static(path);
+        let response = client.unary(self.request(message), path, ProstCodec::default()).await;
+        response.map(Response::into_inner).inspect_err(|status| inspect(self.details.refusals.as_ref(), status))
     }
 
     /// A stream both ways. Requests are sent as they come, from the moment that responses are asked for: some servers answer
@@ -83,24 +88,25 @@ impl Connection {
         R: Message + Default + 'static,
     {
         let (mut client, request) = (self.client(), self.request(requests));
-        Responses(State::Opening(Box::pin(async move {
+        let opening = async move {
             client.ready().await.map_err(unavailable)?;
             let path = PathAndQuery::from_static(path);
             Ok(client.streaming(request, path, ProstCodec::<M, R>::default()).await?.into_inner())
-        })))
+        };
+        Responses { state: State::Opening(Box::pin(opening)), refusals: self.details.refusals.clone() }
     }
 
     fn client(&self) -> Grpc<Channel> {
-        Grpc::with_origin(self.channel.clone(), self.origin.clone()).max_decoding_message_size(MOST_BYTES)
+        Grpc::with_origin(self.channel.clone(), self.details.origin.clone()).max_decoding_message_size(MOST_BYTES)
     }
 
     /// The token is read afresh: whoever replaces the file need not tell us.
     fn request<T>(&self, message: T) -> Request<T> {
         let mut request = Request::new(message);
-        if let Some(bearer) = self.token.as_ref().and_then(TokenFile::bearer) {
+        if let Some(bearer) = self.details.token.as_ref().and_then(TokenFile::bearer) {
             request.metadata_mut().insert("authorization", bearer);
         }
-        if let Some(cluster) = self.cluster.as_ref().and_then(|cluster| MetadataValue::try_from(cluster).ok()) {
+        if let Some(cluster) = self.details.cluster.as_ref().and_then(|cluster| MetadataValue::try_from(cluster).ok()) {
             request.metadata_mut().insert("clusterid", cluster);
         }
         request
@@ -110,7 +116,7 @@ impl Connection {
 impl fmt::Debug for Connection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Connection")
-            .field("peer", &self.peer)
+            .field("peer", &self.peer())
             .field("closed", &self.is_closed())
             .finish_non_exhaustive()
     }
@@ -124,6 +130,12 @@ impl<M: Message + Default + 'static> Responses<M> {
     pub async fn message(&mut self) -> Result<Option<M>, Status> {
         std::future::poll_fn(|cx| Pin::new(&mut *self).poll_next(cx)).await.transpose()
     }
+
+    fn end(&mut self, status: Status) -> Status {
+        inspect(self.refusals.as_ref(), &status);
+        self.state = State::Ended;
+        status
+    }
 }
 
 impl<M: Message + Default + 'static> Stream for Responses<M> {
@@ -131,21 +143,16 @@ impl<M: Message + Default + 'static> Stream for Responses<M> {
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         loop {
-            match &mut self.0 {
+            match &mut self.state {
                 State::Opening(opening) => match ready!(opening.as_mut().poll(cx)) {
-                    Ok(messages) => self.0 = State::Open(Box::new(messages)),
-                    Err(status) => {
-                        self.0 = State::Ended;
-                        return Poll::Ready(Some(Err(status)));
-                    }
+                    Ok(messages) => self.state = State::Open(Box::new(messages)),
+                    Err(status) => return Poll::Ready(Some(Err(self.end(status)))),
                 },
-                State::Open(messages) => {
-                    let next = ready!(Pin::new(&mut **messages).poll_next(cx));
-                    if !matches!(next, Some(Ok(_))) {
-                        self.0 = State::Ended;
-                    }
-                    return Poll::Ready(next);
-                }
+                State::Open(messages) => match ready!(Pin::new(&mut **messages).poll_next(cx)) {
+                    Some(Err(status)) => return Poll::Ready(Some(Err(self.end(status)))),
+                    Some(message) => return Poll::Ready(Some(message)),
+                    None => self.state = State::Ended,
+                },
                 State::Ended => return Poll::Ready(None),
             }
         }
@@ -176,8 +183,14 @@ impl tower::Service<http::Request<Body>> for Channel {
     }
 }
 
+fn inspect(refusals: Option<&Refusals>, status: &Status) {
+    if let (Some(refusals), Code::Unauthenticated) = (refusals, status.code()) {
+        refusals.tell();
+    }
+}
+
 fn unavailable(error: hyper::Error) -> Status {
     let mut status = Status::unavailable(format!("the connection is closed: {error}"));
-    status.set_source(std::sync::Arc::new(error));
+    status.set_source(Arc::new(error));
     status
 }

@@ -1,9 +1,12 @@
 //! From a name to an HTTP/2 connection.
 
-use super::{RootsError, TlsError};
+use super::{
+    RootsError, TlsError,
+    refusal::{Inspected, Refusals},
+};
 use hyper::client::conn::http2::{self, SendRequest};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use rustls::ClientConfig;
+use rustls::{CertificateError, ClientConfig};
 use rustls_pki_types::ServerName;
 use std::{fmt, io, net::SocketAddr, sync::Arc, time::Duration};
 use tokio::{
@@ -47,7 +50,7 @@ pub enum Attempt {
     #[error("no connection: {0}")]
     Tcp(io::Error),
     /// No TLS.
-    #[error("the TLS handshake failed: {0}")]
+    #[error("the TLS handshake failed: {0}{hint}", hint = hint(.0))]
     Tls(io::Error),
     /// Something else listens there.
     #[error("it does not speak HTTP/2: is this the control plane's TLS port (15012)?")]
@@ -58,6 +61,15 @@ pub enum Attempt {
     /// It takes too long.
     #[error("no answer within {} seconds", PATIENCE.as_secs())]
     Timeout,
+}
+
+/// How TLS is spoken.
+#[derive(Clone)]
+pub(super) struct Tls {
+    pub(super) config: Arc<ClientConfig>,
+    pub(super) name: ServerName<'static>,
+    /// Who wants to know that our certificate was refused.
+    pub(super) refusals: Option<Refusals>,
 }
 
 struct Each<'a>(&'a [(SocketAddr, Attempt)]);
@@ -78,6 +90,24 @@ impl From<RootsError> for ConnectError {
     }
 }
 
+/// What may help against an error of TLS.
+fn hint(error: &io::Error) -> &'static str {
+    use CertificateError as Certificate;
+    let error = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>());
+    let Some(rustls::Error::InvalidCertificate(error)) = error else { return "" };
+    match error {
+        Certificate::UnknownIssuer | Certificate::BadSignature => {
+            ": its root is not known here, put the mesh's new root-cert.pem on this machine"
+        }
+        Certificate::NotValidForName | Certificate::NotValidForNameContext { .. } => ": configure its server name",
+        Certificate::Expired
+        | Certificate::ExpiredContext { .. }
+        | Certificate::NotValidYet
+        | Certificate::NotValidYetContext { .. } => ": is this machine's clock right?",
+        _ => "",
+    }
+}
+
 /// The addresses of `HOST:PORT`, in the resolver's order.
 pub(super) async fn resolve(address: &str) -> Result<Vec<SocketAddr>, ConnectError> {
     let failed = |source| ConnectError::Resolve { address: address.to_owned(), source };
@@ -91,7 +121,7 @@ pub(super) async fn resolve(address: &str) -> Result<Vec<SocketAddr>, ConnectErr
 pub(super) async fn dial(
     mut addresses: Vec<SocketAddr>,
     turn: usize,
-    tls: Option<(Arc<ClientConfig>, ServerName<'static>)>,
+    tls: Option<Tls>,
 ) -> Result<(SendRequest<Body>, SocketAddr), ConnectError> {
     let first = turn % addresses.len().max(1);
     addresses.rotate_left(first);
@@ -106,18 +136,18 @@ pub(super) async fn dial(
     Err(ConnectError::Unreachable(failures))
 }
 
-async fn open(
-    address: SocketAddr,
-    tls: Option<(Arc<ClientConfig>, ServerName<'static>)>,
-) -> Result<SendRequest<Body>, Attempt> {
+async fn open(address: SocketAddr, tls: Option<Tls>) -> Result<SendRequest<Body>, Attempt> {
     let stream = TcpStream::connect(address).await.map_err(Attempt::Tcp)?;
     stream.set_nodelay(true).map_err(Attempt::Tcp)?;
-    let Some((config, name)) = tls else { return handshake(stream).await };
-    let stream = TlsConnector::from(config).connect(name, stream).await.map_err(Attempt::Tls)?;
+    let Some(Tls { config, name, refusals }) = tls else { return handshake(stream).await };
+    let stream = TlsConnector::from(config).connect(name, stream).await.map_err(|error| {
+        refusals.iter().for_each(|refusals| refusals.inspect(&error));
+        Attempt::Tls(error)
+    })?;
     if stream.get_ref().1.alpn_protocol() != Some(b"h2") {
         return Err(Attempt::NoHttp2);
     }
-    handshake(stream).await
+    handshake(Inspected { io: stream, refusals }).await
 }
 
 /// The connection lives for as long as there are senders or streams of it.
@@ -139,4 +169,48 @@ where
         }
     });
     Ok(sender)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::convert::Infallible;
+    use tokio::net::TcpListener;
+
+    /// A server that answers nothing, and one that is gone.
+    async fn servers() -> (SocketAddr, SocketAddr) {
+        let (live, gone) = (TcpListener::bind("127.0.0.1:0").await.unwrap(), TcpListener::bind("127.0.0.1:0").await);
+        let addresses = (live.local_addr().unwrap(), gone.unwrap().local_addr().unwrap());
+        tokio::spawn(async move {
+            let service =
+                hyper::service::service_fn(|_| async { Ok::<_, Infallible>(http::Response::new(Body::empty())) });
+            loop {
+                let (stream, _) = live.accept().await.unwrap();
+                let http = hyper::server::conn::http2::Builder::new(TokioExecutor::new());
+                tokio::spawn(http.serve_connection(TokioIo::new(stream), service));
+            }
+        });
+        addresses
+    }
+
+    #[tokio::test]
+    async fn each_address_is_tried_and_each_has_its_turn_to_be_first() {
+        let (live, gone) = servers().await;
+        for turn in 0..4 {
+            let (_, peer) = dial(vec![gone, live], turn, None).await.unwrap();
+            assert_eq!(peer, live);
+        }
+        let (other, _) = servers().await;
+        for (turn, first) in [live, other, live].into_iter().enumerate() {
+            assert_eq!(dial(vec![live, other], turn, None).await.unwrap().1, first);
+        }
+    }
+
+    #[tokio::test]
+    async fn where_no_address_answers_each_is_told_of() {
+        let (_, gone) = servers().await;
+        let (_, too) = servers().await;
+        let error = dial(vec![gone, too], 1, None).await.unwrap_err().to_string();
+        assert!(error.contains(&gone.to_string()) && error.contains(&format!("{too}: no connection")), "{error}");
+    }
 }

@@ -8,6 +8,7 @@ mod authority;
 mod backoff;
 mod connection;
 mod dial;
+mod refusal;
 mod tls;
 mod token;
 
@@ -17,6 +18,9 @@ pub use dial::{Attempt, ConnectError};
 pub use tls::{RootsError, TlsError};
 
 use crate::identity::{Clock, Current, Proof};
+use connection::Details;
+use dial::Tls;
+use refusal::Refusals;
 use rustls_pki_types::ServerName;
 use std::{
     fmt,
@@ -69,6 +73,7 @@ pub struct Upstream {
     current: Current,
     /// Which of the addresses is tried first: one that accepts and then fails must not hold us.
     turn: AtomicUsize,
+    refusals: Refusals,
 }
 
 impl Upstream {
@@ -91,6 +96,7 @@ impl Upstream {
             cluster: config.cluster,
             current,
             turn: AtomicUsize::new(0),
+            refusals: Refusals::default(),
         })
     }
 
@@ -115,6 +121,7 @@ impl Upstream {
             cluster: None,
             current,
             turn: AtomicUsize::new(0),
+            refusals: Refusals::default(),
         })
     }
 
@@ -123,7 +130,9 @@ impl Upstream {
     /// # Errors
     /// [`ConnectError`], which says what happened at each address.
     pub async fn connect(&self) -> Result<Connection, ConnectError> {
-        self.connect_with(&Proof { held: self.current.get(), show: true }).await
+        let proof = Proof { held: self.current.get(), show: true };
+        let refusals = proof.held.is_some().then(|| self.refusals.clone());
+        self.open(&proof, refusals).await
     }
 
     /// Connects, trusting the roots of an identity, and showing its certificate if asked to.
@@ -131,14 +140,28 @@ impl Upstream {
     /// # Errors
     /// [`ConnectError`]
     pub async fn connect_with(&self, proof: &Proof) -> Result<Connection, ConnectError> {
+        self.open(proof, None).await
+    }
+
+    /// Waits until the control plane has refused the certificate that [`Upstream::connect`] shows, or a call on such a
+    /// connection as unauthenticated: time to [ask for another](crate::identity::Handle::renew_now).
+    pub async fn refused(&self) {
+        self.refusals.next().await;
+    }
+
+    async fn open(&self, proof: &Proof, refusals: Option<Refusals>) -> Result<Connection, ConnectError> {
         let tls = match &self.server_name {
-            Some(name) => Some((tls::client(&self.roots, proof)?, name.clone())),
+            Some(name) => {
+                let (config, name) = (tls::client(&self.roots, proof)?, name.clone());
+                Some(Tls { config, name, refusals: refusals.clone() })
+            }
             None => None,
         };
         let addresses = dial::resolve(&self.address).await?;
         let turn = self.turn.fetch_add(1, Ordering::Relaxed);
         let (sender, peer) = dial::dial(addresses, turn, tls).await?;
-        Ok(Connection::new(sender, peer, self.origin(), self.token.clone(), self.cluster.clone()))
+        let (token, cluster) = (self.token.clone(), self.cluster.clone());
+        Ok(Connection::new(sender, Details { peer, origin: self.origin(), token, cluster, refusals }))
     }
 
     fn origin(&self) -> http::Uri {

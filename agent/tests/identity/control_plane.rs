@@ -3,10 +3,13 @@
 use super::ca::Ca;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use rustls::{
-    DigitallySignedStruct, DistinguishedName, ServerConfig, SignatureScheme,
+    DigitallySignedStruct, DistinguishedName, RootCertStore, ServerConfig, SignatureScheme,
     client::danger::HandshakeSignatureValid,
     crypto::aws_lc_rs,
-    server::danger::{ClientCertVerified, ClientCertVerifier},
+    server::{
+        WebPkiClientVerifier,
+        danger::{ClientCertVerified, ClientCertVerifier},
+    },
 };
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, UnixTime, pem::PemObject};
 use std::{
@@ -62,11 +65,25 @@ impl ControlPlane {
         Self::on(listener, ca, lifetime)
     }
 
+    /// One that ends the handshake of certificates of other roots.
+    pub(crate) async fn strict() -> Self {
+        let (ca, listener) = (Arc::new(Ca::new("another")), TcpListener::bind("127.0.0.1:0").await.unwrap());
+        let mut roots = RootCertStore::empty();
+        roots.add(CertificateDer::from_pem_slice(ca.root().as_bytes()).unwrap()).unwrap();
+        let provider = aws_lc_rs::default_provider().into();
+        let verifier = WebPkiClientVerifier::builder_with_provider(roots.into(), provider);
+        Self::with(listener, ca, Duration::from_secs(3600), verifier.allow_unauthenticated().build().unwrap())
+    }
+
     pub(crate) fn on(listener: TcpListener, ca: Arc<Ca>, lifetime: Duration) -> Self {
+        Self::with(listener, ca, lifetime, Arc::new(Anybody))
+    }
+
+    fn with(listener: TcpListener, ca: Arc<Ca>, lifetime: Duration, verifier: Arc<dyn ClientCertVerifier>) -> Self {
         let address = listener.local_addr().unwrap();
         let behaviour = Mutex::new(Behaviour::Issue(lifetime));
         let state = Arc::new(State { ca: ca.clone(), behaviour, seen: Mutex::default() });
-        let (acceptor, shared) = (acceptor(&ca), state.clone());
+        let (acceptor, shared) = (acceptor(&ca, verifier), state.clone());
         let task = tokio::spawn(async move {
             // Dropped with the task, so that a control plane that is killed ends its connections.
             let mut connections = tokio::task::JoinSet::new();
@@ -76,6 +93,12 @@ impl ControlPlane {
             }
         });
         Self { address, ca, state, task }
+    }
+
+    /// Ends it: once this returns nobody listens any more.
+    pub(crate) async fn stop(mut self) {
+        self.task.abort();
+        let _ = (&mut self.task).await;
     }
 
     pub(crate) fn behave(&self, behaviour: Behaviour) {
@@ -147,12 +170,12 @@ impl UnaryService<CertificateRequest> for Issue {
     }
 }
 
-fn acceptor(ca: &Ca) -> TlsAcceptor {
+fn acceptor(ca: &Ca, verifier: Arc<dyn ClientCertVerifier>) -> TlsAcceptor {
     let (chain, key) = ca.server(NAME);
     let mut config = ServerConfig::builder_with_provider(aws_lc_rs::default_provider().into())
         .with_safe_default_protocol_versions()
         .unwrap()
-        .with_client_cert_verifier(Arc::new(Anybody))
+        .with_client_cert_verifier(verifier)
         .with_single_cert(
             vec![CertificateDer::from_pem_slice(chain.as_bytes()).unwrap()],
             PrivateKeyDer::from_pem_slice(key.as_bytes()).unwrap(),

@@ -5,14 +5,15 @@ use super::{
     world::{Health, Machine, eventually, mode, within},
 };
 use std::time::Duration;
+use tokio::net::TcpListener;
 use tonic::Status;
 
 const HOUR: Duration = Duration::from_secs(3600);
 
 #[tokio::test]
 async fn a_token_proves_once_and_the_certificate_from_then_on() {
-    // Renewed after about one second each.
-    let control_plane = ControlPlane::start(Duration::from_secs(2)).await;
+    // Renewed after about two seconds each.
+    let control_plane = ControlPlane::start(Duration::from_secs(4)).await;
     let machine = Machine::new(&control_plane);
     let agent = machine.agent(&control_plane).await;
     let first = agent.ready().await;
@@ -81,6 +82,27 @@ async fn a_control_plane_of_another_mesh_is_not_believed() {
     std::fs::write(machine.path("root-cert.pem"), super::ca::Ca::new("other").root()).unwrap();
     let agent = machine.agent(&control_plane).await;
     let health = || agent.handle.health.borrow().reasons().concat();
-    eventually("the reason", || health().contains("the TLS handshake failed"), health).await;
+    eventually("the reason", || health().contains("put the mesh's new root-cert.pem"), health).await;
     assert_eq!(control_plane.seen().len(), 0, "and is shown no token");
+}
+
+#[tokio::test]
+async fn a_control_plane_that_goes_away_and_comes_back_is_found_again() {
+    let control_plane = ControlPlane::start(HOUR).await;
+    let machine = Machine::new(&control_plane);
+    let agent = machine.agent(&control_plane).await;
+    let mut current = agent.current.clone();
+    let first = agent.ready().await;
+    current.latest();
+
+    let (address, ca) = (control_plane.address, control_plane.ca.clone());
+    control_plane.stop().await;
+    agent.handle.renew_now();
+    let metrics = || agent.handle.metrics.renewals("unreachable");
+    eventually("a failure", || metrics() >= 1, || format!("{} failures", metrics())).await;
+    assert_eq!(*agent.handle.health.borrow(), Health::Ok, "there is time enough");
+    assert_eq!(current.get().unwrap().key().pem(), first.key().pem());
+
+    let _back = ControlPlane::on(TcpListener::bind(address).await.unwrap(), ca, HOUR);
+    within("a renewal", current.changed()).await;
 }

@@ -8,4 +8,4 @@ mod server;
 mod session;
 mod stream;
 
-pub use server::{SdsError, SdsServer};
+pub use server::{EXTERNAL_SOCKET, SdsError, SdsServer, is_served};

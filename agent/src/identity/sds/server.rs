@@ -33,6 +33,15 @@ const PING: Duration = Duration::from_secs(60);
 /// After the system had no descriptor left.
 const PAUSE: Duration = Duration::from_millis(100);
 
+/// Where Istio's agents find a provider of secrets that is there already, relative to where they run.
+pub const EXTERNAL_SOCKET: &str = "./var/run/secrets/workload-spiffe-uds/socket";
+
+/// Whether somebody serves secrets on a socket, such as SPIRE. Then Envoy is pointed to it, and the agent asks for no certificate:
+/// it shows the control plane its token.
+pub async fn is_served(path: &Path) -> bool {
+    UnixStream::connect(path).await.is_ok()
+}
+
 /// Why secrets cannot be served.
 #[derive(Debug, thiserror::Error)]
 pub enum SdsError {
@@ -70,8 +79,13 @@ impl SdsServer {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             Err(error) => return Err(failed(error)),
             Ok(found) if !found.file_type().is_socket() => return Err(SdsError::NotASocket(path.to_owned())),
-            Ok(_) if UnixStream::connect(path).await.is_ok() => return Err(SdsError::Taken(path.to_owned())),
-            Ok(_) => fs::remove_file(path).map_err(failed)?,
+            Ok(_) => match UnixStream::connect(path).await {
+                // Nobody has it any more. Any other error may be that of somebody who is busy.
+                Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => {
+                    fs::remove_file(path).map_err(failed)?;
+                }
+                _ => return Err(SdsError::Taken(path.to_owned())),
+            },
         }
         let listener = UnixListener::bind(path).map_err(failed)?;
         fs::set_permissions(path, fs::Permissions::from_mode(0o600)).map_err(failed)?;

@@ -135,3 +135,36 @@ fn keys_are_not_printed() {
     let printed = format!("{material:?}");
     assert!(printed.contains("[redacted]") && !printed.contains(&secret), "{printed}");
 }
+
+#[tokio::test(start_paused = true)]
+async fn files_that_somebody_else_replaces_are_followed() {
+    let (world, directory) = (World::new(HOUR), tempfile::tempdir().unwrap());
+    let (publisher, mut current) = channel();
+    let (provided, health) = Provided::new(directory.path().into(), ID.parse().unwrap(), world.clock(), publisher);
+    let task = tokio::spawn(async move {
+        let _ = provided.run().await;
+    });
+    let health = || health.borrow().reasons().concat();
+    pass(MINUTE).await;
+    assert!(health().contains("there is no key.pem"), "{}", health());
+
+    let [first, second] = [HOUR, 2 * HOUR].map(|lifetime| world.material(ID, lifetime));
+    write(directory.path(), &first);
+    assert_eq!(current.changed().await.chain(), first.chain());
+    pass(MINUTE).await;
+    assert_eq!(health(), "");
+    // Between two files: the key is not of this certificate.
+    fs::write(directory.path().join("cert-chain.pem"), second.chain()).unwrap();
+    pass(MINUTE).await;
+    assert_eq!((current.get().unwrap().chain(), health().as_str()), (first.chain(), ""));
+    pass(50 * MINUTE).await;
+    assert!(health().contains("does not belong"), "{}", health());
+    write(directory.path(), &second);
+    assert_eq!(current.changed().await.chain(), second.chain());
+    pass(MINUTE).await;
+    assert_eq!(health(), "");
+    write(directory.path(), &world.material("spiffe://cluster.local/ns/shop/sa/ratings", HOUR));
+    pass(2 * HOUR).await;
+    assert!(health().contains("sa/ratings"), "{}", health());
+    task.abort();
+}
