@@ -11,6 +11,7 @@ use std::{
 use tokio::sync::{mpsc, watch};
 use tombolo_agent::stream::{Dial, Request, Response, Upstream, UpstreamError};
 use tombolo_proto::{
+    ResourceType,
     agent::HEALTH_REPORT,
     envoy::{envoy::service::discovery::v3, google::protobuf::Any},
 };
@@ -140,6 +141,8 @@ impl Dial for Plane {
 #[derive(Default)]
 struct Session {
     types: BTreeMap<String, Books>,
+    /// Clusters that were sent: an Envoy keeps one warming until its endpoints come after it.
+    owed: BTreeSet<String>,
     nonce: usize,
     answers: Vec<Response>,
 }
@@ -183,7 +186,13 @@ impl Session {
 
     fn due(&mut self, state: &mut State) -> Vec<Response> {
         let mut out = std::mem::take(&mut self.answers);
+        // Clusters come first, by their type's name.
         for (kind, books) in &mut self.types {
+            if kind == ResourceType::Endpoints.url() {
+                for name in std::mem::take(&mut self.owed) {
+                    books.holds.remove(&name);
+                }
+            }
             let mut response = Response { type_url: kind.clone(), ..Response::default() };
             let of_kind = state.wants.iter().filter(|((k, _), _)| k == kind);
             let visible: BTreeMap<_, _> =
@@ -196,6 +205,9 @@ impl Session {
             for (name, value) in visible {
                 let version = format!("{:032x}", xxh3_128(value));
                 if books.holds.insert(name.clone(), version.clone()).as_ref() != Some(&version) {
+                    if kind == ResourceType::Cluster.url() {
+                        self.owed.insert(name.clone());
+                    }
                     response.resources.push(envelope(kind, name, version, value).into());
                 }
             }
