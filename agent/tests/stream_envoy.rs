@@ -111,6 +111,31 @@ async fn an_envoy_that_outlives_its_agent_is_sent_nothing_again() {
 }
 
 #[tokio::test]
+async fn what_changes_while_envoy_is_away_reaches_the_next_one() {
+    let Some(binary) = envoy::binary() else { return };
+    let (dir, plane) = (tempfile::tempdir().unwrap(), Plane::new());
+    let (port, one, two) = (free_port().await, backend("one").await, backend("two").await);
+    publish_basics(&plane, port, one);
+    let agent = Agent::start(dir.path(), &plane);
+    let first = Envoy::start(&binary, &agent.socket).await;
+    says(port, "one", &agent).await;
+    is_settled(&agent, 4).await;
+    drop(first);
+    agent.until("Envoy is away", |status| !status.envoy).await;
+    let before = plane.sent().0;
+    plane.publish([cluster("a", 2), endpoints("a", two), cluster("b", 1), endpoints("b", one)]);
+    agent.until("it waits for Envoy", |status| status.types.iter().map(|t| t.pending).sum::<usize>() == 3).await;
+    let envoy = Envoy::start(&binary, &agent.socket).await;
+    says(port, "two", &agent).await;
+    plane.publish([routes("web", "b")]);
+    says(port, "one", &agent).await;
+    is_settled(&agent, 6).await;
+    assert_eq!(plane.sent().0 - before, 5);
+    assert_eq!(plane.opened(), 1);
+    assert_eq!(envoy.clusters("dynamic_warming_clusters").await, [""; 0]);
+}
+
+#[tokio::test]
 async fn what_envoy_rejects_is_passed_up_in_its_words() {
     let Some(binary) = envoy::binary() else { return };
     let (dir, plane) = (tempfile::tempdir().unwrap(), Plane::new());

@@ -93,16 +93,14 @@ impl Task {
             LinkEvent::Opened(id, requests) if self.links.contains(id) => {
                 self.dialling.take_if(|dialling| *dialling == id);
                 self.metrics.connected();
-                self.links.opened(id, requests);
-                self.links.quiet_at(id, Some(Instant::now() + self.timing.silence));
+                self.links.opened(id, requests, Instant::now() + self.timing.silence);
                 self.handle(Event::LinkOpened(id));
             }
             LinkEvent::Response(id, response) if self.links.contains(id) => {
-                self.backoff.reset();
                 let bytes = response.resources.iter().map(Bytes::len).sum();
                 self.metrics.received(&response.type_url, bytes);
                 self.handle(Event::Response(id, response));
-                self.links.expect_quiet(id, Instant::now() + self.timing.settle);
+                self.links.heard(id, Instant::now() + self.timing.settle);
             }
             LinkEvent::Closed(id, error) if self.links.contains(id) => self.lost(id, error),
             _ => {}
@@ -122,7 +120,7 @@ impl Task {
 
     pub(super) fn quiet(&mut self, id: Option<LinkId>) {
         let Some(id) = id else { return };
-        self.links.quiet_at(id, None);
+        self.links.settled(id);
         self.backoff.reset();
         self.handle(Event::Quiet(id));
         if let Some((_, switch)) = self.switching.take_if(|(switching, _)| *switching == id) {
@@ -181,7 +179,6 @@ impl Task {
                     _ = switch.done.send(Err(UpstreamError::Restarted.into()));
                 }
             }
-            Action::Promoted(_) => {}
             Action::RefuseEnvoy(reason) => {
                 tracing::warn!("Envoy's stream is ended: {reason}");
                 if let Some((_, outbox)) = self.envoy.take() {

@@ -103,6 +103,11 @@ impl Resource {
         Ok(Self { name: envelope.name.into(), version: Version::new(&envelope.version), bytes })
     }
 
+    /// With bytes of its own, which do not keep the response that it came in.
+    pub(crate) fn detached(self) -> Self {
+        Self { bytes: Bytes::copy_from_slice(&self.bytes), ..self }
+    }
+
     /// The resource itself, without its envelope; `None` where there is none that can be read.
     pub(crate) fn value(&self) -> Option<Bytes> {
         let any = Envelope::decode(self.bytes.clone()).ok()?.resource?;
