@@ -26,6 +26,12 @@ pub(super) struct Books {
 #[derive(Clone)]
 pub(super) struct Shared(Arc<Mutex<Books>>);
 
+impl std::fmt::Debug for Shared {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Shared")
+    }
+}
+
 impl Shared {
     pub(super) fn new(relay: Relay, shelf: Box<dyn Keep>) -> Self {
         Self(Arc::new(Mutex::new(Books {

@@ -31,8 +31,8 @@ pub(super) struct Links {
 struct Link {
     task: AbortHandle,
     requests: Option<mpsc::Sender<Request>>,
-    /// When it counts as having said all that differs.
-    quiet_at: Option<Instant>,
+    /// When it counts as having said all that differs, if it says nothing more; and when in any case.
+    quiet_at: Option<(Instant, Instant)>,
 }
 
 impl Links {
@@ -54,9 +54,11 @@ impl Links {
         self.links.contains_key(&id)
     }
 
-    pub(super) fn opened(&mut self, id: LinkId, requests: mpsc::Sender<Request>) {
+    /// The stream is open. It has until `by` to say what differs.
+    pub(super) fn opened(&mut self, id: LinkId, requests: mpsc::Sender<Request>, by: Instant) {
         if let Some(link) = self.links.get_mut(&id) {
             link.requests = Some(requests);
+            link.quiet_at = Some((by, by));
         }
     }
 
@@ -76,17 +78,17 @@ impl Links {
         }
     }
 
-    /// When the stream counts as quiet, if nothing else happens.
-    pub(super) fn quiet_at(&mut self, id: LinkId, at: Option<Instant>) {
-        if let Some(link) = self.links.get_mut(&id) {
-            link.quiet_at = at;
+    /// The stream said something: it is quiet if it says nothing more until `at`.
+    pub(super) fn heard(&mut self, id: LinkId, at: Instant) {
+        if let Some((quiet_at, by)) = self.links.get_mut(&id).and_then(|link| link.quiet_at.as_mut()) {
+            *quiet_at = at.min(*by);
         }
     }
 
-    /// Something was said: the stream is quiet later, unless it was already.
-    pub(super) fn expect_quiet(&mut self, id: LinkId, at: Instant) {
-        if let Some(quiet_at) = self.links.get_mut(&id).and_then(|link| link.quiet_at.as_mut()) {
-            *quiet_at = at;
+    /// The stream is known to be quiet.
+    pub(super) fn settled(&mut self, id: LinkId) {
+        if let Some(link) = self.links.get_mut(&id) {
+            link.quiet_at = None;
         }
     }
 
@@ -97,7 +99,7 @@ impl Links {
 
     /// The stream that is quiet next.
     pub(super) fn next_quiet(&self) -> Option<(Instant, LinkId)> {
-        self.links.iter().filter_map(|(id, link)| Some((link.quiet_at?, *id))).min()
+        self.links.iter().filter_map(|(id, link)| Some((link.quiet_at?.0, *id))).min()
     }
 }
 

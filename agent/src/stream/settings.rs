@@ -53,9 +53,9 @@ pub struct Timing {
     pub backoff: (Duration, Duration),
     /// How long an attempt may take. Default 10 s.
     pub dial: Duration,
-    /// A control plane that answered, and then says nothing for so long, has said all that differs. Default 1 s.
+    /// A control plane that answered, and then says nothing for so long, has said all that differs from what is held. Default 1 s.
     pub settle: Duration,
-    /// One that has not said anything for so long has nothing to say. Default 5 s.
+    /// So long after its stream was opened it has said all that differs in any case. Default 5 s.
     pub silence: Duration,
     /// How often what no Envoy asks for is dropped. Default 60 s.
     pub prune: Duration,

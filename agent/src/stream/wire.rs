@@ -103,6 +103,11 @@ impl Resource {
         Ok(Self { name: envelope.name.into(), version: Version::new(&envelope.version), bytes })
     }
 
+    /// With bytes of its own, which do not keep the response that it came in.
+    pub(crate) fn detached(self) -> Self {
+        Self { bytes: Bytes::copy_from_slice(&self.bytes), ..self }
+    }
+
     /// The resource itself, without its envelope; `None` where there is none that can be read.
     pub(crate) fn value(&self) -> Option<Bytes> {
         let any = Envelope::decode(self.bytes.clone()).ok()?.resource?;
@@ -229,5 +234,122 @@ impl Decoder {
             self.buffer = BytesMut::new();
         }
         Ok(Some(M::decode(message)?))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::{prelude::*, test_runner::RngSeed};
+    use tombolo_proto::envoy::{envoy::service::discovery::v3, google};
+
+    fn config(cases: u32) -> ProptestConfig {
+        let cases = ProptestConfig::default().cases.max(cases);
+        ProptestConfig { cases, rng_seed: RngSeed::Fixed(4), failure_persistence: None, ..ProptestConfig::default() }
+    }
+
+    fn resource(name: &str, value: Vec<u8>) -> v3::Resource {
+        let resource = Some(google::protobuf::Any { type_url: "t".to_owned(), value });
+        v3::Resource { name: name.to_owned(), version: "7".to_owned(), resource, ..Default::default() }
+    }
+
+    /// All that can be read of these bytes, in pieces of a size.
+    fn read<M: Message + Default>(bytes: &[u8], piece: usize) -> Vec<Result<M, WireError>> {
+        let (mut decoder, mut out) = (Decoder::new(1 << 20), Vec::new());
+        for piece in bytes.chunks(piece) {
+            decoder.push(piece);
+            while let Some(next) = decoder.next().transpose() {
+                let over = next.is_err();
+                out.push(next);
+                if over {
+                    return out;
+                }
+            }
+        }
+        out
+    }
+
+    #[test]
+    fn requests_are_envoys() {
+        let request = Request {
+            node: Some(v3::DeltaDiscoveryRequest::default().encode_to_vec().into()),
+            type_url: "t".to_owned(),
+            subscribe: vec!["a".to_owned()],
+            unsubscribe: vec!["b".to_owned()],
+            initial_versions: [("c".to_owned(), "1".to_owned())].into(),
+            response_nonce: "n".to_owned(),
+            error_detail: Some(error_detail("no")),
+        };
+        let theirs = v3::DeltaDiscoveryRequest::decode(&request.frame()[PREFIX..]).unwrap();
+        assert_eq!(theirs.resource_names_subscribe, ["a"]);
+        assert_eq!(theirs.resource_names_unsubscribe, ["b"]);
+        assert_eq!(theirs.initial_resource_versions["c"], "1");
+        assert_eq!((theirs.type_url.as_str(), theirs.response_nonce.as_str()), ("t", "n"));
+        assert_eq!(theirs.error_detail.unwrap().message, "no");
+        assert!(theirs.node.is_some());
+        assert_eq!(read::<Request>(&request.frame(), 3), [Ok(request)]);
+        assert_eq!(error_message(&error_detail("no")), "no");
+    }
+
+    proptest! {
+        #![proptest_config(config(200))]
+
+        #[test]
+        fn responses_are_envoys_and_payloads_pass_as_they_are(
+            sizes in proptest::collection::vec(prop_oneof![0usize..100, SHARED - 100..SHARED + 100], 0..6),
+            piece in 1usize..5000,
+        ) {
+            let resources: Vec<_> = sizes.iter().map(|size| resource("a", vec![1; *size])).collect();
+            let theirs = v3::DeltaDiscoveryResponse {
+                resources: resources.clone(),
+                type_url: "t".to_owned(),
+                nonce: "n".to_owned(),
+                removed_resources: vec!["gone".to_owned()],
+                ..Default::default()
+            };
+            let ours = Response::decode(Bytes::from(theirs.encode_to_vec())).unwrap();
+            let frames = ours.frames().concat();
+            prop_assert_eq!(&v3::DeltaDiscoveryResponse::decode(&frames[PREFIX..]).unwrap(), &theirs);
+            prop_assert_eq!(read::<Response>(&frames, piece), vec![Ok(ours.clone())]);
+            for (bytes, theirs) in ours.resources.into_iter().zip(resources) {
+                let read = Resource::read(bytes).unwrap();
+                prop_assert_eq!((&*read.name, read.version.to_string()), ("a", "7".to_owned()));
+                prop_assert_eq!(read.value().unwrap(), theirs.resource.unwrap().value);
+            }
+        }
+    }
+
+    proptest! {
+        #![proptest_config(config(100_000))]
+
+        /// Random bytes, and bytes that were an envelope but for one.
+        #[test]
+        fn any_bytes_are_read_or_refused(
+            bytes in proptest::collection::vec(any::<u8>(), 0..60), at in any::<prop::sample::Index>(), flip: u8,
+        ) {
+            let mut message = v3::DeltaDiscoveryResponse {
+                resources: vec![resource("name", bytes.clone())], ..Default::default()
+            }.encode_to_vec();
+            let at = at.index(message.len());
+            message[at] ^= flip;
+            for bytes in [bytes, message] {
+                if let Ok(response) = Response::decode(Bytes::from(bytes.clone())) {
+                    for resource in response.resources {
+                        _ = Resource::read(resource).map(|resource| resource.value());
+                    }
+                }
+                _ = error_message(&Bytes::from(bytes.clone()));
+                let results = read::<Request>(&bytes, 7);
+                prop_assert!(results.iter().rev().skip(1).all(Result::is_ok));
+            }
+        }
+    }
+
+    #[test]
+    fn each_fault_has_its_words() {
+        let say = |bytes: &[u8]| read::<Request>(bytes, 100)[0].clone().unwrap_err().to_string();
+        assert!(say(&[1, 0, 0, 0, 0]).contains("compressed"));
+        assert!(say(&[0, 1, 0, 0, 0]).contains("limits.message_bytes"));
+        assert!(say(&[0, 0, 0, 0, 1, 0xff]).contains("cannot be decoded"));
     }
 }

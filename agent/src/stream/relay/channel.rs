@@ -161,7 +161,7 @@ impl Channel {
     /// Upstream's word on a name is kept until the client can be told.
     pub(super) fn keep(&mut self, name: Name, resource: Option<Resource>) {
         if self.covers(&name) {
-            self.pending.insert(name, resource);
+            self.pending.insert(name, resource.map(Resource::detached));
         }
     }
 

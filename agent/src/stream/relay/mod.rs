@@ -65,8 +65,6 @@ pub(crate) enum Action {
     Link(LinkId, Request),
     /// End a stream to the control plane; no [`Event::LinkClosed`] is due.
     Close(LinkId),
-    /// The stream has replaced the one before it.
-    Promoted(LinkId),
     /// End Envoy's stream: it asks for more than it may. No [`Event::EnvoyClosed`] is due.
     RefuseEnvoy(String),
     /// For the books of people.

@@ -65,9 +65,6 @@ impl Relay {
         if self.current() == Some(id) {
             self.current = self.candidate.take();
             self.parked.clear();
-            if let Some(link) = &self.current {
-                self.actions.push(Action::Promoted(link.id));
-            }
         } else if let Some(candidate) = self.candidate.take_if(|link| link.id == id) {
             if candidate.heard || self.parked.len() >= MAX_PARKED {
                 return self.resync("the stream that was to replace another ended");
@@ -88,7 +85,6 @@ impl Relay {
             self.actions.push(Action::Close(replaced.id));
         }
         self.parked.clear();
-        self.actions.push(Action::Promoted(id));
     }
 
     /// What upstream was told is not so: it is told anew on another stream.

@@ -82,16 +82,16 @@ pub(crate) fn remove(kind: &str, name: &str) -> Vec<u8> {
 }
 
 /// Reads a framed record, as it is in the file.
-pub(crate) fn read_record(frame: Bytes) -> Result<Record, LogError> {
-    let mut reader = &*frame;
+pub(crate) fn read_record(frame: &Bytes) -> Result<Record, LogError> {
+    let mut reader = &**frame;
     match read_frame(&mut reader)? {
-        Some(len) if len == frame.len() => record(frame.slice(FRAME..)),
+        Some(len) if len == frame.len() => record(&frame.slice(FRAME..)),
         _ => Err(LogError::Torn),
     }
 }
 
 /// Reads what a record's body says.
-fn record(body: Bytes) -> Result<Record, LogError> {
+fn record(body: &Bytes) -> Result<Record, LogError> {
     let (op, rest) = body.split_first().ok_or(LogError::Malformed)?;
     let (len, rest) = rest.split_first_chunk().ok_or(LogError::Malformed)?;
     let kind = rest.get(..usize::from(u16::from_le_bytes(*len))).ok_or(LogError::Malformed)?;
@@ -165,7 +165,7 @@ fn scan_into(
     *good = (MAGIC.len() + FRAME + found.len()) as u64;
     while let Some(body) = read_body(reader)? {
         let len = FRAME + body.len();
-        each(record(body.into())?, *good, u32::try_from(len).unwrap_or(u32::MAX));
+        each(record(&body.into())?, *good, u32::try_from(len).unwrap_or(u32::MAX));
         *good += len as u64;
     }
     Ok(())
@@ -189,7 +189,7 @@ mod tests {
         let mut records = Vec::new();
         let scan = scan(&mut &*bytes, "me", |record, offset, len| {
             let frame = Bytes::copy_from_slice(&bytes[offset as usize..][..len as usize]);
-            assert_eq!(read_record(frame).unwrap(), record);
+            assert_eq!(read_record(&frame).unwrap(), record);
             records.push(record);
         });
         (records, scan)

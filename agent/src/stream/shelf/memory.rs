@@ -33,7 +33,7 @@ impl Shelf for Memory {
     }
 
     fn put(&mut self, kind: &Kind, resource: Resource) {
-        self.0.entry(kind.clone()).or_default().insert(resource.name.clone(), resource);
+        self.0.entry(kind.clone()).or_default().insert(resource.name.clone(), resource.detached());
     }
 
     fn remove(&mut self, kind: &str, name: &str) {

@@ -84,7 +84,7 @@ impl World {
                     session.request(request);
                 }
                 Action::Close(id) => assert!(self.sessions.remove(&id).is_some(), "{id:?} is closed"),
-                Action::Promoted(_) | Action::Note(_) => {}
+                Action::Note(_) => {}
                 Action::RefuseEnvoy(reason) => panic!("{reason}"),
             }
         }
