@@ -78,7 +78,7 @@ impl Resolv {
 
     /// Leaves out the address that the agent itself answers at: it would ask itself, and that ask itself.
     #[must_use]
-    pub fn without(mut self, own: SocketAddr) -> Self {
+    pub(crate) fn without(mut self, own: SocketAddr) -> Self {
         self.servers.retain(|server| {
             let same = server.port() == own.port() && (server.ip() == own.ip() || is_here(server.ip(), own.ip()));
             if same {

@@ -6,7 +6,10 @@ use hickory_proto::{
     op::{Edns, MessageType, OpCode},
     rr::{DNSClass, Name, RData, Record, RecordType, rdata},
 };
-use proptest::{prelude::*, test_runner::TestRunner};
+use proptest::{
+    prelude::*,
+    test_runner::{RngSeed, TestRunner},
+};
 use std::{
     net::{Ipv4Addr, Ipv6Addr},
     str::FromStr as _,
@@ -14,7 +17,8 @@ use std::{
 
 fn dns() -> Arc<Dns> {
     let scope = Scope::new("shop", "cluster.local", ["corp.example.com"]);
-    let dns = Dns::new(Config::new(scope, Resolv::parse(b"nameserver 192.0.2.1\n")));
+    let dns =
+        Dns::new(Config::new(scope, Resolv::parse(b"nameserver 192.0.2.1\n")), (Ipv4Addr::LOCALHOST, 15053).into());
     let both = NameInfo {
         ips: vec!["10.0.0.1".into(), "10.0.0.2".into(), "2001:db8::1".into()],
         registry: "Kubernetes".into(),
@@ -288,9 +292,13 @@ fn packets(seeds: Vec<Vec<u8>>) -> impl Strategy<Value = Vec<u8>> {
 }
 
 fn fuzz(seeds: Vec<Vec<u8>>, test: impl Fn(&[u8])) {
-    let config = ProptestConfig { cases: fuzz_cases(), failure_persistence: None, ..ProptestConfig::default() };
-    let mut runner =
-        TestRunner::new_with_rng(config, proptest::test_runner::TestRng::deterministic_rng(Default::default()));
+    let config = ProptestConfig {
+        cases: fuzz_cases(),
+        failure_persistence: None,
+        rng_seed: RngSeed::Fixed(1),
+        ..ProptestConfig::default()
+    };
+    let mut runner = TestRunner::new(config);
     let outcome = runner.run(&packets(seeds), |packet| {
         test(&packet);
         Ok(())
