@@ -209,6 +209,15 @@ fn forwarded_questions_are_bounded() {
     assert!(answer_to(&dns, &packet, Transport::Udp).is_none(), "there is room again");
 }
 
+#[test]
+fn the_agent_is_not_its_own_name_server() {
+    let own = (Ipv4Addr::LOCALHOST, 53).into();
+    let servers =
+        |own| Dns::new(Config::new(Scope::default(), Resolv::parse(b"nameserver 127.0.0.1\n")), own).status().servers;
+    assert!(servers(own).is_empty());
+    assert_eq!(servers((Ipv4Addr::LOCALHOST, 15053).into())[0].address, own);
+}
+
 fn query(name: &str, kind: RecordType) -> Query {
     message::read(&question(name, kind).to_vec().unwrap(), Transport::Udp).unwrap()
 }

@@ -225,7 +225,7 @@ fn host() -> impl Strategy<Value = (String, NameInfo)> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 2000, failure_persistence: None, rng_seed: RngSeed::Fixed(1), ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 500, failure_persistence: None, rng_seed: RngSeed::Fixed(1), ..ProptestConfig::default() })]
 
     /// After any edits, lookups that make names up as they go find what a table of all names would hold.
     #[test]
