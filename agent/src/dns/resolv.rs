@@ -170,6 +170,22 @@ mod tests {
         assert_eq!(left("0.0.0.0:53"), ["10.0.0.2"], "every loopback address is its own");
     }
 
+    proptest::proptest! {
+        #![proptest_config(proptest::prelude::ProptestConfig {
+            cases: 2000,
+            failure_persistence: None,
+            rng_seed: proptest::test_runner::RngSeed::Fixed(1),
+            ..Default::default()
+        })]
+
+        /// Whatever the file holds: no panic, and the bounds hold.
+        #[test]
+        fn any_file_is_survived(text in "((nameserver|search|domain|options|sortlist|#)?[ \\t]?[a-z0-9.:%/,;-]{0,20}\n?){0,20}") {
+            let resolv = Resolv::parse(text.as_bytes());
+            proptest::prop_assert!(resolv.servers.len() <= MOST_SERVERS && (1..=5).contains(&resolv.attempts));
+        }
+    }
+
     #[test]
     fn an_unreadable_file_is_named() {
         let error = Resolv::read(Path::new("/nonexistent/resolv.conf")).unwrap_err().to_string();

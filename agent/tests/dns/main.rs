@@ -252,6 +252,23 @@ async fn answers_age() {
     assert_eq!(server.ask("example.org.").await.answers[0].ttl, 60);
 }
 
+/// With an old answer at hand, a client does not wait until servers had all their time.
+#[tokio::test]
+async fn silence_ends_sooner_where_there_is_an_old_answer() {
+    let upstream = Upstream::start([192, 0, 2, 1], ANSWERS).await;
+    let mut config = config(&[upstream.address]);
+    config.timing.patience = Duration::from_secs(10);
+    let server = Server::start(config).await;
+    server.ask("example.org.").await;
+    pass(Duration::from_secs(3600)).await;
+    upstream.set(Manner::Silent);
+    let (answer, ()) = tokio::join!(server.ask("example.org."), async {
+        upstream.until_asked(2).await;
+        pass(Duration::from_secs(2)).await;
+    });
+    assert_eq!((addresses(&answer), server.count("stale")), (vec!["192.0.2.1".to_owned()], 1));
+}
+
 /// Time passes for the server. Real time goes on afterwards, as sockets need it.
 async fn pass(time: Duration) {
     time::pause();

@@ -244,4 +244,14 @@ proptest! {
             }
         }
     }
+
+    /// Whatever the control plane says and clients ask: no panic, and a host that was taken is found.
+    #[test]
+    fn any_text_is_survived(host in "[a-zA-Z0-9.*_ \u{e9}-]{0,300}", ips in prop::collection::vec("[0-9a-f.:]{0,20}", 0..4), name in prop::collection::vec(any::<u8>(), 0..400)) {
+        let mut table = Table::new(Scope::new(&host, "cluster.local", [&*host, "a"]));
+        table.apply(&host, Some(&NameInfo { ips, shortname: host.clone(), ..NameInfo::default() }));
+        table.find(&name);
+        table.find(host.as_bytes());
+        prop_assert_eq!(table.resolve(&host).is_some(), table.len() == 1 && !host.is_empty());
+    }
 }
