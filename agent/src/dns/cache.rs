@@ -118,6 +118,7 @@ impl Cache {
 impl Entry {
     fn message(&self, now: Instant) -> Option<Message> {
         let mut message = Message::from_vec(&self.message).ok()?;
+        message.metadata.authoritative = false;
         let age = u32::try_from((now - self.stored).as_secs()).unwrap_or(u32::MAX);
         let left = u32::try_from((self.fresh_until - now).as_secs()).unwrap_or(u32::MAX);
         let sections = [&mut message.answers, &mut message.authorities, &mut message.additionals];
@@ -170,3 +171,6 @@ fn lifetime(asked: RecordType, answer: &Message) -> Option<Duration> {
 fn valid(ttl: u32) -> u32 {
     if ttl > i32::MAX as u32 { 0 } else { ttl }
 }
+
+#[cfg(test)]
+mod tests;

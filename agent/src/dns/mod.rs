@@ -92,8 +92,9 @@ pub struct ServerStatus {
 }
 
 impl Dns {
-    /// Without names yet.
-    pub fn new(config: Config) -> Arc<Self> {
+    /// Without names yet. `own` is where it will be asked: that address is left out of the name servers.
+    pub fn new(mut config: Config, own: SocketAddr) -> Arc<Self> {
+        config.resolv = config.resolv.without(own);
         Arc::new(Self {
             table: RwLock::new(Table::new(config.scope.clone())),
             cache: Mutex::new(Cache::new(config.limits.cache)),

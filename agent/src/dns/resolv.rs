@@ -78,7 +78,7 @@ impl Resolv {
 
     /// Leaves out the address that the agent itself answers at: it would ask itself, and that ask itself.
     #[must_use]
-    pub fn without(mut self, own: SocketAddr) -> Self {
+    pub(crate) fn without(mut self, own: SocketAddr) -> Self {
         self.servers.retain(|server| {
             let same = server.port() == own.port() && (server.ip() == own.ip() || is_here(server.ip(), own.ip()));
             if same {
@@ -168,6 +168,22 @@ mod tests {
         assert_eq!(left("127.0.0.1:53"), ["127.0.0.53", "10.0.0.2"], "its own address");
         assert_eq!(left("127.0.0.1:15053"), ["127.0.0.1", "127.0.0.53", "10.0.0.2"], "another port is another server");
         assert_eq!(left("0.0.0.0:53"), ["10.0.0.2"], "every loopback address is its own");
+    }
+
+    proptest::proptest! {
+        #![proptest_config(proptest::prelude::ProptestConfig {
+            cases: 2000,
+            failure_persistence: None,
+            rng_seed: proptest::test_runner::RngSeed::Fixed(1),
+            ..Default::default()
+        })]
+
+        /// Whatever the file holds: no panic, and the bounds hold.
+        #[test]
+        fn any_file_is_survived(text in "((nameserver|search|domain|options|sortlist|#)?[ \\t]?[a-z0-9.:%/,;-]{0,20}\n?){0,20}") {
+            let resolv = Resolv::parse(text.as_bytes());
+            proptest::prop_assert!(resolv.servers.len() <= MOST_SERVERS && (1..=5).contains(&resolv.attempts));
+        }
     }
 
     #[test]

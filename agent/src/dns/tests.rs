@@ -6,7 +6,10 @@ use hickory_proto::{
     op::{Edns, MessageType, OpCode},
     rr::{DNSClass, Name, RData, Record, RecordType, rdata},
 };
-use proptest::{prelude::*, test_runner::TestRunner};
+use proptest::{
+    prelude::*,
+    test_runner::{RngSeed, TestRunner},
+};
 use std::{
     net::{Ipv4Addr, Ipv6Addr},
     str::FromStr as _,
@@ -14,7 +17,8 @@ use std::{
 
 fn dns() -> Arc<Dns> {
     let scope = Scope::new("shop", "cluster.local", ["corp.example.com"]);
-    let dns = Dns::new(Config::new(scope, Resolv::parse(b"nameserver 192.0.2.1\n")));
+    let dns =
+        Dns::new(Config::new(scope, Resolv::parse(b"nameserver 192.0.2.1\n")), (Ipv4Addr::LOCALHOST, 15053).into());
     let both = NameInfo {
         ips: vec!["10.0.0.1".into(), "10.0.0.2".into(), "2001:db8::1".into()],
         registry: "Kubernetes".into(),
@@ -131,7 +135,9 @@ fn addresses_take_turns() {
 fn answers_are_truncated_to_the_clients_room() {
     let dns = dns();
     let many = || question("many.example.com.", RecordType::A);
-    for (message, room) in [(many(), 512), (with_edns(many(), 1232), 1232), (with_edns(many(), 100), 512)] {
+    let mut rooms = vec![(many(), 512), (with_edns(many(), 100), 512)];
+    rooms.extend((512..545).map(|room| (with_edns(many(), room), room.into())));
+    for (message, room) in rooms {
         let mut out = Vec::new();
         let step = dns.step(&message.to_vec().unwrap(), Transport::Udp, &mut out);
         assert!(matches!(step, Step::Reply) && out.len() <= room && out.len() > room - 16, "{} of {room}", out.len());
@@ -203,6 +209,15 @@ fn forwarded_questions_are_bounded() {
     assert_eq!(answer_to(&dns, &packet, Transport::Udp).unwrap().metadata.response_code, ResponseCode::ServFail);
     drop(held);
     assert!(answer_to(&dns, &packet, Transport::Udp).is_none(), "there is room again");
+}
+
+#[test]
+fn the_agent_is_not_its_own_name_server() {
+    let own = (Ipv4Addr::LOCALHOST, 53).into();
+    let servers =
+        |own| Dns::new(Config::new(Scope::default(), Resolv::parse(b"nameserver 127.0.0.1\n")), own).status().servers;
+    assert!(servers(own).is_empty());
+    assert_eq!(servers((Ipv4Addr::LOCALHOST, 15053).into())[0].address, own);
 }
 
 fn query(name: &str, kind: RecordType) -> Query {
@@ -288,9 +303,13 @@ fn packets(seeds: Vec<Vec<u8>>) -> impl Strategy<Value = Vec<u8>> {
 }
 
 fn fuzz(seeds: Vec<Vec<u8>>, test: impl Fn(&[u8])) {
-    let config = ProptestConfig { cases: fuzz_cases(), failure_persistence: None, ..ProptestConfig::default() };
-    let mut runner =
-        TestRunner::new_with_rng(config, proptest::test_runner::TestRng::deterministic_rng(Default::default()));
+    let config = ProptestConfig {
+        cases: fuzz_cases(),
+        failure_persistence: None,
+        rng_seed: RngSeed::Fixed(1),
+        ..ProptestConfig::default()
+    };
+    let mut runner = TestRunner::new(config);
     let outcome = runner.run(&packets(seeds), |packet| {
         test(&packet);
         Ok(())

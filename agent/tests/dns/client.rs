@@ -38,12 +38,12 @@ pub(crate) fn config(servers: &[SocketAddr]) -> Config {
 
 impl Server {
     pub(crate) async fn start(config: Config) -> Self {
-        let dns = Dns::new(config);
+        let sockets = Sockets::bind((Ipv4Addr::LOCALHOST, 0).into()).await.unwrap();
+        let address = sockets.address().unwrap();
+        let dns = Dns::new(config, address);
         let ips = (0..100u8).map(|last| Ipv4Addr::new(10, 1, 0, last).to_string()).collect();
         dns.apply("many.example.com", Some(&NameInfo { ips, ..NameInfo::default() }));
         dns.apply("one.example.com", Some(&NameInfo { ips: vec!["10.0.0.1".into()], ..NameInfo::default() }));
-        let sockets = Sockets::bind((Ipv4Addr::LOCALHOST, 0).into()).await.unwrap();
-        let address = sockets.address().unwrap();
         let (stop, stopped) = oneshot::channel::<()>();
         let running = tokio::spawn(serve(dns.clone(), sockets, async move { _ = stopped.await }));
         Self { dns, address, stop: Some(stop), running: Some(running) }

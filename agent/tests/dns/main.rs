@@ -5,7 +5,7 @@ mod client;
 mod upstream;
 
 use client::{DEADLINE, Server, addresses, config, framed, question, receive, send};
-use hickory_proto::op::ResponseCode;
+use hickory_proto::op::{Edns, ResponseCode};
 use std::{net::Ipv4Addr, time::Duration};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
@@ -61,6 +61,43 @@ async fn other_names_are_forwarded_and_kept() {
     send(&mut stream, "example.com.").await;
     assert_eq!(addresses(&receive(&mut stream).await), ["192.0.2.1"]);
     server.stop().await;
+}
+
+/// EDNS goes hop by hop: the server behind is asked with it where the client uses it, in the agent's own words.
+#[tokio::test]
+async fn edns_is_used_where_the_client_uses_it() {
+    let upstream = Upstream::start([192, 0, 2, 1], ANSWERS).await;
+    let server = Server::start(config(&[upstream.address])).await;
+    let mut message = question("example.org.");
+    message.edns.insert(Edns::new()).set_max_payload(4000).set_dnssec_ok(true);
+    let mut stream = server.connect().await;
+    stream.write_all(&framed(&message)).await.unwrap();
+    let edns = receive(&mut stream).await.edns.unwrap();
+    assert_eq!((edns.max_payload(), edns.flags().dnssec_ok), (4096, true));
+    let edns = upstream.last().0.edns.unwrap();
+    assert_eq!((edns.max_payload(), edns.flags().dnssec_ok), (1232, true));
+    server.ask("example.org.").await;
+    assert_eq!(upstream.asked(), 2, "with DNSSEC or without is not the same answer");
+}
+
+/// What comes over a socket and is no question costs an error at most, and the next client nothing.
+#[tokio::test]
+async fn noise_is_survived() {
+    let server = Server::start(config(&[])).await;
+    let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+    socket.connect(server.address).await.unwrap();
+    let mut noise = vec![vec![], vec![0xff; 12], vec![0; 9000], b"GET / HTTP/1.1\r\n\r\n".to_vec()];
+    noise.extend((0..64u8).map(|len| vec![len; len.into()]));
+    for packet in &noise {
+        socket.send(packet).await.unwrap();
+    }
+    // A client that is gone when its answer comes.
+    drop(socket);
+    let mut stream = server.connect().await;
+    stream.write_all(&[0, 3, 1, 2, 3]).await.unwrap();
+    assert!(timeout(DEADLINE, stream.read_u8()).await.expect("too short to answer: closed").is_err());
+    assert_eq!(addresses(&server.ask("one.example.com.").await), ["10.0.0.1"]);
+    assert!(server.count("malformed") > 60, "{:?}", server.dns.status());
 }
 
 /// Ids and source ports are all that keeps forged answers out.
@@ -213,6 +250,23 @@ async fn answers_age() {
     assert_eq!(server.ask("example.org.").await.metadata.response_code, ResponseCode::ServFail, "not for ever");
     upstream.set(ANSWERS);
     assert_eq!(server.ask("example.org.").await.answers[0].ttl, 60);
+}
+
+/// With an old answer at hand, a client does not wait until servers had all their time.
+#[tokio::test]
+async fn silence_ends_sooner_where_there_is_an_old_answer() {
+    let upstream = Upstream::start([192, 0, 2, 1], ANSWERS).await;
+    let mut config = config(&[upstream.address]);
+    config.timing.patience = Duration::from_secs(10);
+    let server = Server::start(config).await;
+    server.ask("example.org.").await;
+    pass(Duration::from_secs(3600)).await;
+    upstream.set(Manner::Silent);
+    let (answer, ()) = tokio::join!(server.ask("example.org."), async {
+        upstream.until_asked(2).await;
+        pass(Duration::from_secs(2)).await;
+    });
+    assert_eq!((addresses(&answer), server.count("stale")), (vec!["192.0.2.1".to_owned()], 1));
 }
 
 /// Time passes for the server. Real time goes on afterwards, as sockets need it.

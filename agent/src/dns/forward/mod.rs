@@ -181,3 +181,41 @@ impl Race<'_> {
         self.metrics.upstream_failed(server.address, reason);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn upstreams(servers: u8, options: &str) -> Upstreams {
+        let servers: String = (1..=servers).map(|last| format!("nameserver 192.0.2.{last}\n")).collect();
+        Upstreams::new(&Resolv::parse(format!("{servers}{options}").as_bytes()), Duration::from_millis(300))
+    }
+
+    fn order(upstreams: &Upstreams, now: Instant) -> Vec<usize> {
+        upstreams.order(now).collect()
+    }
+
+    #[test]
+    fn servers_are_asked_in_turn_as_often_as_allowed() {
+        let now = Instant::now();
+        assert_eq!(order(&upstreams(3, ""), now), [0, 1, 2, 0, 1, 2]);
+        assert_eq!(order(&upstreams(1, "options attempts:3"), now), [0, 0, 0]);
+        assert_eq!(order(&upstreams(8, "options attempts:5"), now).len(), MOST_TRIES);
+        let rotating = upstreams(3, "options rotate attempts:1");
+        assert_eq!([0; 4].map(|_: u8| order(&rotating, now)), [[0, 1, 2], [1, 2, 0], [2, 0, 1], [0, 1, 2]]);
+    }
+
+    #[test]
+    fn servers_that_failed_are_asked_last_for_a_while() {
+        let (upstreams, now) = (upstreams(3, "options attempts:1"), Instant::now());
+        upstreams.servers[0].set_failed(Some(now));
+        assert_eq!(order(&upstreams, now), [1, 2, 0]);
+        upstreams.servers[1].set_failed(Some(now));
+        assert_eq!(order(&upstreams, now), [2, 0, 1]);
+        upstreams.servers[2].set_failed(Some(now));
+        assert_eq!(order(&upstreams, now), [0, 1, 2], "where all failed, the first is as good as any");
+        upstreams.servers[1].set_failed(None);
+        assert_eq!(order(&upstreams, now), [1, 0, 2]);
+        assert_eq!(order(&upstreams, now + SHUNNED), [0, 1, 2]);
+    }
+}
