@@ -109,6 +109,7 @@ enum Wish {
     Serve,
     Drain,
     End,
+    Kill,
     Leave,
 }
 
@@ -140,6 +141,12 @@ impl Control {
     /// Drains it, unless that is done, and ends it. Returns once it has ended.
     pub async fn end(&self) {
         self.wish.send_replace(Wish::End);
+        self.until(|phase| matches!(phase, Phase::Ended | Phase::Left)).await;
+    }
+
+    /// Ends it without another thought for what it is doing. Returns once it has ended.
+    pub async fn kill(&self) {
+        self.wish.send_replace(Wish::Kill);
         self.until(|phase| matches!(phase, Phase::Ended | Phase::Left)).await;
     }
 
@@ -221,13 +228,13 @@ impl Keeper {
             () = self.wished(|wish| wish != Wish::Serve) => {}
         }
         tokio::select! {
-            () = self.wished(|wish| wish == Wish::Leave) => return None,
+            () = self.wished(|wish| matches!(wish, Wish::Leave | Wish::Kill)) => return None,
             _ = process.ended() => {}
             () = self.drain(pid) => {}
         }
         self.enter(Phase::Drained, Some(pid));
         tokio::select! {
-            () = self.wished(|wish| matches!(wish, Wish::End | Wish::Leave)) => {}
+            () = self.wished(|wish| wish != Wish::Drain) => {}
             _ = process.ended() => {}
         }
         None
