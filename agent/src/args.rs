@@ -63,3 +63,31 @@ Kubernetes, in the proxy's container:
   lifecycle: {preStop: {exec: {command: [tombolo-agent, drain]}}}
 A deploy script on a machine:
   tombolo-agent drain && systemctl stop tombolo-agent web && install-new-web && systemctl start web tombolo-agent";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_sound_and_run_is_the_default() {
+        Args::command().debug_assert();
+        let run = |line: &str| match Args::try_parse_from(line.split_whitespace()).unwrap() {
+            Args { command: Some(Command::Run(run)), .. } => run.flags.name,
+            Args { command: None, run } => run.flags.name,
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(run("tombolo-agent run --name a"), Some("a".to_owned()));
+        assert_eq!(run("tombolo-agent --name a"), Some("a".to_owned()));
+    }
+
+    #[test]
+    fn the_systemd_unit_starts_it_as_it_is() {
+        let unit = include_str!("../systemd/tombolo-agent.service");
+        let start = unit.lines().find_map(|line| line.strip_prefix("ExecStart=")).unwrap();
+        Args::try_parse_from(start.split_whitespace()).unwrap();
+        for what in ["KillMode=process", "Type=notify", "ExecReload=/bin/kill -USR1 $MAINPID", "Restart=always"] {
+            assert!(unit.lines().any(|line| line == what), "{what}: Envoy would not outlive a reload");
+        }
+    }
+}

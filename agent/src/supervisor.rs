@@ -53,3 +53,28 @@ fn address(name: &[u8]) -> io::Result<SocketAddr> {
         path => SocketAddr::from_pathname(std::ffi::OsStr::from_bytes(path)),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::linux::net::SocketAddrExt;
+
+    #[test]
+    fn both_kinds_of_names_are_reached() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("notify");
+        let hidden = format!("@tombolo-{}", directory.path().display());
+        let sockets = [
+            (UnixDatagram::bind(&path).unwrap(), path.to_str().unwrap()),
+            (UnixDatagram::bind_addr(&SocketAddr::from_abstract_name(&hidden[1..]).unwrap()).unwrap(), &hidden),
+        ];
+        for (socket, name) in sockets {
+            let us = UnixDatagram::unbound().unwrap();
+            let supervisor = Supervisor { socket: Some((us, address(name.as_bytes()).unwrap())) };
+            supervisor.status("not ready: a\nb");
+            let mut told = [0; 100];
+            let count = socket.recv(&mut told).unwrap();
+            assert_eq!(&told[..count], b"STATUS=not ready: a; b");
+        }
+    }
+}
