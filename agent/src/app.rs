@@ -22,7 +22,7 @@ use tombolo_agent::{
     admin::{self, Admin},
     config::Config,
     envoy::{self, Client, Control, Keeper, Log, Paths, Settings},
-    health::{Memory, Prober, Report},
+    health::{self, Memory, Prober, Report},
 };
 use tombolo_proto::bootstrap::Limits;
 
@@ -76,7 +76,7 @@ async fn serve(args: &RunArgs, config: Config) -> anyhow::Result<()> {
     let health = start_health(&config, &paths, reasons.clone());
     let admin = Admin {
         reasons: reasons.clone(),
-        registry: registry(&control, reasons.clone()),
+        registry: registry(&control, reasons.clone(), health.clone()),
         envoy: client,
         control: control.clone(),
         debug: debug(config, health),
@@ -166,9 +166,16 @@ fn start_health(
     Some(reports)
 }
 
-fn registry(control: &Control, reasons: watch::Receiver<Vec<String>>) -> Registry {
+fn registry(
+    control: &Control,
+    reasons: watch::Receiver<Vec<String>>,
+    health: Option<watch::Receiver<Report>>,
+) -> Registry {
     let mut registry = Registry::default();
     envoy::register(control.status(), reasons, &mut registry);
+    if let Some(report) = health {
+        health::register(report, &mut registry);
+    }
     registry
 }
 

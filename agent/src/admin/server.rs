@@ -88,7 +88,9 @@ async fn answer(admin: Arc<Admin>, peer: SocketAddr, request: Request<Incoming>)
         (&Method::GET, "/") => text(StatusCode::OK, PAGES),
         (&Method::GET, "/healthz/live") => text(StatusCode::OK, "live\n"),
         (&Method::GET, "/healthz/ready") => ready(&admin),
-        (&Method::GET, "/metrics" | "/stats/prometheus") => metrics(&admin).await,
+        (&Method::GET, "/metrics" | "/stats/prometheus") => {
+            metrics(&admin, request.uri().query().unwrap_or_default()).await
+        }
         (_, "/debug" | "/drain" | "/quitquitquit") if !local => {
             text(StatusCode::FORBIDDEN, "this page is for this machine only\n")
         }
@@ -127,14 +129,14 @@ async fn drain(admin: &Admin) -> Response<Body> {
     }
 }
 
-/// The agent's own metrics, and Envoy's after them where it answers.
-async fn metrics(admin: &Admin) -> Response<Body> {
+/// The agent's own metrics, and Envoy's after them where it answers; the query is for Envoy.
+async fn metrics(admin: &Admin, query: &str) -> Response<Body> {
     let mut own = String::new();
     if let Err(error) = prometheus_client::encoding::text::encode(&mut own, &admin.registry) {
         return text(StatusCode::INTERNAL_SERVER_ERROR, &format!("{error}\n"));
     }
     let (mut own, mut families) = from_open_metrics(&own);
-    let envoys = admin.envoy.metrics().await;
+    let envoys = admin.envoy.metrics(query).await;
     const ANSWERS: &str = "tombolo_agent_envoy_answers";
     own.push_str(&format!("# HELP {ANSWERS} Whether Envoy's metrics are among these.\n# TYPE {ANSWERS} gauge\n"));
     own.push_str(&format!("{ANSWERS} {}\n", u8::from(envoys.is_ok())));

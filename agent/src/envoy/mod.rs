@@ -11,6 +11,7 @@ mod backoff;
 mod bootstrap;
 mod client;
 mod drain;
+mod introduction;
 mod keeper;
 mod log;
 mod metrics;

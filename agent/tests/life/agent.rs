@@ -1,6 +1,6 @@
 //! The program, as a machine or a pod runs it.
 
-use crate::support::{DEADLINE, eventually, program};
+use crate::support::{DEADLINE, eventually, free_address, program};
 use bytes::Bytes;
 use http_body_util::{BodyExt, Empty};
 use hyper::{Method, Request, client::conn::http1};
@@ -10,7 +10,7 @@ use serde_json::Value;
 use std::{
     collections::HashSet,
     fs,
-    net::{Ipv4Addr, SocketAddr, TcpListener},
+    net::SocketAddr,
     os::unix::net::UnixDatagram,
     path::Path,
     process::{Child, Command, ExitStatus, Stdio},
@@ -28,7 +28,7 @@ struct Machine {
 impl Machine {
     fn new(envoy: &Path) -> Self {
         let directory = tempfile::Builder::new().prefix("agent-").tempdir().unwrap();
-        let admin = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap();
+        let admin = free_address();
         let agent = start(envoy, directory.path(), admin);
         Self { directory, admin, agent }
     }
@@ -167,6 +167,8 @@ async fn pages_tell_of_readiness_and_metrics() {
     })
     .await;
     assert_valid(&metrics);
+    let (_, some) = machine.page(Method::GET, "/metrics?filter=server.live").await.unwrap();
+    assert!(some.contains("envoy_server_live ") && some.len() < metrics.len(), "{some}");
     assert!(metrics.contains("tombolo_agent_ready 0\n") && metrics.contains("tombolo_agent_envoy_restarts_total 0\n"));
     assert_eq!(machine.page(Method::GET, "/drain").await.unwrap().0, 405);
     assert_eq!(machine.page(Method::GET, "/nothing").await.unwrap().0, 404);
