@@ -244,8 +244,12 @@ impl Keeper {
     async fn take_over(&self) -> Option<Process> {
         let record = Record::read(&self.settings.paths.record());
         let record = record.filter(|record| record.boot == files::boot());
+        let died = record.as_ref().and_then(|_| self.settings.log.last_words());
         let adopted = record.and_then(|record| Some((Process::adopt(record.process)?, record.bootstrap)));
         let Some((mut process, bootstrap)) = adopted else {
+            if let Some(last) = died {
+                tracing::warn!(last, "the Envoy of the agent before has died");
+            }
             // That of an agent that was killed before it could write down which process it had started.
             while self.client.quit().await.is_ok() {
                 time::sleep(POLL).await;

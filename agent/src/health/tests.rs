@@ -109,7 +109,7 @@ async fn http_headers_and_host_are_the_probes() {
 
 #[tokio::test]
 async fn redirects_are_followed_on_the_same_host_and_others_count_as_success() {
-    let port = web().await;
+    let (port, other) = (web().await, web().await);
     let cases = [
         ("/to?/200".to_owned(), true),
         ("/to?/500".to_owned(), false),
@@ -117,7 +117,9 @@ async fn redirects_are_followed_on_the_same_host_and_others_count_as_success() {
         (format!("/to?http://127.0.0.1:{port}/404"), false),
         (format!("/to?//127.0.0.1:{port}/404"), false),
         ("/to?http://elsewhere.example/404".to_owned(), true),
-        ("/to?https://127.0.0.1/404".to_owned(), true), // another scheme and port
+        (format!("/to?http://127.0.0.1:{other}/404"), false), // another port
+        (format!("/to?http://127.0.0.1:{other}/200"), true),
+        ("/to?ftp://127.0.0.1/".to_owned(), true), // nothing that can be asked
         ("/to?/to?/to?/to?/to?/500".to_owned(), false),
     ];
     for (path, success) in cases {
