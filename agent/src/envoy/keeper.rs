@@ -251,8 +251,13 @@ impl Keeper {
                 tracing::warn!(last, "the Envoy of the agent before has died");
             }
             // That of an agent that was killed before it could write down which process it had started.
-            while self.client.quit().await.is_ok() {
-                time::sleep(POLL).await;
+            let gone = async {
+                while self.client.quit().await.is_ok() {
+                    time::sleep(POLL).await;
+                }
+            };
+            if time::timeout(END, gone).await.is_err() {
+                tracing::warn!("an Envoy that nobody knows answers on our socket, and does not end");
             }
             return None;
         };
@@ -276,7 +281,10 @@ impl Keeper {
             }
         };
         tracing::warn!(pid, "the Envoy of the agent before {fault}: replacing it");
-        self.drain(pid).await;
+        tokio::select! {
+            () = self.drain(pid) => {}
+            () = self.wished(|wish| wish == Wish::Kill) => {}
+        }
         self.end(&mut process).await;
         None
     }

@@ -41,7 +41,7 @@ impl Memory {
     /// The last report, and whether the machine has run ever since.
     ///
     /// # Errors
-    /// [`MemoryError`], where there is a file that cannot be read. A number that is lost would be given again.
+    /// [`MemoryError`], where there is a file that cannot be read.
     pub(crate) fn recall(&self) -> Result<Option<(Report, bool)>, MemoryError> {
         let failed = |source| MemoryError { what: "read", path: self.path.clone(), source };
         let Some(content) = files::read(&self.path, LONGEST).map_err(failed)? else { return Ok(None) };

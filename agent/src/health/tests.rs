@@ -1,6 +1,6 @@
 //! Each kind of probe against a real server.
 
-use super::{Action, Memory, Probe, Prober, exec, grpc, http, judge::Outcome, tcp};
+use super::{Action, Memory, Probe, Prober, Report, exec, grpc, http, judge::Outcome, tcp};
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
 use hyper::{
@@ -238,6 +238,20 @@ async fn grpc_that_serves_is_success() {
     failure(ask("other").await, "gRPC status 5");
     failure(ask("odd").await, "not gRPC");
     failure(try_it(json!({"grpc": {"port": web().await}})).await, "no answer");
+}
+
+#[test]
+fn a_torn_file_never_brings_a_number_back() {
+    let directory = tempfile::tempdir().unwrap();
+    let memory = Memory::new(directory.path());
+    memory.keep(&Report { healthy: Ok(()), sequence: 1_000_000 }).unwrap();
+    let file = directory.path().join("health.json");
+    let whole = std::fs::read(&file).unwrap();
+    std::fs::write(&file, &whole[..whole.len() / 2]).unwrap();
+    let probe: Probe = serde_json::from_value(json!({"tcpSocket": {"port": 1}})).unwrap();
+    let (_, reports) = Prober::new(probe, LOCAL, memory);
+    let report = reports.borrow().clone();
+    assert!(report.healthy.is_err() && report.sequence > 1_000_000, "{report:?}");
 }
 
 #[tokio::test]
