@@ -21,6 +21,8 @@ const LOG_LEVELS: [&str; 7] = ["trace", "debug", "info", "warning", "error", "cr
 
 /// Variables and the file's fields.
 struct Told {
+    environment: BTreeMap<String, String>,
+    /// Those of the environment, and of the file where the environment does not have them.
     variables: BTreeMap<String, String>,
     file: ProxyConfig,
 }
@@ -85,14 +87,18 @@ impl Told {
             };
             variables.insert(name.clone(), text);
         }
-        variables.extend(surroundings.environment.clone());
+        let mut environment = surroundings.environment.clone();
+        environment.retain(|_, value| !value.is_empty());
+        variables.extend(environment.clone());
         variables.retain(|_, value| !value.is_empty());
-        Ok((Self { variables, file: merged }, warnings))
+        Ok((Self { environment, variables, file: merged }, warnings))
     }
 
-    /// The first of these variables that is set.
+    /// The first of these variables that is set: in the environment, or else in the file.
     fn variable(&self, names: &[&str]) -> Option<(String, &str)> {
-        names.iter().find_map(|name| Some(((*name).to_owned(), self.variables.get(*name)?.as_str())))
+        let first = |variables: &'_ BTreeMap<String, String>| names.iter().find(|name| variables.contains_key(**name));
+        let name = first(&self.environment).or_else(|| first(&self.variables))?;
+        Some(((*name).to_owned(), self.variables.get(*name)?))
     }
 
     fn text(&self, names: &[&str]) -> Option<&str> {

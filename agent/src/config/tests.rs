@@ -135,6 +135,12 @@ fn proxy_config_in_the_environment_counts_more_than_the_file_and_its_metadata_mo
 }
 
 #[test]
+fn any_of_a_settings_variables_counts_more_in_the_environment_than_in_the_file() {
+    let config = config("", &[("ISTIO_SVC_IP", "2.2.2.2")], "proxyMetadata: {INSTANCE_IP: 3.3.3.3}");
+    assert_eq!(config.node.addresses[0].to_string(), "2.2.2.2");
+}
+
+#[test]
 fn json_metadata_is_told_as_istios_agents_tell_it() {
     let environment =
         [("ISTIO_METAJSON_X", r#"{"a": {"b": 1}}"#), ("ISTIO_METAJSON_N", "[1]"), ("ISTIO_META_EMPTY", "")];

@@ -18,6 +18,8 @@ const PATIENCE: Duration = Duration::from_secs(2);
 /// The longest answer that is read into memory, in bytes.
 const LONGEST: usize = 16 << 20;
 
+const METRICS: &str = "/stats/prometheus";
+
 /// An Envoy's administration interface. Each question is a connection of its own: Envoys come and go.
 #[derive(Clone, Debug)]
 pub struct Client {
@@ -93,20 +95,20 @@ impl Client {
         Ok(text.lines().filter_map(pair).collect())
     }
 
-    /// Its metrics in Prometheus' text format, as they come: they may be long.
+    /// Its metrics in Prometheus' text format, as they come: they may be long. The query is Envoy's: `usedonly`, `filter=REGEX`.
     ///
     /// # Errors
     /// [`ClientError`].
-    pub async fn metrics(&self) -> Result<Streaming, ClientError> {
-        const PATH: &str = "/stats/prometheus?usedonly";
+    pub async fn metrics(&self, query: &str) -> Result<Streaming, ClientError> {
+        let path = format!("{METRICS}?{query}");
         let ask = async {
-            let (response, connection) = self.send(Method::GET, PATH).await?;
+            let (response, connection) = self.send(Method::GET, &path).await?;
             match response.status() {
                 StatusCode::OK => Ok(Streaming { body: response.into_body(), _connection: connection }),
-                status => Err(ClientError::Refused { path: PATH.into(), status, text: String::new() }),
+                status => Err(ClientError::Refused { path: METRICS.into(), status, text: String::new() }),
             }
         };
-        timeout(PATIENCE, ask).await.map_err(|_| ClientError::Silent(PATH.into()))?
+        timeout(PATIENCE, ask).await.map_err(|_| ClientError::Silent(METRICS.into()))?
     }
 
     /// Tells its callers to go elsewhere: fails their health checks, and answers with `connection: close`. New connections are still
@@ -186,10 +188,9 @@ impl Streaming {
     /// # Errors
     /// [`ClientError`] where it breaks off, or nothing comes for two seconds.
     pub async fn next(&mut self) -> Result<Option<Bytes>, ClientError> {
-        const PATH: &str = "/stats/prometheus";
         loop {
-            let frame = timeout(PATIENCE, self.body.frame()).await.map_err(|_| ClientError::Silent(PATH.into()))?;
-            let Some(frame) = frame.transpose().map_err(|error| broken(PATH, &error))? else { return Ok(None) };
+            let frame = timeout(PATIENCE, self.body.frame()).await.map_err(|_| ClientError::Silent(METRICS.into()))?;
+            let Some(frame) = frame.transpose().map_err(|error| broken(METRICS, &error))? else { return Ok(None) };
             if let Ok(data) = frame.into_data() {
                 return Ok(Some(data));
             }

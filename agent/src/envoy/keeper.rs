@@ -22,7 +22,7 @@ use tokio::{process::Command, sync::watch, time};
 use xxhash_rust::xxh3::xxh3_128;
 
 /// How long an Envoy that was told to end may take.
-const END: Duration = Duration::from_secs(5);
+const END: Duration = Duration::from_secs(3);
 /// How long an Envoy that was just started by an agent that is gone may take until it answers.
 const ANSWER: Duration = Duration::from_secs(2);
 const POLL: Duration = Duration::from_millis(50);
@@ -109,6 +109,7 @@ enum Wish {
     Serve,
     Drain,
     End,
+    Kill,
     Leave,
 }
 
@@ -143,6 +144,12 @@ impl Control {
         self.until(|phase| matches!(phase, Phase::Ended | Phase::Left)).await;
     }
 
+    /// Ends it without another thought for what it is doing. Returns once it has ended.
+    pub async fn kill(&self) {
+        self.wish.send_replace(Wish::Kill);
+        self.until(|phase| matches!(phase, Phase::Ended | Phase::Left)).await;
+    }
+
     /// Lets it run, for the next agent to take over. Returns once nobody keeps it.
     pub async fn leave(&self) {
         self.wish.send_replace(Wish::Leave);
@@ -158,8 +165,8 @@ impl Control {
 /// Keeps one Envoy.
 ///
 /// Which process is ours, when it started and what from are written down when it starts. The Envoy of an agent that is gone is
-/// taken over if it is still that process, answers on its administration interface, and was started from what we would start one
-/// from; otherwise it is drained and replaced. Who the node is does not count there: only the agent reads that.
+/// taken over if it is still that process, answers on its administration interface, is not draining, and was started from what we
+/// would start one from; otherwise it is drained and replaced. Who the node is does not count there: only the agent reads that.
 #[derive(Debug)]
 pub struct Keeper {
     settings: Settings,
@@ -221,13 +228,13 @@ impl Keeper {
             () = self.wished(|wish| wish != Wish::Serve) => {}
         }
         tokio::select! {
-            () = self.wished(|wish| wish == Wish::Leave) => return None,
+            () = self.wished(|wish| matches!(wish, Wish::Leave | Wish::Kill)) => return None,
             _ = process.ended() => {}
             () = self.drain(pid) => {}
         }
         self.enter(Phase::Drained, Some(pid));
         tokio::select! {
-            () = self.wished(|wish| matches!(wish, Wish::End | Wish::Leave)) => {}
+            () = self.wished(|wish| wish != Wish::Drain) => {}
             _ = process.ended() => {}
         }
         None
@@ -236,31 +243,48 @@ impl Keeper {
     /// The Envoy of the agent before, if it can be ours.
     async fn take_over(&self) -> Option<Process> {
         let record = Record::read(&self.settings.paths.record());
+        let record = record.filter(|record| record.boot == files::boot());
+        let died = record.as_ref().and_then(|_| self.settings.log.last_words());
         let adopted = record.and_then(|record| Some((Process::adopt(record.process)?, record.bootstrap)));
         let Some((mut process, bootstrap)) = adopted else {
+            if let Some(last) = died {
+                tracing::warn!(last, "the Envoy of the agent before has died");
+            }
             // That of an agent that was killed before it could write down which process it had started.
-            while self.client.quit().await.is_ok() {
-                time::sleep(POLL).await;
+            let gone = async {
+                while self.client.quit().await.is_ok() {
+                    time::sleep(POLL).await;
+                }
+            };
+            if time::timeout(END, gone).await.is_err() {
+                tracing::warn!("an Envoy that nobody knows answers on our socket, and does not end");
             }
             return None;
         };
         let pid = process.identity().pid;
-        let answers = async {
-            while !self.client.answers().await {
-                time::sleep(POLL).await;
+        let answer = async {
+            loop {
+                match self.client.state().await {
+                    Ok(state) => return state,
+                    Err(_) => time::sleep(POLL).await,
+                }
             }
         };
-        let fault = match () {
-            () if bootstrap != self.fingerprint => "was started from something else than it would be now",
-            () if time::timeout(ANSWER, answers).await.is_err() => "does not answer",
-            () => {
+        let fault = match time::timeout(ANSWER, answer).await {
+            _ if bootstrap != self.fingerprint => "was started from something else than it would be now",
+            Err(_) => "does not answer",
+            Ok(state) if state == "DRAINING" => "was draining",
+            Ok(_) => {
                 tracing::info!(pid, "took over the Envoy of the agent before");
                 self.status.send_modify(|status| status.taken_over = true);
                 return Some(process);
             }
         };
         tracing::warn!(pid, "the Envoy of the agent before {fault}: replacing it");
-        self.drain(pid).await;
+        tokio::select! {
+            () = self.drain(pid) => {}
+            () = self.wished(|wish| wish == Wish::Kill) => {}
+        }
         self.end(&mut process).await;
         None
     }
@@ -278,7 +302,8 @@ impl Keeper {
         command.stdin(Stdio::null()).stdout(stdout).stderr(stderr);
         let process = Process::spawn(&mut command);
         let process = process.map_err(|source| KeeperError::Start { path: program.clone(), source })?;
-        let record = Record { process: process.identity(), bootstrap: self.fingerprint.clone() };
+        let bootstrap = self.fingerprint.clone();
+        let record = Record { process: process.identity(), boot: files::boot(), bootstrap };
         // One that nobody will find again must not be left.
         let written = record.write(&paths.record()).inspect_err(|_| process.kill());
         written.map_err(|source| KeeperError::Write { path: paths.record(), source })?;

@@ -4,14 +4,17 @@
 //! directory. So it needs no agent to go on: an agent that is killed, or that is replaced by a newer one, leaves it running, and the
 //! next agent on the same state directory takes it over. What makes it the same Envoy is written down ([`Keeper`]).
 //!
-//! Two ways to end: [`Control::end`] drains it and ends it, [`Control::leave`] lets it run.
+//! Two ways to end: [`Control::end`] drains it and ends it, [`Control::leave`] lets it run. A pod uses the first: its containers end
+//! together. A machine uses the second to put a newer agent in place.
 
 mod backoff;
 mod bootstrap;
 mod client;
 mod drain;
+mod introduction;
 mod keeper;
 mod log;
+mod metrics;
 mod node;
 mod process;
 mod readiness;
@@ -22,5 +25,6 @@ pub use client::{Client, ClientError};
 pub use drain::DrainSettings;
 pub use keeper::{Control, Keeper, KeeperError, Phase, Settings, Status};
 pub use log::Log;
+pub use metrics::register;
 pub use node::{Kind, Node};
 pub use readiness::readiness;

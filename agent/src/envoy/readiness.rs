@@ -7,8 +7,10 @@ use super::{
 use std::time::Duration;
 use tokio::{sync::watch, time::sleep};
 
-/// How often to ask an Envoy that is not ready, and one that is.
-const WAITING: Duration = Duration::from_millis(200);
+/// How often to ask an Envoy that is not ready: at first, and at last, as it may wait for a control plane that is away.
+const SOON: Duration = Duration::from_millis(100);
+const LATER: Duration = Duration::from_secs(2);
+/// How often to ask one that is.
 const READY: Duration = Duration::from_secs(5);
 
 /// Publishes why a proxy is not ready, and nothing when it is. Runs until nobody listens.
@@ -20,12 +22,12 @@ pub async fn readiness(
     mut others: watch::Receiver<Vec<String>>,
     reasons: watch::Sender<Vec<String>>,
 ) {
-    let mut configured = None;
+    let (mut configured, mut patience) = (None, SOON);
     loop {
         let envoy = status.borrow_and_update().clone();
         let mut now: Vec<String> = others.borrow_and_update().clone();
         now.extend(of_envoy(&client, &envoy, &mut configured).await);
-        let wait = if now.is_empty() { READY } else { WAITING };
+        let wait = if now.is_empty() { READY } else { patience };
         reasons.send_if_modified(|reasons| {
             let changed = *reasons != now;
             *reasons = now;
@@ -33,9 +35,9 @@ pub async fn readiness(
         });
         tokio::select! {
             () = reasons.closed() => return,
-            () = sleep(wait) => {}
-            Ok(()) = status.changed() => {}
-            Ok(()) = others.changed() => {}
+            () = sleep(wait) => patience = if wait == READY { SOON } else { (patience * 2).min(LATER) },
+            Ok(()) = status.changed() => patience = SOON,
+            Ok(()) = others.changed() => patience = SOON,
         }
     }
 }

@@ -13,6 +13,8 @@ const LONGEST: u64 = 4096;
 pub(crate) struct Record {
     /// The process.
     pub(crate) process: Identity,
+    /// The start of the machine that it runs since: after another one, another process may have its pid and start time.
+    pub(crate) boot: String,
     /// What it was started from, as a hash: one that was started from something else is replaced.
     pub(crate) bootstrap: String,
 }
@@ -52,7 +54,7 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("envoy.json");
         assert_eq!(Record::read(&path), None);
-        let record = Record { process: Identity { pid: 7, started: 9 }, bootstrap: "x".into() };
+        let record = Record { process: Identity { pid: 7, started: 9 }, boot: "b".into(), bootstrap: "x".into() };
         record.write(&path).unwrap();
         assert_eq!(Record::read(&path), Some(record));
         Record::forget(&path).unwrap();

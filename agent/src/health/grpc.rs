@@ -29,7 +29,7 @@ struct HealthCheckResponse {
 
 pub(crate) async fn probe(check: &Grpc, local: IpAddr) -> Outcome {
     let broken = |error: hyper::Error| format!("no answer: {error}");
-    let stream = tcp::connect(None, local, check.port).await?;
+    let stream = tcp::connect(&local.to_string(), check.port).await?;
     let (mut sender, connection) =
         http2::handshake(TokioExecutor::new(), TokioIo::new(stream)).await.map_err(broken)?;
     let _connection = AbortOnDropHandle::new(tokio::spawn(connection));

@@ -21,10 +21,10 @@ impl Judge {
     /// `last` is the last report before this, and `still` whether it still says something about the workload: it does not after the
     /// machine was started anew.
     pub(crate) fn new(timing: Timing, last: Option<Report>, still: bool) -> Self {
-        let mut report = last.unwrap_or(Report { healthy: Err(NOT_PROBED.to_owned()), sequence: 0 });
+        let mut report = last.unwrap_or_else(|| not_probed(0));
         let verdict = (still && report.sequence > 0).then(|| report.healthy.clone());
         if !still && report.healthy.is_ok() {
-            report = Report { healthy: Err(NOT_PROBED.to_owned()), sequence: report.sequence.saturating_add(1) };
+            report = not_probed(report.sequence.saturating_add(1));
         }
         let thresholds = (timing.success_threshold, timing.failure_threshold);
         Self { thresholds, verdict, streak: (false, 0), held_back: None, report }
@@ -65,7 +65,10 @@ impl Judge {
     }
 }
 
-const NOT_PROBED: &str = "the workload has not been probed yet";
+/// What is reported before the first verdict.
+pub(super) fn not_probed(sequence: u64) -> Report {
+    Report { healthy: Err("the workload has not been probed yet".to_owned()), sequence }
+}
 
 #[cfg(test)]
 mod tests {

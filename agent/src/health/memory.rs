@@ -8,8 +8,6 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// Of a machine's start; another one means that the machine was started anew (`random(4)`).
-const BOOT: &str = "/proc/sys/kernel/random/boot_id";
 const LONGEST: u64 = 64 << 10;
 
 /// The file that holds the last report.
@@ -37,14 +35,13 @@ struct Kept {
 impl Memory {
     /// In this state directory, of this start of the machine.
     pub fn new(state_directory: &Path) -> Self {
-        let boot = std::fs::read_to_string(BOOT).unwrap_or_default().trim().to_owned();
-        Self { path: state_directory.join("health.json"), boot }
+        Self { path: state_directory.join("health.json"), boot: files::boot() }
     }
 
     /// The last report, and whether the machine has run ever since.
     ///
     /// # Errors
-    /// [`MemoryError`], where there is a file that cannot be read. A number that is lost would be given again.
+    /// [`MemoryError`], where there is a file that cannot be read.
     pub(crate) fn recall(&self) -> Result<Option<(Report, bool)>, MemoryError> {
         let failed = |source| MemoryError { what: "read", path: self.path.clone(), source };
         let Some(content) = files::read(&self.path, LONGEST).map_err(failed)? else { return Ok(None) };

@@ -8,6 +8,7 @@ mod grpc;
 mod http;
 mod judge;
 mod memory;
+mod metrics;
 mod probe;
 mod prober;
 mod tcp;
@@ -16,6 +17,7 @@ mod tests;
 mod tls;
 
 pub use memory::{Memory, MemoryError};
+pub use metrics::register;
 pub use probe::{Action, Exec, Grpc, Header, HttpGet, Probe, Scheme, TcpSocket, Timing};
 pub use prober::Prober;
 

@@ -2,10 +2,13 @@
 
 use super::{
     Action, Memory, Probe, Report, exec, grpc, http,
-    judge::{Judge, Outcome},
+    judge::{Judge, Outcome, not_probed},
     tcp,
 };
-use std::{net::IpAddr, time::Duration};
+use std::{
+    net::IpAddr,
+    time::{Duration, SystemTime},
+};
 use tokio::{
     sync::watch,
     time::{MissedTickBehavior, interval, sleep, timeout},
@@ -29,8 +32,10 @@ impl Prober {
     /// reported last.
     pub fn new(probe: Probe, local: IpAddr, memory: Memory) -> (Self, watch::Receiver<Report>) {
         let last = memory.recall().unwrap_or_else(|error| {
-            tracing::warn!(%error, "health reports are numbered anew");
-            None
+            // The time is later than any number that was given: there was at most one a second.
+            let sequence = SystemTime::UNIX_EPOCH.elapsed().map_or(0, |since| since.as_secs());
+            tracing::warn!(%error, sequence, "health reports are numbered anew");
+            Some((not_probed(sequence), false))
         });
         let (last, still) = last.map_or((None, true), |(report, still)| (Some(report), still));
         let judge = Judge::new(probe.timing, last, still);

@@ -1,6 +1,6 @@
 //! Each kind of probe against a real server.
 
-use super::{Action, Memory, Probe, Prober, exec, grpc, http, judge::Outcome, tcp};
+use super::{Action, Memory, Probe, Prober, Report, exec, grpc, http, judge::Outcome, tcp};
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
 use hyper::{
@@ -109,7 +109,7 @@ async fn http_headers_and_host_are_the_probes() {
 
 #[tokio::test]
 async fn redirects_are_followed_on_the_same_host_and_others_count_as_success() {
-    let port = web().await;
+    let (port, other) = (web().await, web().await);
     let cases = [
         ("/to?/200".to_owned(), true),
         ("/to?/500".to_owned(), false),
@@ -117,7 +117,9 @@ async fn redirects_are_followed_on_the_same_host_and_others_count_as_success() {
         (format!("/to?http://127.0.0.1:{port}/404"), false),
         (format!("/to?//127.0.0.1:{port}/404"), false),
         ("/to?http://elsewhere.example/404".to_owned(), true),
-        ("/to?https://127.0.0.1/404".to_owned(), true), // another scheme and port
+        (format!("/to?http://127.0.0.1:{other}/404"), false), // another port
+        (format!("/to?http://127.0.0.1:{other}/200"), true),
+        ("/to?ftp://127.0.0.1/".to_owned(), true), // nothing that can be asked
         ("/to?/to?/to?/to?/to?/500".to_owned(), false),
     ];
     for (path, success) in cases {
@@ -236,6 +238,20 @@ async fn grpc_that_serves_is_success() {
     failure(ask("other").await, "gRPC status 5");
     failure(ask("odd").await, "not gRPC");
     failure(try_it(json!({"grpc": {"port": web().await}})).await, "no answer");
+}
+
+#[test]
+fn a_torn_file_never_brings_a_number_back() {
+    let directory = tempfile::tempdir().unwrap();
+    let memory = Memory::new(directory.path());
+    memory.keep(&Report { healthy: Ok(()), sequence: 1_000_000 }).unwrap();
+    let file = directory.path().join("health.json");
+    let whole = std::fs::read(&file).unwrap();
+    std::fs::write(&file, &whole[..whole.len() / 2]).unwrap();
+    let probe: Probe = serde_json::from_value(json!({"tcpSocket": {"port": 1}})).unwrap();
+    let (_, reports) = Prober::new(probe, LOCAL, memory);
+    let report = reports.borrow().clone();
+    assert!(report.healthy.is_err() && report.sequence > 1_000_000, "{report:?}");
 }
 
 #[tokio::test]

@@ -83,3 +83,46 @@ async fn one_that_is_drained_runs_on_but_takes_no_more_connections_after_the_dea
     timeout(DEADLINE, control.end()).await.unwrap();
     kept.await.unwrap();
 }
+
+#[tokio::test]
+async fn it_takes_connections_for_as_long_as_callers_may_not_know_yet() {
+    let Some(program) = program() else { return };
+    let application = Application::start().await;
+    let home = Home::new(&program, application.address);
+    let mut settings = home.settings();
+    settings.drain.deadline = 2 * DEADLINE;
+    settings.drain.minimum = 2 * DEADLINE;
+    let (keeper, control) = Keeper::new(settings);
+    let kept = tokio::spawn(keeper.run());
+    home.serves().await;
+    let ending = tokio::spawn({
+        let control = control.clone();
+        async move { control.end().await }
+    });
+    eventually(|| async {
+        let state = home.client().state().await.map_err(|error| error.to_string())?;
+        if state == "DRAINING" { Ok(()) } else { Err(state) }
+    })
+    .await;
+    assert_eq!(home.get("/").await.unwrap(), "hello");
+    assert!(!ending.is_finished());
+    timeout(DEADLINE, control.kill()).await.unwrap(); // told a second time
+    ending.await.unwrap();
+    kept.await.unwrap();
+    assert!(home.get("/").await.is_err());
+}
+
+#[tokio::test]
+async fn one_that_stands_still_is_ended_all_the_same() {
+    let Some(program) = program() else { return };
+    let application = Application::start().await;
+    let home = Home::new(&program, application.address);
+    let (keeper, control) = Keeper::new(home.settings());
+    let kept = tokio::spawn(keeper.run());
+    home.serves().await;
+    let pid = running(&control).await.pid.and_then(rustix::process::Pid::from_raw).unwrap();
+    rustix::process::kill_process(pid, rustix::process::Signal::STOP).unwrap();
+    timeout(DEADLINE, control.end()).await.unwrap();
+    kept.await.unwrap();
+    assert!(rustix::process::test_kill_process(pid).is_err());
+}

@@ -157,3 +157,48 @@ async fn one_that_nobody_has_written_down_is_ended_first() {
     control.end().await;
     kept.await.unwrap();
 }
+
+#[tokio::test]
+async fn one_that_was_draining_is_replaced() {
+    let Some(program) = program() else { return };
+    let application = Application::start().await;
+    let home = Home::new(&program, application.address);
+    let (keeper, control) = Keeper::new(home.settings());
+    let kept = tokio::spawn(keeper.run());
+    home.serves().await;
+    let first = running(&control).await.pid;
+    timeout(DEADLINE, control.drain()).await.unwrap();
+    kept.abort();
+
+    let (keeper, control) = Keeper::new(home.settings());
+    let kept = tokio::spawn(keeper.run());
+    let second = running(&control).await;
+    assert!(second.pid != first && !second.taken_over, "{second:?}");
+    home.serves().await;
+    control.end().await;
+    kept.await.unwrap();
+}
+
+/// Pids and start times come again when a machine is started anew: whoever has them then is not touched.
+#[tokio::test]
+async fn another_process_with_its_pid_after_a_restart_of_the_machine_is_left_alone() {
+    let Some(program) = program() else { return };
+    let application = Application::start().await;
+    let home = Home::new(&program, application.address);
+    let mut bystander = Command::new("sleep").arg("600").spawn().unwrap();
+    let stat = std::fs::read_to_string(format!("/proc/{}/stat", bystander.id())).unwrap();
+    let started: u64 = stat.rsplit_once(')').unwrap().1.split_whitespace().nth(19).unwrap().parse().unwrap();
+    let process = serde_json::json!({"pid": bystander.id(), "started": started});
+    let record = serde_json::json!({"process": process, "boot": "another", "bootstrap": "x"});
+    std::fs::write(home.path().join("envoy.json"), record.to_string()).unwrap();
+
+    let (keeper, control) = Keeper::new(home.settings());
+    let kept = tokio::spawn(keeper.run());
+    home.serves().await;
+    assert_eq!(bystander.try_wait().unwrap(), None);
+    control.end().await;
+    kept.await.unwrap();
+    assert_eq!(bystander.try_wait().unwrap(), None);
+    bystander.kill().unwrap();
+    bystander.wait().unwrap();
+}

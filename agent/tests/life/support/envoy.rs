@@ -1,6 +1,6 @@
 //! A real Envoy, with a listener of its own, in a state directory of its own.
 
-use super::eventually;
+use super::{eventually, free_address};
 use bytes::Bytes;
 use http_body_util::{BodyExt, Empty};
 use hyper::{Request, client::conn::http1};
@@ -10,7 +10,7 @@ use std::{
     env,
     error::Error,
     fs,
-    net::{Ipv4Addr, SocketAddr, TcpListener},
+    net::SocketAddr,
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -32,9 +32,7 @@ pub(crate) struct Home {
 impl Home {
     pub(crate) fn new(program: &Path, application: SocketAddr) -> Self {
         let directory = tempfile::Builder::new().prefix("life-").tempdir().unwrap();
-        let free = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
-        let address = free.local_addr().unwrap();
-        Self { directory, program: program.to_owned(), address, application }
+        Self { directory, program: program.to_owned(), address: free_address(), application }
     }
 
     /// That of another process.

@@ -1,0 +1,217 @@
+//! `tombolo-agent run`: here the parts are put together, one function for each.
+
+use crate::{args::RunArgs, supervisor::Supervisor};
+use anyhow::Context;
+use prometheus_client::registry::Registry;
+use serde_json::json;
+use std::{
+    fs::DirBuilder,
+    net::{IpAddr, Ipv4Addr},
+    os::unix::fs::DirBuilderExt,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+use tokio::{
+    net::TcpListener,
+    signal::unix::{SignalKind, signal},
+    sync::{mpsc, watch},
+    time::{interval, sleep},
+};
+use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
+use tombolo_agent::{
+    admin::{self, Admin},
+    config::Config,
+    envoy::{self, Client, Control, Keeper, Log, Paths, Settings},
+    health::{self, Memory, Prober, Report},
+};
+use tombolo_proto::bootstrap::Limits;
+
+/// A supervisor is told that the agent has started when the proxy is ready, but after this long in any case: what waits for the agent
+/// must not wait for a control plane that is away.
+const STARTED: Duration = Duration::from_secs(30);
+/// How often to look for the file of `--drain-on`.
+const LOOK: Duration = Duration::from_secs(1);
+
+/// How it is to end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Ending {
+    /// Drain Envoy, and end it.
+    Both,
+    /// Leave Envoy to the next agent.
+    AgentAlone,
+}
+
+/// Runs until told to end.
+pub(crate) fn run(args: &RunArgs) -> anyhow::Result<()> {
+    tracing_subscriber::fmt()
+        .with_env_filter(
+            tracing_subscriber::EnvFilter::builder()
+                .with_default_directive(tracing::level_filters::LevelFilter::INFO.into())
+                .from_env_lossy(),
+        )
+        .with_writer(std::io::stderr)
+        .init();
+    let (config, warnings) = Config::load(&args.flags)?;
+    for warning in warnings {
+        tracing::warn!("{warning}");
+    }
+    // One thread: an agent sits beside every workload, and most of the time it waits.
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(Box::pin(serve(args, config)))
+}
+
+async fn serve(args: &RunArgs, config: Config) -> anyhow::Result<()> {
+    let mut endings = endings(args.keep_envoy)?;
+    let supervisor = Supervisor::from_environment();
+    let paths = state_directory(&config.state_dir)?;
+    let listener = TcpListener::bind(config.admin).await;
+    let listener = listener.with_context(|| format!("cannot serve --admin on {}", config.admin))?;
+    let quit = CancellationToken::new();
+
+    let (keeper, control) = Keeper::new(settings(&config, &paths));
+    let kept = tokio::spawn(keeper.run());
+    let client = Client::at(paths.admin());
+    let (_certificate, certificate) = watch::channel(vec![]);
+    let reasons = start_readiness(&client, &control, certificate);
+    let health = start_health(&config, &paths, reasons.clone());
+    let admin = Admin {
+        reasons: reasons.clone(),
+        registry: registry(&control, reasons.clone(), health.clone()),
+        envoy: client,
+        control: control.clone(),
+        debug: debug(config, health),
+        quit: quit.clone(),
+    };
+    let _admin = AbortOnDropHandle::new(tokio::spawn(admin::serve(listener, admin)));
+    let _drain =
+        args.drain_on.clone().map(|file| AbortOnDropHandle::new(tokio::spawn(drain_on(file, control.clone()))));
+
+    let ending = tokio::select! {
+        ending = endings.recv() => ending.unwrap_or(Ending::Both),
+        () = quit.cancelled() => Ending::Both,
+        never = tell(&supervisor, reasons) => match never {},
+    };
+    supervisor.stopping();
+    finish(ending, &control, &mut endings).await;
+    kept.await.context("what kept Envoy has failed")
+}
+
+/// Ends as told; a second time at once.
+async fn finish(ending: Ending, control: &Control, endings: &mut mpsc::Receiver<Ending>) {
+    match ending {
+        Ending::AgentAlone => control.leave().await,
+        Ending::Both => tokio::select! {
+            () = control.end() => {}
+            Some(Ending::Both) = endings.recv() => control.kill().await,
+        },
+    }
+}
+
+/// SIGTERM, SIGINT and SIGUSR1, as they come.
+fn endings(keep_envoy: bool) -> anyhow::Result<mpsc::Receiver<Ending>> {
+    let (sender, receiver) = mpsc::channel(4);
+    let told = if keep_envoy { Ending::AgentAlone } else { Ending::Both };
+    let kinds = [
+        (SignalKind::terminate(), told),
+        (SignalKind::interrupt(), told),
+        (SignalKind::user_defined1(), Ending::AgentAlone),
+    ];
+    for (kind, ending) in kinds {
+        let (mut signals, sender) = (signal(kind)?, sender.clone());
+        tokio::spawn(async move { while signals.recv().await.is_some() && sender.send(ending).await.is_ok() {} });
+    }
+    Ok(receiver)
+}
+
+fn state_directory(path: &Path) -> anyhow::Result<Paths> {
+    let made = DirBuilder::new().recursive(true).mode(0o700).create(path);
+    made.with_context(|| {
+        format!("cannot make the state directory {}: name another one with --state-dir", path.display())
+    })?;
+    Ok(Paths::new(path)?)
+}
+
+fn settings(config: &Config, paths: &Paths) -> Settings {
+    let bootstrap = envoy::bootstrap(&config.node(), paths, Limits::default());
+    Settings {
+        program: config.envoy.program.clone(),
+        paths: paths.clone(),
+        bootstrap: bootstrap.to_json(),
+        drain: config.envoy.drain,
+        log: if config.envoy.log_file { Log::File(paths.log()) } else { Log::Inherit },
+        log_level: config.envoy.log_level.clone(),
+        concurrency: config.envoy.concurrency,
+    }
+}
+
+fn start_readiness(
+    client: &Client,
+    control: &Control,
+    certificate: watch::Receiver<Vec<String>>,
+) -> watch::Receiver<Vec<String>> {
+    let (sender, reasons) = watch::channel(vec!["the agent has just started".to_owned()]);
+    tokio::spawn(envoy::readiness(client.clone(), control.status(), certificate, sender));
+    reasons
+}
+
+/// Probes the workload on loopback, where it is asked to.
+fn start_health(
+    config: &Config,
+    paths: &Paths,
+    reasons: watch::Receiver<Vec<String>>,
+) -> Option<watch::Receiver<Report>> {
+    let local = IpAddr::from(Ipv4Addr::LOCALHOST);
+    let (prober, reports) = Prober::new(config.probe.clone()?, local, Memory::new(paths.directory()));
+    tokio::spawn(prober.run(reasons));
+    Some(reports)
+}
+
+fn registry(
+    control: &Control,
+    reasons: watch::Receiver<Vec<String>>,
+    health: Option<watch::Receiver<Report>>,
+) -> Registry {
+    let mut registry = Registry::default();
+    envoy::register(control.status(), reasons, &mut registry);
+    if let Some(report) = health {
+        health::register(report, &mut registry);
+    }
+    registry
+}
+
+fn debug(config: Config, health: Option<watch::Receiver<Report>>) -> Vec<(&'static str, admin::Debug)> {
+    vec![
+        ("config", Box::new(move || json!(config))),
+        ("health", Box::new(move || json!(health.as_ref().map(|report| report.borrow().clone())))),
+    ]
+}
+
+/// Tells the supervisor when the agent has started, and why the proxy is not ready.
+async fn tell(supervisor: &Supervisor, mut reasons: watch::Receiver<Vec<String>>) -> std::convert::Infallible {
+    let mut started = std::pin::pin!(sleep(STARTED));
+    let mut said = false;
+    loop {
+        let now = reasons.borrow_and_update().clone();
+        let line = if now.is_empty() { "ready".to_owned() } else { format!("not ready: {}", now.join("; ")) };
+        supervisor.status(&line);
+        if !said && (now.is_empty() || started.is_elapsed()) {
+            supervisor.ready();
+            said = true;
+        }
+        tokio::select! {
+            Ok(()) = reasons.changed() => {}
+            () = &mut started, if !said => {}
+            else => std::future::pending().await,
+        }
+    }
+}
+
+/// Drains once the file exists.
+async fn drain_on(file: PathBuf, control: Control) {
+    let mut looks = interval(LOOK);
+    while !file.exists() {
+        looks.tick().await;
+    }
+    tracing::info!(file = %file.display(), "draining, as this file exists");
+    control.drain().await;
+}
