@@ -91,6 +91,8 @@ fn a_call_by_name_is_encrypted_and_says_who_calls() {
     // What the mesh does not know goes where it says, as it is.
     let outside = client::get(proxy, &format!("http://127.0.0.1:{}/", apps.raw.port), "").unwrap();
     assert!(outside.status == 200 && !outside.body.contains("spiffe"), "{outside:?}");
+    let itself = client::get(proxy, &format!("http://{proxy}/"), "").unwrap();
+    assert_eq!(itself.status, 508, "a request does not go round in circles: {itself:?}");
 }
 
 #[test]
