@@ -260,7 +260,7 @@ mod tests {
         };
         let nobody = uri(MatchPattern::Exact(NOBODY.to_owned()));
         let peers = combined.default_validation_context.unwrap().match_typed_subject_alt_names;
-        assert_eq!(peers, [nobody.clone()]);
+        assert_eq!(peers, std::slice::from_ref(&nobody));
         let secret = identities("san|80|a.b", &Arc::new(roots("ROOT")), &BTreeSet::new());
         let secret = Secret::decode(secret.value()).unwrap();
         let Some(secret::Type::ValidationContext(context)) = secret.r#type else { panic!("not for validation") };
