@@ -25,6 +25,7 @@ spec:
     meshId: mesh-1
     network: net-1
     cluster: Kubernetes
+    mtls: {mode: STRICT}
     outboundTraffic: RegistryOnly
     accessLog: {path: /dev/stdout, format: {text: '%PROTOCOL%'}}
     dns: {autoAllocate: true}
@@ -124,6 +125,7 @@ const REFUSED: &[support::Case] = &[
     ("spec: {mesh: {trustDomainAliases: [example.com]}}", "spec.mesh.trustDomainAliases[0]", "Duplicate"),
     ("spec: {mesh: {trustDomainAliases: [a/b]}}", "spec.mesh.trustDomainAliases[0]", "InvalidValue"),
     ("spec: {mesh: {network: a b}}", "spec.mesh.network", "InvalidValue"),
+    ("spec: {mesh: {mtls: {mode: DISABLE}}}", "spec.mesh.mtls.mode", "InvalidValue"),
     ("spec: {mesh: {outboundTraffic: Deny}}", "spec.mesh.outboundTraffic", "InvalidValue"),
     ("spec: {mesh: {accessLog: {path: log.txt}}}", "spec.mesh.accessLog.path", "InvalidValue"),
     ("spec: {mesh: {accessLog: {format: {text: ''}}}}", "spec.mesh.accessLog.format.text", "Required"),

@@ -5,7 +5,7 @@
 
 use crate::{
     engine::{Built, Emits, Fact, Relation, TableKey, Unit, View},
-    envoy, gateway_api, ir, mesh, names,
+    envoy, gateway_api, ir, mesh,
 };
 use bytes::BytesMut;
 use std::{collections::BTreeMap, sync::Arc};
@@ -136,14 +136,12 @@ impl Unit for Table {
         }
         let name = self.0.name();
         let mut parts = vec![Arc::new(envoy::route_table(&name, &self.0))];
-        let passthrough = match self.0 {
-            TableKey::Sidecar { .. } => Some(names::PASSTHROUGH),
-            // The connection was made to the proxy: where it was going, the request alone says.
-            TableKey::HttpProxy { .. } => Some(names::HTTP_PROXY_UNKNOWN),
-            TableKey::Gateway { .. } => None,
-        };
-        if let Some(cluster) = passthrough {
-            parts.push(Arc::new(envoy::catch_all(mesh::settings(view).outbound_traffic, cluster)));
+        match self.0 {
+            TableKey::Sidecar { .. } => parts.push(Arc::new(envoy::catch_all(mesh::settings(view).outbound_traffic))),
+            TableKey::HttpProxy { .. } => {
+                parts.push(Arc::new(envoy::http_proxy_catch_all(mesh::settings(view).outbound_traffic)));
+            }
+            TableKey::Gateway { .. } => {}
         }
         // A bucket of the table's own has in it what it shares with its base.
         let mut tables: BTreeMap<u8, &TableKey> = BTreeMap::new();

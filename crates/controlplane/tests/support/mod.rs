@@ -6,6 +6,7 @@ pub(crate) mod case;
 pub(crate) mod envoy;
 #[path = "../../../translate/tests/support/inline.rs"]
 pub(crate) mod inline;
+pub(crate) mod process;
 pub(crate) mod record;
 pub(crate) mod sds;
 pub(crate) mod served;

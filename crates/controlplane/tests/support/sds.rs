@@ -33,12 +33,17 @@ impl Agent {
     /// An agent with a certificate that it made itself.
     pub(crate) fn new() -> Self {
         let made = rcgen::generate_simple_self_signed(["golden".to_owned()]).expect("a certificate");
+        Self::with(made.cert.pem(), made.signing_key.serialize_pem(), made.cert.pem())
+    }
+
+    /// An agent with this certificate, key and roots, all PEM.
+    pub(crate) fn with(chain: String, key: String, roots: String) -> Self {
         let certificate = TlsCertificate {
-            certificate_chain: Some(inline(made.cert.pem())),
-            private_key: Some(inline(made.signing_key.serialize_pem())),
+            certificate_chain: Some(inline(chain)),
+            private_key: Some(inline(key)),
             ..Default::default()
         };
-        let roots = CertificateValidationContext { trusted_ca: Some(inline(made.cert.pem())), ..Default::default() };
+        let roots = CertificateValidationContext { trusted_ca: Some(inline(roots)), ..Default::default() };
         let secret = |name: &str, r#type| Secret { name: name.to_owned(), r#type: Some(r#type) };
         Self {
             certificate: secret(OWN_CERTIFICATE, secret::Type::TlsCertificate(certificate)),

@@ -1,26 +1,20 @@
 //! A proxy's resources, served over ADS to an Envoy that starts from our own bootstrap.
 
 use super::{
-    admin,
     case::{Translated, changes},
+    process::{Node, Process},
     sds::Agent,
 };
 use std::{
     collections::BTreeMap,
-    fs,
     net::SocketAddr,
-    path::{Path, PathBuf},
-    process::{Child, Command, Stdio},
+    path::Path,
     sync::Arc,
     thread,
     time::{Duration, Instant},
 };
 use tempfile::TempDir;
-use tombolo_proto::{
-    Resource, ResourceType, Scope,
-    bootstrap::{Bootstrap, Endpoint, Limits},
-    envoy::envoy::config::core::v3::Node,
-};
+use tombolo_proto::{Resource, ResourceType, Scope, envoy::envoy::config::core::v3};
 use tombolo_xds::{Class, Classify, Classifying, Config, Hub, Peer};
 
 /// Until everything must be warm. Names that nobody resolves take Envoy some seconds to give up.
@@ -33,7 +27,7 @@ const AGENT: &str = "sds";
 struct ByNodeId;
 
 impl Classify for ByNodeId {
-    fn classify<'a>(&'a self, node: &'a Node, _: Option<&'a Peer>) -> Classifying<'a> {
+    fn classify<'a>(&'a self, node: &'a v3::Node, _: Option<&'a Peer>) -> Classifying<'a> {
         let class = Class { scopes: [Scope::namespace(&node.id)].into(), proxy: node.id.as_str().into() };
         Box::pin(std::future::ready(Ok(class)))
     }
@@ -75,16 +69,17 @@ impl Server {
 
     /// Starts an Envoy and waits until it has taken everything.
     fn settle(&self, envoy: &Path, id: &str, resources: &[Arc<Resource>]) -> Result<(), String> {
-        let mut process = Process::start(envoy, id, self.address, self.agent.path().join(AGENT))?;
+        let node = Node { id, metadata: serde_json::Map::new() };
+        let mut process = Process::start(envoy, node, self.address, self.agent.path().join(AGENT))?;
         let expected = expected(resources);
         let deadline = Instant::now() + DEADLINE;
         let mut seen = BTreeMap::new();
         while Instant::now() < deadline {
-            if let Some(status) = process.child.try_wait().map_err(|error| error.to_string())? {
+            if let Some(status) = process.ended()? {
                 return Err(format!("ended with {status}: {}", process.log()));
             }
             // Not there yet: not to be asked yet.
-            seen = admin::stats(&process.admin).unwrap_or_default();
+            seen = process.stats();
             if seen.iter().any(|(name, count)| name.ends_with("update_rejected") && *count > 0) {
                 return Err(format!("rejected {:?}: {}", self.hub.rejections(), process.log()));
             }
@@ -111,46 +106,4 @@ fn expected(resources: &[Arc<Resource>]) -> BTreeMap<&'static str, u64> {
         ("listener_manager.listener_create_failure", 0),
         ("server.state", 0), // live
     ])
-}
-
-/// A running Envoy, with its files. Ends when dropped.
-struct Process {
-    child: Child,
-    admin: PathBuf,
-    directory: TempDir,
-}
-
-impl Process {
-    fn start(envoy: &Path, id: &str, discovery: SocketAddr, sds: PathBuf) -> Result<Self, String> {
-        let directory = tempfile::tempdir().map_err(|error| error.to_string())?;
-        let (admin, file) = (directory.path().join("admin"), directory.path().join("bootstrap.json"));
-        let bootstrap = Bootstrap {
-            node_id: id.to_owned(),
-            node_cluster: "golden".to_owned(),
-            metadata: serde_json::Map::new(),
-            discovery: Endpoint::Tcp(discovery),
-            sds: Some(sds),
-            admin: Endpoint::Unix(admin.clone()),
-            limits: Limits::default(),
-        };
-        fs::write(&file, bootstrap.to_json().to_string()).map_err(|error| error.to_string())?;
-        let mut command = Command::new(envoy);
-        command.arg("-c").arg(file).arg("--log-path").arg(directory.path().join("log"));
-        command.args(["--log-level", "warn", "--concurrency", "1", "--disable-hot-restart"]);
-        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-        let child = command.spawn().map_err(|error| error.to_string())?;
-        Ok(Self { child, admin, directory })
-    }
-
-    fn log(&self) -> String {
-        fs::read_to_string(self.directory.path().join("log")).unwrap_or_default()
-    }
-}
-
-impl Drop for Process {
-    fn drop(&mut self) {
-        // It may have ended by itself.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
 }

@@ -210,3 +210,60 @@ fn from_agent(name: &str) -> SdsSecretConfig {
 fn socket(name: &str, config: Any) -> TransportSocket {
     TransportSocket { name: name.to_owned(), config_type: Some(transport_socket::ConfigType::TypedConfig(config)) }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use prost::Message as _;
+
+    fn unpack<M: prost::Message + Default>(socket: &TransportSocket) -> M {
+        let Some(transport_socket::ConfigType::TypedConfig(any)) = &socket.config_type else { panic!("{socket:?}") };
+        M::decode(&*any.value).unwrap()
+    }
+
+    fn call(server_name: &str, protocol: Protocol) -> UpstreamTlsContext {
+        let tls = MeshTls { identities: "san|80|a.b".to_owned(), server_name: server_name.to_owned() };
+        unpack(upstream(&tls, protocol)[0].transport_socket.as_ref().unwrap())
+    }
+
+    #[test]
+    fn a_name_that_tls_cannot_carry_is_left_out() {
+        let longest = "a".repeat(255);
+        assert_eq!(call(&longest, Protocol::Tcp).sni, longest);
+        assert_eq!(call(&format!("{longest}a"), Protocol::Tcp).sni, "");
+    }
+
+    #[test]
+    fn what_is_proposed_is_known_for_the_meshs_and_agreed_on_in_http_alone() {
+        for protocol in [Protocol::Http, Protocol::Http2, Protocol::Tls, Protocol::Tcp] {
+            let proposed = call("a.b", protocol).common_tls_context.unwrap().alpn_protocols;
+            assert!(proposed.iter().any(|word| MESH_ALPN.contains(&&**word)), "{protocol:?}");
+            let accepted = accepted(protocol);
+            let agreed = accepted.iter().find(|word| proposed.contains(word)).map(String::as_str);
+            let expected = match protocol {
+                Protocol::Http => None, // HTTP/1.1 is what is spoken where nothing is agreed on
+                Protocol::Http2 => Some("h2"),
+                Protocol::Tls | Protocol::Tcp => Some("istio"),
+            };
+            assert_eq!(agreed, expected, "{protocol:?}");
+        }
+    }
+
+    #[test]
+    fn an_empty_list_lets_nobody_in() {
+        let context: DownstreamTlsContext = unpack(&downstream([].into_iter(), Protocol::Tcp));
+        assert_eq!(context.require_client_certificate, boolean(true));
+        let Some(ValidationContextType::CombinedValidationContext(combined)) =
+            context.common_tls_context.unwrap().validation_context_type
+        else {
+            panic!("not combined")
+        };
+        let nobody = uri(MatchPattern::Exact(NOBODY.to_owned()));
+        let peers = combined.default_validation_context.unwrap().match_typed_subject_alt_names;
+        assert_eq!(peers, std::slice::from_ref(&nobody));
+        let secret = identities("san|80|a.b", &Arc::new(roots("ROOT")), &BTreeSet::new());
+        let secret = Secret::decode(secret.value()).unwrap();
+        let Some(secret::Type::ValidationContext(context)) = secret.r#type else { panic!("not for validation") };
+        assert_eq!(context.match_typed_subject_alt_names, [nobody]);
+    }
+}

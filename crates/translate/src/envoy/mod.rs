@@ -20,7 +20,7 @@ mod tcp;
 
 pub(crate) use cluster::cluster;
 pub(crate) use endpoints::assignment;
-pub(crate) use http_proxy::{HTTP_PROXY_PORT, http_proxy, http_proxy_unknown};
+pub(crate) use http_proxy::{HTTP_PROXY_PORT, http_proxy, http_proxy_catch_all, http_proxy_unknown};
 pub(crate) use inbound::{inbound_cluster, inbound_listener};
 pub use listener::Bind;
 pub(crate) use listener::{Edge, listener};

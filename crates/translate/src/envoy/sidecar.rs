@@ -113,10 +113,15 @@ pub(crate) fn unknown(traffic: OutboundTraffic) -> &'static str {
     }
 }
 
-/// The virtual host of a route table for the hosts that the mesh does not know, named as Istio's.
-///
-/// `passthrough` is the cluster of those where calls to them are allowed.
-pub(crate) fn catch_all(traffic: OutboundTraffic, passthrough: &str) -> Part {
+/// The virtual host of a sidecar's route table for the hosts that the mesh does not know.
+pub(crate) fn catch_all(traffic: OutboundTraffic) -> Part {
+    let (host, refs) = unknown_hosts(traffic, names::PASSTHROUGH);
+    Part::of(&RouteConfiguration { virtual_hosts: vec![host], ..RouteConfiguration::default() }, refs)
+}
+
+/// What becomes of requests for hosts that the mesh does not know, named as Istio's. `passthrough` is their cluster where they
+/// are allowed.
+pub(super) fn unknown_hosts(traffic: OutboundTraffic, passthrough: &str) -> (VirtualHost, Vec<Ref>) {
     let (name, action, refs) = match traffic {
         OutboundTraffic::AllowAny => {
             let action = RouteAction {
@@ -141,7 +146,7 @@ pub(crate) fn catch_all(traffic: OutboundTraffic, passthrough: &str) -> Part {
         routes: vec![route],
         ..VirtualHost::default()
     };
-    Part::of(&RouteConfiguration { virtual_hosts: vec![host], ..RouteConfiguration::default() }, refs)
+    (host, refs)
 }
 
 /// The listener of an address and a port. It binds nothing: connections come from the one that they are redirected to.

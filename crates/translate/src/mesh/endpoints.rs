@@ -41,12 +41,14 @@ impl Unit for Assignment {
         let row = view.unit(&Service(self.0.host.clone()))?;
         let definition = row.of(&self.0.namespace)?;
         let port = definition.port(self.0.port)?;
+        let mut emits = Emits::default();
         let mut candidates = gather::gather(view, &row.host, definition, port);
+        // Before repetitions go: which of two workloads has an address is not decided here.
+        self.state_inbound(&candidates, &mut emits);
+        gather::settle(&mut candidates, definition.source);
         withhold_insecure(view, &mut candidates);
         let endpoints: Vec<Endpoint> = candidates.iter().map(|candidate| candidate.endpoint.clone()).collect();
         let identities = definition.proxied.then(|| trust::identities(view, &self.0, &endpoints)).flatten();
-        let mut emits = Emits::default();
-        self.state_inbound(&candidates, &mut emits);
         let (mut resource, mut variants) = (None, Vec::new());
         if endpoints.iter().any(|endpoint| matches!(endpoint.address, Address::Name(..))) {
             emits.fact(Relation::NamedEndpoints(self.0.clone()), Fact::Unit);

@@ -12,21 +12,23 @@ use tombolo_proto::Scope;
 /// States who sees what of a host: once for everyone, and once for each namespace that sees something else and has sidecars.
 pub(super) fn expose(view: &View<'_>, row: &HostRow, emits: &mut Emits) {
     let public = row.public();
+    // Asked once, whatever the number of ports: what is read is remembered.
+    let proxies = view.count(Relation::HttpProxies) > 0;
     for (definition, port) in ports(public) {
-        use_port(view, None, row, (definition, port), emits);
+        use_port(proxies, None, row, (definition, port), emits);
     }
     names::state(None, row, public, None, emits);
     for namespace in row.mentioned() {
         let seen = row.seen_by(&namespace);
         if !same(public, seen) && is_connected(view, &namespace) {
             for (definition, port) in ports(seen) {
-                use_port(view, Some(&namespace), row, (definition, port), emits);
+                use_port(proxies, Some(&namespace), row, (definition, port), emits);
             }
-            hide(view, &namespace, row, (public, seen), emits);
+            hide(proxies, &namespace, row, (public, seen), emits);
             names::state(Some(&namespace), row, seen, public, emits);
         }
     }
-    short_names(view, row, emits);
+    short_names(view, row, proxies, emits);
 }
 
 fn is_connected(view: &View<'_>, namespace: &Arc<str>) -> bool {
@@ -44,7 +46,7 @@ fn same(a: Option<&Definition>, b: Option<&Definition>) -> bool {
 
 /// Ports that all others see and this namespace, which sees another definition, does not: its tables say so.
 fn hide(
-    view: &View<'_>,
+    proxies: bool,
     namespace: &Arc<str>,
     row: &HostRow,
     (public, seen): (Option<&Definition>, Option<&Definition>),
@@ -53,7 +55,7 @@ fn hide(
     let is_served = |port| seen.and_then(|seen| seen.port(port)).is_some_and(|port| port.protocol.is_http());
     for (_, port) in ports(public) {
         if port.protocol.is_http() && !is_served(port.port) {
-            for table in tables(view, Some(namespace), port.port) {
+            for table in tables(proxies, Some(namespace), port.port) {
                 emits.fact(Relation::Table(table.clone()), Fact::Unit);
                 emits.fact(Relation::VirtualHost(table, row.host.clone()), Fact::Unit);
             }
@@ -61,30 +63,29 @@ fn hide(
     }
 }
 
-/// The tables that an HTTP service's port stands in: that of sidecars, and where there are HTTP proxies, theirs.
-fn tables(view: &View<'_>, namespace: Option<&Arc<str>>, port: Port) -> impl Iterator<Item = TableKey> + use<> {
+/// The tables that an HTTP service's port stands in: that of sidecars, and where there are HTTP proxies (`proxies`), theirs.
+fn tables(proxies: bool, namespace: Option<&Arc<str>>, port: Port) -> impl Iterator<Item = TableKey> + use<> {
     let namespace = namespace.cloned();
-    let proxies = view.count(Relation::HttpProxies) > 0;
     let proxy = proxies.then(|| TableKey::HttpProxy { namespace: namespace.clone() });
     [TableKey::Sidecar { namespace, port }].into_iter().chain(proxy)
 }
 
 /// The short name of a Kubernetes Service, `reviews`, is known in its own namespace only: where that has sidecars, it has a
 /// virtual host of its own for them, whoever else sees the same definition.
-fn short_names(view: &View<'_>, row: &HostRow, emits: &mut Emits) {
+fn short_names(view: &View<'_>, row: &HostRow, proxies: bool, emits: &mut Emits) {
     let Some((_, namespace)) = kubernetes_name(&row.host) else { return };
     let namespace: Arc<str> = namespace.into();
     let Some(seen) = row.seen_by(&namespace) else { return };
     // Where the namespace sees something of its own, that is stated already.
     if same(row.public(), Some(seen)) && is_connected(view, &namespace) {
         for port in seen.tcp_ports().filter(|port| port.protocol.is_http()) {
-            table_of(view, Some(&namespace), row, (seen, port), emits);
+            table_of(proxies, Some(&namespace), row, (seen, port), emits);
         }
     }
 }
 
 fn use_port(
-    view: &View<'_>,
+    proxies: bool,
     namespace: Option<&Arc<str>>,
     row: &HostRow,
     (definition, port): (&Definition, &ServicePort),
@@ -94,7 +95,7 @@ fn use_port(
     let used = Relation::Uses(scope.clone(), row.host.clone(), port.port);
     emits.fact(used, Fact::Namespace(definition.namespace.clone()));
     if port.protocol.is_http() {
-        table_of(view, namespace, row, (definition, port), emits);
+        table_of(proxies, namespace, row, (definition, port), emits);
         emits.fact(Relation::SidecarAddress(scope, "".into(), port.port), Fact::Unit);
         return;
     }
@@ -116,13 +117,13 @@ fn use_port(
 }
 
 fn table_of(
-    view: &View<'_>,
+    proxies: bool,
     namespace: Option<&Arc<str>>,
     row: &HostRow,
     (definition, port): (&Definition, &ServicePort),
     emits: &mut Emits,
 ) {
-    for table in tables(view, namespace, port.port) {
+    for table in tables(proxies, namespace, port.port) {
         emits.fact(Relation::Table(table.clone()), Fact::Unit);
         emits.fact(Relation::VirtualHost(table, row.host.clone()), Fact::Namespace(definition.namespace.clone()));
     }

@@ -34,7 +34,7 @@ pub(super) struct Candidate<'a> {
     pub(super) local: Option<&'a ObjectKey>,
 }
 
-/// The endpoints of a port from all owners that count, ordered, without repetitions.
+/// The endpoints of a port from all owners that count, as they come: see [`settle`].
 pub(super) fn gather<'a>(
     view: &View<'a>,
     host: &Host,
@@ -58,12 +58,11 @@ pub(super) fn gather<'a>(
             Owner::Entry(entry) => of_entry(view, key, entry, host, &port, &mut all),
         }
     }
-    settle(&mut all, definition.source);
     all
 }
 
 /// The last rules, which need all of them: order, repetitions, and that what is on its way out serves where nothing else does.
-fn settle(all: &mut Vec<Candidate<'_>>, source: Source) {
+pub(super) fn settle(all: &mut Vec<Candidate<'_>>, source: Source) {
     // An address may stand in two slices for a moment: the best of what is said of it counts.
     all.sort_unstable_by(|a, b| {
         (&a.endpoint.address, a.endpoint.health, &a.endpoint).cmp(&(

@@ -16,6 +16,7 @@ use std::{
 };
 use tombolo_api::{
     ObjectKey,
+    istio::WorkloadEntry,
     mesh::{MeshSettings, MtlsMode, OutboundTraffic},
 };
 use tombolo_core::{FieldPath, Port, Problem};
@@ -65,14 +66,24 @@ impl Local {
             let message = format!("its agent cannot listen at {ip}: the application behind it listens at 127.0.0.1");
             return refuse("InvalidAddress", message);
         }
-        let first = view.relation(Relation::LocalAddress(ip)).find_map(|fact| match fact {
-            Fact::Object(key) => Some(key),
-            _ => None,
-        });
-        match first.filter(|first| **first != self.0) {
-            Some(first) => refuse("AddressConflict", format!("{first} has the address {ip} already")),
+        match self.older(view, ip) {
+            Some(older) => refuse("AddressConflict", format!("{older} has the address {ip} already")),
             None => Some(ip),
         }
+    }
+
+    /// The workload that has the address, if it is another: the oldest, then the first by name.
+    fn older<'a>(&self, view: &View<'a>, ip: IpAddr) -> Option<&'a ObjectKey> {
+        let claimants: Vec<&ObjectKey> = view
+            .relation(Relation::LocalAddress(ip))
+            .filter_map(|fact| match fact {
+                Fact::Object(key) => Some(key),
+                _ => None,
+            })
+            .collect();
+        let created = |key: &ObjectKey| view.object::<WorkloadEntry>(key)?.metadata.creation_timestamp;
+        let first = claimants.into_iter().min_by_key(|key| (created(key), *key));
+        first.filter(|first| **first != self.0)
     }
 
     fn serve(&self, view: &View<'_>, row: &WorkloadRow, address: IpAddr, emits: &mut Emits) -> Vec<Inbound> {

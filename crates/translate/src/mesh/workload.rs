@@ -9,9 +9,9 @@ use std::{collections::BTreeMap, sync::Arc};
 use tombolo_api::{
     Kind, Object, ObjectKey,
     istio::{GROUP_ANNOTATION, MUTUAL_TLS, TLS_MODE_LABEL, WorkloadEntry, WorkloadGroup},
-    mesh::{AGENT_ANNOTATION, LOCAL_AGENT},
+    mesh::{AGENT_ANNOTATION, LOCAL_AGENT, NO_AGENT},
 };
-use tombolo_core::NamespacedName;
+use tombolo_core::{FieldPath, NamespacedName, Problem};
 
 /// A WorkloadEntry with what it inherits from its WorkloadGroup.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -44,9 +44,12 @@ impl Unit for Workload {
             let name = NamespacedName { namespace: self.0.name.namespace.clone(), name: name.clone() };
             view.object::<WorkloadGroup>(&ObjectKey { kind: Kind::WorkloadGroup, name, source: self.0.source.clone() })
         });
-        let local = has_local_agent(entry, group.map(|group| &**group));
-        let mut entry = effective(entry, group.map(|group| &group.spec));
         let mut emits = Emits::default();
+        let local = has_local_agent(entry, group.map(|group| &**group)).unwrap_or_else(|other| {
+            emits.problems.push(unknown_agent(&self.0, &other));
+            false
+        });
+        let mut entry = effective(entry, group.map(|group| &group.spec));
         if local {
             // Whoever has an agent has a proxy, unless the label says that it is not to be spoken to like one.
             entry.labels.entry(TLS_MODE_LABEL.into()).or_insert_with(|| MUTUAL_TLS.into());
@@ -65,14 +68,26 @@ impl Unit for Workload {
     }
 }
 
-/// The entry's own annotation, else its group's for all of its entries, else that of the group itself.
-fn has_local_agent(entry: &Object<WorkloadEntry>, group: Option<&Object<WorkloadGroup>>) -> bool {
+/// By the entry's own annotation, else its group's for all of its entries, else that of the group itself. `Err`: a word that is not
+/// known.
+fn has_local_agent(entry: &Object<WorkloadEntry>, group: Option<&Object<WorkloadGroup>>) -> Result<bool, Arc<str>> {
     let of_group = |group: &Object<WorkloadGroup>| {
         let annotation = group.spec.metadata.annotations.get(AGENT_ANNOTATION).cloned();
         annotation.or_else(|| group.metadata.annotations.get(AGENT_ANNOTATION).cloned())
     };
     let agent = entry.metadata.annotations.get(AGENT_ANNOTATION).cloned().or_else(|| of_group(group?));
-    agent.as_deref() == Some(LOCAL_AGENT)
+    match agent {
+        Some(agent) if &*agent == LOCAL_AGENT => Ok(true),
+        Some(agent) if &*agent != NO_AGENT => Err(agent),
+        _ => Ok(false),
+    }
+}
+
+fn unknown_agent(key: &ObjectKey, agent: &str) -> Problem {
+    let field = FieldPath::from("metadata.annotations").key(AGENT_ANNOTATION);
+    let message = format!("{agent:?} is no place for its agent to run");
+    let fix = format!("write {LOCAL_AGENT}, or {NO_AGENT}, here or in its WorkloadGroup");
+    Problem::warning(key.reference(), field, "InvalidValue", message).fix(fix)
 }
 
 /// What exists because of a workload with a local agent: it makes its calls through an HTTP proxy, whose table is there

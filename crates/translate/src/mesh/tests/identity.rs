@@ -279,6 +279,21 @@ fn a_local_agent_needs_an_address_of_its_own() {
 }
 
 #[test]
+fn who_comes_later_takes_no_address_away() {
+    let made = |name: &str, second: u8| {
+        let time = format!("namespace: shop, creationTimestamp: '2026-01-01T00:00:0{second}Z'");
+        local(name, "127.0.0.5", "{}").replace("namespace: shop", &time)
+    };
+    let mut world = trusting(&[SERVICE, &made("b", 1)]);
+    world.apply(&made("a", 2));
+    assert!(chains(&world, "b", "127.0.0.5_8080").is_some() && chains(&world, "a", "127.0.0.5_8080").is_none());
+    assert_eq!(
+        world.engine.problems().iter().map(|p| p.object.to_string()).collect::<Vec<_>>(),
+        ["WorkloadEntry shop/a"]
+    );
+}
+
+#[test]
 fn the_http_proxy_listens_to_its_own_machine_alone() {
     let world = trusting(&[&local("vm", "10.4.0.1", "{}")]);
     let listener = world.listener(&[Scope::workload("shop", "vm")], "10.4.0.1_15001").unwrap();
