@@ -76,7 +76,8 @@ impl World {
         self.insert(variant.levels().into_iter().map(|v| (Relation::Variants, Fact::Variant(v))).collect());
     }
 
-    fn insert(&mut self, facts: Vec<(Relation, Fact)>) {
+    /// Something is known from outside.
+    pub(crate) fn insert(&mut self, facts: Vec<(Relation, Fact)>) {
         self.inputs.extend(facts.iter().cloned());
         self.engine.insert_facts(facts);
         self.engine.apply(self.index.current(), []);

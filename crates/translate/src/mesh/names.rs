@@ -186,9 +186,7 @@ fn of_slices(view: &View<'_>, key: &ObjectKey, service: &kubernetes::Service, al
         }
         for endpoint in slice.endpoints.iter().filter(|e| gather::health(e, service) == Some(Health::Healthy)) {
             let Some(address) = endpoint.addresses.first().and_then(|address| ip(address)) else { continue };
-            // More than a label would be a name below another Service's.
-            let label = endpoint.hostname.clone().filter(|label| !label.is_empty() && !label.contains('.'));
-            all.entry(label).or_default().insert(address);
+            all.entry(endpoint.hostname.clone()).or_default().insert(address);
         }
     }
 }

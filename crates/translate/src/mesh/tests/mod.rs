@@ -4,6 +4,7 @@ mod endpoints;
 mod envoy;
 mod laws;
 mod merge;
+mod names;
 mod sidecar;
 mod universe;
 
