@@ -40,7 +40,7 @@ pub struct Allocator {
     /// Hosts that need one now, and those of them that have none.
     needed: BTreeSet<Host>,
     lacking: BTreeSet<Host>,
-    /// Hosts whose address is not in the store yet, and why.
+    /// Hosts whose address is not in the store yet.
     unsaved: BTreeSet<Host>,
     /// What translation was told.
     told: BTreeMap<Host, Allocation>,
@@ -48,7 +48,6 @@ pub struct Allocator {
 
 /// As it is remembered.
 #[derive(Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 struct Record {
     given: BTreeMap<Host, Ipv4Addr>,
     released: Vec<Host>,

@@ -116,6 +116,12 @@ impl Engine {
         self.finish(edit)
     }
 
+    /// Takes in what the outside says, unasked. Takes effect at the next [`Engine::apply`].
+    pub fn learn(&mut self, answer: Answer) {
+        self.insert_facts(answer.facts);
+        self.remove_facts(answer.withdrawn);
+    }
+
     fn take_needs(&mut self) -> Needs {
         let asked = std::mem::take(&mut self.asked);
         let needed = |host: &Host| self.relations.contains_key(&Relation::NeedsAddress(host.clone()));
@@ -148,10 +154,12 @@ impl Engine {
         }
     }
 
-    /// Takes in what the outside says, unasked. Takes effect at the next [`Engine::apply`].
-    pub fn learn(&mut self, answer: Answer) {
-        self.insert_facts(answer.facts);
-        for (relation, fact) in answer.withdrawn {
+    /// Takes back facts that came from outside, each as often as it was added. One that is not there is passed over. Takes effect
+    /// at the next [`Engine::apply`].
+    ///
+    /// A fact that is to be replaced is best added in its new form first: then its relation is never empty in between.
+    pub fn remove_facts(&mut self, facts: impl IntoIterator<Item = (Relation, Fact)>) {
+        for (relation, fact) in facts {
             self.remove_fact(&relation, &fact);
         }
     }

@@ -78,6 +78,8 @@ fn a_headless_name_follows_its_ready_endpoints_and_nothing_else_moves() {
     let moved = outcome.changes.iter().filter(|change| change.kind == ResourceType::Name);
     let moved: Vec<(&str, bool)> = moved.map(|change| (&*change.name, change.resource.is_some())).collect();
     assert_eq!(moved, [("db-1.db.shop.svc.cluster.local", false), (db, true)]);
+    world.apply(&slice("{addresses: [10.1.0.1], conditions: {ready: false, serving: true, terminating: true}}"));
+    assert_eq!(names(&world, "shop")[db], [""; 0], "who is on the way out has connections, and gets no new ones");
 }
 
 #[test]
