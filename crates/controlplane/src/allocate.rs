@@ -40,7 +40,7 @@ pub struct Allocator {
     /// Hosts that need one now, and those of them that have none.
     needed: BTreeSet<Host>,
     lacking: BTreeSet<Host>,
-    /// Hosts whose address is not in the store yet, and why.
+    /// Hosts whose address is not in the store yet.
     unsaved: BTreeSet<Host>,
     /// What translation was told.
     told: BTreeMap<Host, Allocation>,
@@ -48,7 +48,6 @@ pub struct Allocator {
 
 /// As it is remembered.
 #[derive(Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 struct Record {
     given: BTreeMap<Host, Ipv4Addr>,
     released: Vec<Host>,
@@ -87,8 +86,8 @@ impl Allocator {
         }
         let unsettled: BTreeSet<Host> =
             needs.keys().cloned().chain(lacking).chain(self.unsaved.iter().cloned()).collect();
-        let failure = if changed { self.save().err() } else { None };
-        self.tell(unsettled, failure.map(|error| error.to_string().into()))
+        let failure: Option<Arc<str>> = changed.then(|| Some(self.save().err()?.to_string().into())).flatten();
+        self.tell(unsettled, failure.as_ref())
     }
 
     /// True where something given is not remembered yet: it is tried again whenever something is asked, be it nothing.
@@ -176,10 +175,10 @@ impl Allocator {
     }
 
     /// What translation must know of these hosts that it was not told.
-    fn tell(&mut self, hosts: BTreeSet<Host>, failure: Option<Arc<str>>) -> Answer {
+    fn tell(&mut self, hosts: BTreeSet<Host>, failure: Option<&Arc<str>>) -> Answer {
         let mut answer = Answer::default();
         for host in hosts {
-            let now = self.needed.contains(&host).then(|| self.allocation(&host, failure.as_ref()));
+            let now = self.needed.contains(&host).then(|| self.allocation(&host, failure));
             let before = match &now {
                 Some(now) => self.told.insert(host.clone(), now.clone()),
                 None => self.told.remove(&host),
@@ -207,7 +206,7 @@ impl Allocator {
             match AutoAddress::of_v4(address) {
                 Some(address) if self.taken.insert(address) => drop(self.given.insert(host, address)),
                 _ => {
-                    tracing::warn!(%host, %address, "{FILE}: the host is given another address: this one is not its own")
+                    tracing::warn!(%host, %address, "{FILE}: the host is given another address: this one is not its own");
                 }
             }
         }

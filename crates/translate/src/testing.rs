@@ -91,7 +91,8 @@ impl World {
         self.engine.apply(self.index.current(), [])
     }
 
-    fn insert(&mut self, facts: Vec<(Relation, Fact)>) {
+    /// Something is known from outside.
+    pub(crate) fn insert(&mut self, facts: Vec<(Relation, Fact)>) {
         self.inputs.extend(facts.iter().cloned());
         self.engine.insert_facts(facts);
         self.engine.apply(self.index.current(), []);

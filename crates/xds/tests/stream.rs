@@ -138,7 +138,7 @@ async fn all_names_come_in_one_table_to_who_asks_for_that() {
         let (one, other) = (by_delta.next().await, by_world.next_world().await);
         let [resource] = &*one.resources else { panic!("{} resources", one.resources.len()) };
         let value = resource.resource.clone().unwrap();
-        assert_eq!([value.clone()], *other.resources, "both protocols say the same");
+        assert_eq!(*other.resources, std::slice::from_ref(&value)[..], "both protocols say the same");
         assert_eq!(
             (&*value.type_url, &*one.type_url, &*other.type_url),
             (ResourceType::NameTable.url(), ResourceType::NameTable.url(), ResourceType::NameTable.url())

@@ -116,6 +116,12 @@ impl Engine {
         self.finish(edit)
     }
 
+    /// Takes in what the outside says, unasked. Takes effect at the next [`Engine::apply`].
+    pub fn learn(&mut self, answer: Answer) {
+        self.insert_facts(answer.facts);
+        self.remove_facts(answer.withdrawn);
+    }
+
     fn take_needs(&mut self) -> Needs {
         let asked = std::mem::take(&mut self.asked);
         let needed = |host: &Host| self.relations.contains_key(&Relation::NeedsAddress(host.clone()));
@@ -156,12 +162,6 @@ impl Engine {
         for (relation, fact) in facts {
             self.remove_fact(&relation, &fact);
         }
-    }
-
-    /// Takes in what the outside says, unasked. Takes effect at the next [`Engine::apply`].
-    pub fn learn(&mut self, answer: Answer) {
-        self.insert_facts(answer.facts);
-        self.remove_facts(answer.withdrawn);
     }
 
     /// The resources now seen, unordered.

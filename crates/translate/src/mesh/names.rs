@@ -112,7 +112,7 @@ impl Unit for HeadlessName {
         let mut instances = BTreeMap::new();
         // Instances that all others see are hidden, unless they are seen here too.
         if let Some(others) = others.filter(headless) {
-            instances.extend(ready(view, others).into_keys().flatten().map(|label| (label, hidden())));
+            instances.extend(listed(view, others).ready.into_keys().flatten().map(|label| (label, hidden())));
         }
         if let Some(seen) = seen.filter(headless) {
             self.show(view, row, seen, &mut instances, &mut emits);
@@ -127,8 +127,14 @@ impl Unit for HeadlessName {
     }
 }
 
-/// Addresses by the label that they are known by below their Service's host; `None` for those without one.
-type Ready = BTreeMap<Option<Arc<str>>, BTreeSet<IpAddr>>;
+/// The endpoints of a Service's EndpointSlices. Ports do not matter: a headless Service needs none.
+#[derive(Default)]
+struct Listed {
+    /// Ready ones, by the label that they are known by below their Service's host; `None` for those without one.
+    ready: BTreeMap<Option<Arc<str>>, BTreeSet<IpAddr>>,
+    /// The others. Proxies may use them where nothing else serves; names do not lead to them.
+    unready: BTreeSet<IpAddr>,
+}
 
 impl HeadlessName {
     /// The Service's own name, and what its instances are called.
@@ -140,9 +146,9 @@ impl HeadlessName {
         instances: &mut BTreeMap<Arc<str>, NameInfo>,
         emits: &mut Emits,
     ) {
-        let ready = ready(view, seen);
+        let Listed { ready, unready } = listed(view, seen);
         let mut all: BTreeSet<IpAddr> = ready.values().flatten().copied().collect();
-        all.extend(assigned(view, row, seen));
+        all.extend(assigned(view, row, seen).difference(&unready));
         // Nobody there is an answer too: somewhere else there is nobody either.
         let own = described(&self.host, seen, texts(&all));
         for (label, addresses) in ready {
@@ -167,9 +173,8 @@ fn texts(addresses: &BTreeSet<IpAddr>) -> Vec<String> {
     addresses.iter().map(IpAddr::to_string).collect()
 }
 
-/// The ready endpoints of a Service's EndpointSlices. Ports do not matter: a headless Service needs none.
-fn ready(view: &View<'_>, definition: &Definition) -> Ready {
-    let mut all = Ready::new();
+fn listed(view: &View<'_>, definition: &Definition) -> Listed {
+    let mut all = Listed::default();
     for key in &definition.owners {
         if let Some(Owner::Service(service)) = Owner::of(view, key) {
             of_slices(view, key, service, &mut all);
@@ -178,17 +183,18 @@ fn ready(view: &View<'_>, definition: &Definition) -> Ready {
     all
 }
 
-fn of_slices(view: &View<'_>, key: &ObjectKey, service: &kubernetes::Service, all: &mut Ready) {
+fn of_slices(view: &View<'_>, key: &ObjectKey, service: &kubernetes::Service, all: &mut Listed) {
     for slice in view.entry(Entry::Slices(key.source.clone(), key.name.clone())).iter() {
         let Some(slice) = view.object::<EndpointSlice>(slice) else { continue };
         if slice.address_type == AddressType::FQDN {
             continue;
         }
-        for endpoint in slice.endpoints.iter().filter(|e| gather::health(e, service) == Some(Health::Healthy)) {
+        for endpoint in &slice.endpoints {
             let Some(address) = endpoint.addresses.first().and_then(|address| ip(address)) else { continue };
-            // More than a label would be a name below another Service's.
-            let label = endpoint.hostname.clone().filter(|label| !label.is_empty() && !label.contains('.'));
-            all.entry(label).or_default().insert(address);
+            match gather::health(endpoint, service) {
+                Some(Health::Healthy) => drop(all.ready.entry(endpoint.hostname.clone()).or_default().insert(address)),
+                _ => drop(all.unready.insert(address)),
+            }
         }
     }
 }

@@ -5,6 +5,7 @@ mod envoy;
 mod identity;
 mod laws;
 mod merge;
+mod names;
 mod sidecar;
 mod universe;
 
