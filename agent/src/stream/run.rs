@@ -6,7 +6,7 @@ use super::{
     links::Links,
     metrics::Metrics,
     relay::{Bounds, Event, Relay, Report},
-    settings::{Settings, Subscription},
+    settings::{Cache, Settings, Subscription},
     shelf::{Disk, Keep, Memory},
     status::Status,
     task::Task,
@@ -87,12 +87,13 @@ impl Handle {
 }
 
 impl ConfigStream {
-    /// Listens for Envoy, and reads what was kept. Must be called within a tokio runtime.
+    /// Listens for Envoy, and reads what was kept. Where nothing can be kept that is logged, and the stream runs without. Must be
+    /// called within a tokio runtime.
     ///
     /// `health` is the workload's latest health, where anyone looks after that.
     ///
     /// # Errors
-    /// The socket cannot be made, or nothing can be written where what Envoy accepts is to be kept.
+    /// The socket cannot be made.
     pub fn new(
         settings: Settings,
         own: Vec<Subscription>,
@@ -106,7 +107,7 @@ impl ConfigStream {
         };
         let relay = Relay::new(settings.node.encode_to_vec().into(), bounds);
         let shelf: Box<dyn Keep> = match &settings.cache {
-            Some(cache) => Box::new(Disk::open(cache)?),
+            Some(cache) => open(cache),
             None => Box::<Memory>::default(),
         };
         let books = Shared::new(relay, shelf);
@@ -143,6 +144,18 @@ impl ConfigStream {
                 () = until(quiet.map(|(at, _)| at)) => task.quiet(quiet.map(|(_, id)| id)),
                 _ = prune.tick() => task.handle(Event::Prune),
             }
+        }
+    }
+}
+
+/// An agent whose disk is of no use serves all the same.
+fn open(cache: &Cache) -> Box<dyn Keep> {
+    match Disk::open(cache) {
+        Ok(disk) => Box::new(disk),
+        Err(error) => {
+            let directory = cache.directory.display();
+            tracing::error!("what Envoy accepts is not kept, because {directory} cannot be used: {error}");
+            Box::<Memory>::default()
         }
     }
 }

@@ -124,6 +124,7 @@ impl Task {
         self.backoff.reset();
         self.handle(Event::Quiet(id));
         if let Some((_, switch)) = self.switching.take_if(|(switching, _)| *switching == id) {
+            tracing::info!("the control plane was changed for another");
             self.dial = switch.dial;
             _ = switch.done.send(Ok(()));
         }

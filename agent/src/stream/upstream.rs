@@ -1,7 +1,6 @@
 //! The way to the control plane: how it is reached is [`Dial`]'s, what is said there is not.
 
 use super::wire::{Decoder, Request, Response, WireError};
-use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, Uri, header, uri::Authority};
 use http_body::Frame;
 use http_body_util::{BodyExt, StreamBody};
@@ -180,11 +179,4 @@ fn chain(error: &dyn std::error::Error) -> String {
         source = cause.source();
     }
     text
-}
-
-/// The bytes of a request, for whoever writes it himself.
-impl From<&Request> for Bytes {
-    fn from(request: &Request) -> Self {
-        request.frame()
-    }
 }

@@ -8,6 +8,9 @@
 //! - `client`: what Envoy, or a sink in the agent, asks and answers.
 //! - `upstream`: streams to the control plane: opened, replaced make-before-break, lost.
 //!
+//! **While Envoy is away** what the control plane sends waits, the latest of each resource, and of each type one response stays
+//! unanswered: so a control plane that gathers changes until it is answered goes on doing so.
+//!
 //! **What upstream believes is what the shelf holds.** Where that is not certain (a response is unanswered, was rejected, which Envoy
 //! applies in part, or Envoy reports something else) the name is in doubt, and upstream is told a version that nothing has. Where
 //! upstream was told already, it is told anew: the stream is closed, and opened again.
@@ -125,7 +128,7 @@ struct Link {
     introduced: bool,
     /// The types that were asked for on it.
     opened: BTreeSet<Kind>,
-    /// It has said something.
+    /// It has said something about resources.
     heard: bool,
     /// It has said all that differs.
     confirmed: bool,

@@ -152,11 +152,11 @@ impl Relay {
 
     pub(super) fn response(&mut self, id: LinkId, response: Response) {
         let Some(link) = self.link_mut(id) else { return };
-        link.heard = true;
         if response.type_url == HEALTH_REPORT {
             self.acknowledged = self.acknowledged.max(response.nonce.parse().ok());
             return;
         }
+        link.heard = true;
         if self.candidate.is_some() && self.current() == Some(id) {
             if self.parked.len() < MAX_PARKED {
                 self.parked.push(response);

@@ -86,7 +86,7 @@ impl Disk {
     /// Reads the log of a directory, which is made where there is none. What cannot be read is passed over, and that is logged.
     ///
     /// # Errors
-    /// Nothing can be written there.
+    /// There is no file that can be written, nor can one be made.
     pub(crate) fn open(cache: &Cache) -> io::Result<Self> {
         DirBuilder::new().recursive(true).mode(0o700).create(&cache.directory)?;
         match fs::remove_file(cache.directory.join(NEW)) {
@@ -111,8 +111,10 @@ impl Disk {
         };
         let secrets = disk.load(&path)?;
         if secrets || disk.garbage() > disk.live.max(MIN_GARBAGE) {
-            disk.compact()?;
-            disk.sync().map_or(Ok(()), Sync::run)?;
+            // On a full disk what was kept is worth more than the room that it takes.
+            if let Err(error) = disk.compact().and_then(|()| disk.sync().map_or(Ok(()), Sync::run)) {
+                disk.report(Some(&error));
+            }
         }
         Ok(disk)
     }

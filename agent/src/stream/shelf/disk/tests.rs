@@ -84,6 +84,27 @@ fn bytes_that_went_bad_are_lost_and_nothing_else() {
 }
 
 #[test]
+fn what_cannot_be_written_is_held_for_as_long_as_the_agent_runs() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut disk = Disk::open(&cache(dir.path(), false)).unwrap();
+    let kind: Kind = KIND.into();
+    disk.put(&kind, item("a", 1));
+    let unwritable = File::open(disk.directory.join(FILE)).unwrap();
+    let writable = std::mem::replace(&mut disk.file, unwritable);
+    disk.put(&kind, item("a", 2));
+    disk.put(&kind, item("b", 1));
+    assert!(disk.failing);
+    assert_eq!(contents(&mut disk, KIND), [item("a", 2), item("b", 1)]);
+    assert_eq!(disk.count(KIND), 2);
+    disk.file = writable;
+    disk.put(&kind, item("b", 2));
+    assert!(!disk.failing);
+    assert_eq!(contents(&mut disk, KIND), [item("a", 2), item("b", 2)]);
+    let mut again = Disk::open(&cache(dir.path(), false)).unwrap();
+    assert_eq!(contents(&mut again, KIND), [item("a", 1), item("b", 2)], "as far as it could be written");
+}
+
+#[test]
 fn a_file_that_is_none_of_ours_is_begun_anew() {
     let dir = tempfile::tempdir().unwrap();
     let cache = cache(dir.path(), false);
