@@ -1,15 +1,18 @@
 //! `tombolo-agent run`: here the parts are put together, one function for each.
 
-use crate::{args::RunArgs, supervisor::Supervisor};
+use crate::{
+    args::RunArgs,
+    supervisor::Supervisor,
+    wiring::{self, Identified},
+};
 use anyhow::Context;
 use prometheus_client::registry::Registry;
 use serde_json::json;
 use std::{
-    fs::DirBuilder,
     net::{IpAddr, Ipv4Addr},
-    os::unix::fs::DirBuilderExt,
-    path::{Path, PathBuf},
-    time::Duration,
+    path::PathBuf,
+    sync::Arc,
+    time::{Duration, SystemTime},
 };
 use tokio::{
     net::TcpListener,
@@ -21,8 +24,10 @@ use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 use tombolo_agent::{
     admin::{self, Admin},
     config::Config,
+    dns::Dns,
     envoy::{self, Client, Control, Keeper, Log, Paths, Settings},
     health::{self, Memory, Prober, Report},
+    stream,
 };
 use tombolo_proto::bootstrap::Limits;
 
@@ -63,23 +68,27 @@ pub(crate) fn run(args: &RunArgs) -> anyhow::Result<()> {
 async fn serve(args: &RunArgs, config: Config) -> anyhow::Result<()> {
     let mut endings = endings(args.keep_envoy)?;
     let supervisor = Supervisor::from_environment();
-    let paths = state_directory(&config.state_dir)?;
+    let state = wiring::state(&config).await?;
+    let paths = Paths::new(state.root())?;
     let listener = TcpListener::bind(config.admin).await;
     let listener = listener.with_context(|| format!("cannot serve --admin on {}", config.admin))?;
     let quit = CancellationToken::new();
 
+    let identified = wiring::identify(&config, &paths, state.clone()).await?;
+    let dns = wiring::names(&config).await?;
     let (keeper, control) = Keeper::new(settings(&config, &paths));
-    let kept = tokio::spawn(keeper.run());
     let client = Client::at(paths.admin());
-    let (_certificate, certificate) = watch::channel(vec![]);
-    let reasons = start_readiness(&client, &control, certificate);
+    let reasons = start_readiness(&client, &control, wiring::reasons(&identified.handle));
     let health = start_health(&config, &paths, reasons.clone());
+    let stream = wiring::relay(&config, &paths, &state, identified.upstream.clone(), dns.clone(), health.clone())?;
+    let kept = tokio::spawn(keeper.run());
+    let parts = Parts { identified, dns, stream, health };
     let admin = Admin {
         reasons: reasons.clone(),
-        registry: registry(&control, reasons.clone(), health.clone()),
+        registry: registry(&control, reasons.clone(), &parts),
         envoy: client,
         control: control.clone(),
-        debug: debug(config, health),
+        debug: debug(config, parts),
         quit: quit.clone(),
     };
     let _admin = AbortOnDropHandle::new(tokio::spawn(admin::serve(listener, admin)));
@@ -123,14 +132,6 @@ fn endings(keep_envoy: bool) -> anyhow::Result<mpsc::Receiver<Ending>> {
     Ok(receiver)
 }
 
-fn state_directory(path: &Path) -> anyhow::Result<Paths> {
-    let made = DirBuilder::new().recursive(true).mode(0o700).create(path);
-    made.with_context(|| {
-        format!("cannot make the state directory {}: name another one with --state-dir", path.display())
-    })?;
-    Ok(Paths::new(path)?)
-}
-
 fn settings(config: &Config, paths: &Paths) -> Settings {
     let bootstrap = envoy::bootstrap(&config.node(), paths, Limits::default());
     Settings {
@@ -166,24 +167,51 @@ fn start_health(
     Some(reports)
 }
 
-fn registry(
-    control: &Control,
-    reasons: watch::Receiver<Vec<String>>,
+/// What is measured and shown.
+struct Parts {
+    identified: Identified,
+    dns: Option<Arc<Dns>>,
+    stream: stream::Handle,
     health: Option<watch::Receiver<Report>>,
-) -> Registry {
+}
+
+fn registry(control: &Control, reasons: watch::Receiver<Vec<String>>, parts: &Parts) -> Registry {
     let mut registry = Registry::default();
     envoy::register(control.status(), reasons, &mut registry);
-    if let Some(report) = health {
-        health::register(report, &mut registry);
+    parts.identified.handle.register(parts.identified.current.clone(), &mut registry);
+    parts.stream.register(&mut registry);
+    if let Some(dns) = &parts.dns {
+        dns.register(&mut registry);
+    }
+    if let Some(report) = &parts.health {
+        health::register(report.clone(), &mut registry);
     }
     registry
 }
 
-fn debug(config: Config, health: Option<watch::Receiver<Report>>) -> Vec<(&'static str, admin::Debug)> {
+fn debug(config: Config, parts: Parts) -> Vec<(&'static str, admin::Debug)> {
+    let Parts { identified, dns, stream, health } = parts;
+    let certificate = move || {
+        let material = identified.current.get();
+        let reasons = identified.handle.health.borrow().reasons();
+        json!({
+            "id": material.as_ref().map(|material| material.id().to_string()),
+            "expires": material.map(|material| seconds(material.not_after())),
+            "reasons": reasons,
+        })
+    };
     vec![
         ("config", Box::new(move || json!(config))),
+        ("identity", Box::new(certificate)),
+        ("stream", Box::new(move || json!(stream.status()))),
+        ("dns", Box::new(move || json!(dns.as_ref().map(|dns| dns.status())))),
         ("health", Box::new(move || json!(health.as_ref().map(|report| report.borrow().clone())))),
     ]
+}
+
+/// Since the epoch.
+fn seconds(time: SystemTime) -> u64 {
+    time.duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }
 
 /// Tells the supervisor when the agent has started, and why the proxy is not ready.

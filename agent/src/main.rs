@@ -4,6 +4,7 @@ mod app;
 mod args;
 mod drain;
 mod supervisor;
+mod wiring;
 
 use args::{Args, Command};
 use clap::{CommandFactory, Parser};

@@ -1,0 +1,224 @@
+//! How the parts of the agent are put together around Envoy: identity, config, names. One function for each.
+
+use anyhow::Context;
+use prost::Message;
+use std::{
+    future::Future,
+    pin::Pin,
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
+use tokio::sync::{mpsc, watch};
+use tokio_stream::wrappers::ReceiverStream;
+use tombolo_agent::{
+    config::Config,
+    dns::{self, Dns, Resolv, Scope, Sockets},
+    envoy::Paths,
+    health,
+    identity::{self, Clock, Current, Identity, sds::SdsServer},
+    state::StateDir,
+    stream::{
+        self, Cache, ConfigStream, Dial, Item, Report, Request, Response, Settings, Sink, Subscription, UpstreamError,
+    },
+    upstream::{self, Upstream},
+};
+use tombolo_proto::agent::{DELTA_ADS, NAME, NameInfo};
+
+/// How long the agent before may take to end.
+const PATIENCE: Duration = Duration::from_secs(20);
+/// Requests that may wait to be written, and responses that are read ahead.
+const REQUESTS: usize = 1024;
+const RESPONSES: usize = 4;
+
+/// The state directory, ours alone from now on.
+pub(crate) async fn state(config: &Config) -> anyhow::Result<Arc<StateDir>> {
+    let state = StateDir::open(&config.state_dir, PATIENCE).await;
+    Ok(Arc::new(state.context("the state directory cannot be used: name another one with --state-dir")?))
+}
+
+/// A running identity.
+pub(crate) struct Identified {
+    /// The newest certificate.
+    pub(crate) current: Current,
+    /// How it stands.
+    pub(crate) handle: identity::Handle,
+    /// The way to the control plane.
+    pub(crate) upstream: Arc<Upstream>,
+}
+
+/// Gets a certificate and renews it, and serves it to Envoy.
+pub(crate) async fn identify(config: &Config, paths: &Paths, state: Arc<StateDir>) -> anyhow::Result<Identified> {
+    let clock: Clock = Arc::new(SystemTime::now);
+    let (publisher, current) = identity::channel();
+    let discovery = config.discovery.first().context("no control plane is named: name one with --discovery")?;
+    let upstream = Arc::new(Upstream::new(way(config, discovery.to_string()), current.clone(), clock.clone())?);
+    let ca = match &config.ca {
+        Some(ca) => Upstream::new(way(config, ca.to_string()), current.clone(), clock.clone())?,
+        None => Upstream::new(way(config, discovery.to_string()), current.clone(), clock.clone())?,
+    };
+    let instance = match &config.identity.instance {
+        Some(instance) => instance.clone(),
+        None => identity::instance_id(&state)?,
+    };
+    let wanted = identity::Config {
+        lifetime: config.secret_ttl,
+        output: config.output_certs.clone(),
+        provisioned: config.provided_certs.clone(),
+        ..identity::Config::new(config.identity.spiffe.clone(), instance)
+    };
+    let sds = SdsServer::bind(&paths.sds()).await?;
+    let (identity, handle) = Identity::new(wanted, ca, state, clock, publisher);
+    tokio::spawn(identity.run());
+    tokio::spawn(sds.serve(current.clone()));
+    let (refusals, renewals) = (upstream.clone(), handle.clone());
+    tokio::spawn(async move {
+        loop {
+            refusals.refused().await;
+            renewals.renew_now();
+        }
+    });
+    Ok(Identified { current, handle, upstream })
+}
+
+fn way(config: &Config, address: String) -> upstream::Config {
+    upstream::Config {
+        address,
+        server_name: config.discovery_name.clone(),
+        roots: config.root_cert.clone(),
+        token: Some(config.token.clone()),
+        cluster: None,
+    }
+}
+
+/// Why the identity keeps the proxy from being ready.
+pub(crate) fn reasons(handle: &identity::Handle) -> watch::Receiver<Vec<String>> {
+    let mut health = handle.health.clone();
+    let (sender, reasons) = watch::channel(health.borrow_and_update().reasons());
+    tokio::spawn(async move {
+        while health.changed().await.is_ok() {
+            let now = health.borrow_and_update().reasons();
+            sender.send_replace(now);
+        }
+    });
+    reasons
+}
+
+/// Answers DNS, where that is wanted.
+pub(crate) async fn names(config: &Config) -> anyhow::Result<Option<Arc<Dns>>> {
+    if !config.dns.enabled {
+        return Ok(None);
+    }
+    let resolv = Resolv::read(&config.dns.resolv_conf).unwrap_or_else(|error| {
+        tracing::warn!("names that are not the mesh's cannot be looked up: {error}");
+        Resolv::parse(b"")
+    });
+    let namespace = &config.identity.spiffe.namespace;
+    let scope = Scope::new(namespace, &config.node.domain, resolv.search.iter().map(AsRef::as_ref));
+    let sockets = Sockets::bind(config.dns.address).await?;
+    let dns = Dns::new(dns::Config::new(scope, resolv), sockets.address()?);
+    tokio::spawn(dns::serve(dns.clone(), sockets, std::future::pending()));
+    Ok(Some(dns))
+}
+
+/// Relays config between Envoy and the control plane, and keeps what Envoy accepted.
+pub(crate) fn relay(
+    config: &Config,
+    paths: &Paths,
+    state: &StateDir,
+    upstream: Arc<Upstream>,
+    dns: Option<Arc<Dns>>,
+    health: Option<watch::Receiver<health::Report>>,
+) -> anyhow::Result<stream::Handle> {
+    let node = config.node();
+    let settings = Settings {
+        socket: paths.xds(),
+        cache: Some(Cache {
+            directory: state.root().to_owned(),
+            // Not the node's id: an address may change.
+            owner: format!("{} {} {}", config.identity.spiffe, node.kind, node.name),
+            memory_backed: state.memory_backed(),
+        }),
+        node: node.introduction(),
+        limits: stream::Limits::default(),
+        timing: stream::Timing::default(),
+    };
+    let own =
+        dns.map(|dns| Subscription { type_url: NAME.into(), names: vec!["*".to_owned()], sink: Box::new(Names(dns)) });
+    let stream = ConfigStream::new(settings, own.into_iter().collect(), reports(health));
+    let (stream, handle) = stream.context("the config stream cannot be opened")?;
+    tokio::spawn(stream.run(Arc::new(Way(upstream))));
+    Ok(handle)
+}
+
+/// Health reports as the config stream has them.
+fn reports(health: Option<watch::Receiver<health::Report>>) -> watch::Receiver<Option<Report>> {
+    let (sender, reports) = watch::channel(None);
+    let Some(mut health) = health else { return reports };
+    tokio::spawn(async move {
+        loop {
+            let health::Report { healthy, sequence } = health.borrow_and_update().clone();
+            // Before the first verdict there is nothing to report.
+            sender.send_replace((sequence > 0).then_some(Report { sequence, healthy }));
+            if health.changed().await.is_err() {
+                return;
+            }
+        }
+    });
+    reports
+}
+
+/// Names of the mesh, for DNS.
+struct Names(Arc<Dns>);
+
+impl Sink for Names {
+    fn apply(&mut self, added: Vec<Item>, removed: Vec<String>) -> Result<(), String> {
+        let read =
+            |item: &Item| NameInfo::decode(item.value.clone()).map_err(|error| format!("{}: {error}", item.name));
+        // All of them or none: what is refused changes nothing.
+        let infos = added.iter().map(read).collect::<Result<Vec<_>, _>>()?;
+        added.iter().zip(&infos).for_each(|(item, info)| self.0.apply(&item.name, Some(info)));
+        removed.iter().for_each(|name| self.0.apply(name, None));
+        Ok(())
+    }
+}
+
+/// The config stream's way to the control plane.
+struct Way(Arc<Upstream>);
+
+impl Dial for Way {
+    fn dial(&self) -> Pin<Box<dyn Future<Output = Result<stream::Upstream, UpstreamError>> + Send + '_>> {
+        Box::pin(async {
+            let connection = self.0.connect().await.map_err(|e| UpstreamError::Unreachable(e.to_string()))?;
+            let (requests, outgoing) = mpsc::channel::<Request>(REQUESTS);
+            let (incoming, responses) = mpsc::channel(RESPONSES);
+            let answers = connection.stream::<_, Request, Response>(DELTA_ADS, ReceiverStream::new(outgoing));
+            tokio::spawn(async move {
+                tokio::select! {
+                    () = incoming.closed() => {}
+                    () = read(answers, &incoming) => {}
+                }
+                drop(connection);
+            });
+            Ok(stream::Upstream { requests, responses })
+        })
+    }
+}
+
+/// Passes responses on until the stream ends, which is an error whatever its status.
+async fn read(mut answers: upstream::Responses<Response>, incoming: &mpsc::Sender<Result<Response, UpstreamError>>) {
+    let ending = loop {
+        match answers.message().await {
+            Ok(Some(response)) => {
+                if incoming.send(Ok(response)).await.is_err() {
+                    return;
+                }
+            }
+            Ok(None) => break UpstreamError::Status { code: 0, message: String::new() },
+            Err(status) => {
+                let code = u16::try_from(i32::from(status.code())).unwrap_or_default();
+                break UpstreamError::Status { code, message: status.message().to_owned() };
+            }
+        }
+    };
+    _ = incoming.send(Err(ending)).await; // nobody may listen any more
+}
