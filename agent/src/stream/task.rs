@@ -203,7 +203,7 @@ impl Task {
         match note {
             Note::Rejected(kind, message) => tracing::warn!(r#type = &**kind, "rejected: {message}"),
             Note::Resync(why) => tracing::info!("the control plane is told anew what is held: {why}"),
-            Note::Accepted(_) => {}
+            Note::Accepted(_) => self.books.accepted.notify_one(),
         }
         self.metrics.note(note);
         self.books.lock().note(note);
