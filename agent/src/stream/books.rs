@@ -10,6 +10,7 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Instant, SystemTime},
 };
+use tokio::sync::Notify;
 
 /// See the module. Locked for moments, never across an await.
 pub(super) struct Books {
@@ -24,7 +25,11 @@ pub(super) struct Books {
 
 /// Shared books.
 #[derive(Clone)]
-pub(super) struct Shared(Arc<Mutex<Books>>);
+pub(super) struct Shared {
+    books: Arc<Mutex<Books>>,
+    /// Something was accepted: it is to be made to last.
+    pub(super) accepted: Arc<Notify>,
+}
 
 impl std::fmt::Debug for Shared {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -34,18 +39,13 @@ impl std::fmt::Debug for Shared {
 
 impl Shared {
     pub(super) fn new(relay: Relay, shelf: Box<dyn Keep>) -> Self {
-        Self(Arc::new(Mutex::new(Books {
-            relay,
-            shelf,
-            current_as_of: None,
-            last_rejection: None,
-            last_failure: None,
-            resyncs: 0,
-        })))
+        let (current_as_of, last_rejection, last_failure) = (None, None, None);
+        let books = Books { relay, shelf, current_as_of, last_rejection, last_failure, resyncs: 0 };
+        Self { books: Arc::new(Mutex::new(books)), accepted: Arc::default() }
     }
 
     pub(super) fn lock(&self) -> MutexGuard<'_, Books> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.books.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

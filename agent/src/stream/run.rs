@@ -18,7 +18,7 @@ use std::{io, sync::Arc, time::Duration};
 use tokio::{
     net::UnixListener,
     sync::{mpsc, oneshot, watch},
-    time::{Instant, MissedTickBehavior, interval, sleep_until},
+    time::{Instant, MissedTickBehavior, interval, sleep, sleep_until},
 };
 
 /// Events that may wait for the task. Whoever has more waits: Envoy, or the control plane.
@@ -162,10 +162,10 @@ fn open(cache: &Cache) -> Box<dyn Keep> {
 
 /// Makes last what was accepted: writing waits for nothing, the disk takes its time on a thread of its own.
 async fn keep_synced(books: Shared, every: Duration) {
-    let mut due = interval(every);
-    due.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
-        due.tick().await;
+        books.accepted.notified().await;
+        // What is accepted in a row is made to last at once.
+        sleep(every).await;
         let Some(sync) = books.lock().shelf.sync() else { continue };
         let outcome = tokio::task::spawn_blocking(|| sync.run()).await;
         if let Err(error) = outcome.map_err(io::Error::from).flatten() {

@@ -14,7 +14,11 @@ use super::{
     wire::{self, Request, Resource, Response},
 };
 use bytes::Bytes;
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{
+    collections::{HashMap, VecDeque},
+    sync::Arc,
+    time::Duration,
+};
 use tokio::{
     sync::{mpsc, watch},
     time::Instant,
@@ -159,16 +163,20 @@ impl Task {
     }
 
     pub(super) fn handle(&mut self, event: Event) {
-        let actions = self.books.lock().handle(event);
-        for action in actions {
-            self.act(action);
+        let mut events = VecDeque::from([event]);
+        while let Some(event) = events.pop_front() {
+            let actions = self.books.lock().handle(event);
+            for action in actions {
+                events.extend(self.act(action));
+            }
         }
     }
 
-    fn act(&mut self, action: Action) {
+    /// What comes of it at once.
+    fn act(&mut self, action: Action) -> Option<Event> {
         match action {
             Action::Envoy(response) => self.write_to_envoy(response),
-            Action::Sink(response) => self.write_to_sink(response),
+            Action::Sink(response) => return self.write_to_sink(response),
             Action::Link(id, request) => {
                 if let Err(error) = self.links.send(id, request) {
                     self.lost(id, error);
@@ -188,13 +196,14 @@ impl Task {
             }
             Action::Note(note) => self.note(&note),
         }
+        None
     }
 
     fn note(&mut self, note: &Note) {
         match note {
             Note::Rejected(kind, message) => tracing::warn!(r#type = &**kind, "rejected: {message}"),
             Note::Resync(why) => tracing::info!("the control plane is told anew what is held: {why}"),
-            Note::Accepted(_) => {}
+            Note::Accepted(_) => self.books.accepted.notify_one(),
         }
         self.metrics.note(note);
         self.books.lock().note(note);
@@ -209,8 +218,9 @@ impl Task {
         }
     }
 
-    fn write_to_sink(&mut self, response: Response) {
-        let Some(sink) = self.sinks.get_mut(&*response.type_url) else { return };
+    /// What the sink answers.
+    fn write_to_sink(&mut self, response: Response) -> Option<Event> {
+        let sink = self.sinks.get_mut(&*response.type_url)?;
         let item = |bytes| {
             let resource = Resource::read(bytes).ok()?;
             let value = resource.value()?;
@@ -218,11 +228,11 @@ impl Task {
         };
         let items = response.resources.into_iter().filter_map(item).collect();
         let outcome = sink.apply(items, response.removed);
-        self.handle(Event::Sink(Request {
+        Some(Event::Sink(Request {
             type_url: response.type_url,
             response_nonce: response.nonce,
             error_detail: outcome.err().map(|reason| wire::error_detail(&reason)),
             ..Request::default()
-        }));
+        }))
     }
 }

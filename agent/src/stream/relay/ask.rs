@@ -7,6 +7,9 @@ use crate::stream::{
 };
 use std::collections::HashMap;
 
+/// Resources that a sink is told of at once when it begins.
+const REPLAY: usize = if cfg!(test) { 2 } else { 256 };
+
 /// What a request leads to.
 #[derive(Debug, Default)]
 pub(super) struct Due {
@@ -81,6 +84,10 @@ impl Channel {
             due.subscribe.push(EVERYTHING.to_owned());
         }
         self.wildcard_asked = true;
+        if self.own {
+            self.backlog = shelf.names(&self.kind);
+            return;
+        }
         for name in self.known(shelf) {
             if !self.names.contains_key(&name) {
                 let holds = reported.remove(&*name);
@@ -90,6 +97,16 @@ impl Channel {
         for name in reported.drain().map(|(name, _)| Name::from(name)) {
             due.doubted |= self.doubts.insert(name);
         }
+    }
+
+    /// The next few of the backlog.
+    pub(super) fn replay(&mut self, shelf: &mut dyn Shelf) -> Due {
+        let mut due = Due::default();
+        let rest = self.backlog.len().saturating_sub(REPLAY);
+        for name in self.backlog.split_off(rest) {
+            self.offer(&name, None, &mut due, shelf);
+        }
+        due
     }
 
     fn unsubscribe(&mut self, name: String, due: &mut Due, shelf: &mut dyn Shelf) {

@@ -68,6 +68,8 @@ pub(super) struct Channel {
     pub(super) doubts: HashSet<Name>,
     /// What upstream sent and the client has not accepted, nor been sent: it is away, or did not ask. `None` is gone.
     pub(super) pending: HashMap<Name, Option<Resource>>,
+    /// Names that a sink has not heard of yet: it is told a few at a time, so that a large table is never in memory twice.
+    pub(super) backlog: Vec<Name>,
     /// What was sent and is not answered, oldest first.
     pub(super) flights: VecDeque<Flight>,
     /// The newest upstream response that went into `pending` while the client was away. One is left unanswered, so that upstream
@@ -88,6 +90,7 @@ impl Channel {
             complete: false,
             doubts: HashSet::new(),
             pending: HashMap::new(),
+            backlog: Vec::new(),
             flights: VecDeque::new(),
             outstanding: None,
         }

@@ -56,6 +56,7 @@ impl Relay {
         }
         if !request.response_nonce.is_empty() {
             self.answered(&kind, &request.response_nonce, request.error_detail.as_ref(), shelf);
+            self.replay(&kind, shelf);
         }
         let channel = self.channels.entry(kind.clone()).or_insert_with(|| Channel::new(kind.clone(), own));
         let first = !std::mem::replace(&mut channel.asked, true);
@@ -66,6 +67,7 @@ impl Relay {
         let due = channel.ask(request, first, rewarm, shelf);
         self.rewarm |= due.replaces_clusters;
         self.respond(&kind, due, shelf);
+        self.replay(&kind, shelf);
         let limit = self.bounds.subscriptions;
         if self.channels.values().filter(|c| !c.own).map(|c| c.names.len()).sum::<usize>() > limit {
             self.refuse(format!("more than {limit} names are subscribed to (limits.subscriptions)"));
@@ -78,6 +80,15 @@ impl Relay {
         self.channels.retain(|_, channel| channel.own);
         self.actions.push(Action::RefuseEnvoy(reason));
         self.resync("Envoy asked for more than it may");
+    }
+
+    /// Tells a sink more of what the shelf has, once it has taken in what it was told.
+    fn replay(&mut self, kind: &Kind, shelf: &mut dyn Shelf) {
+        let idle = |channel: &&mut Channel| channel.flights.is_empty() && !channel.backlog.is_empty();
+        if let Some(channel) = self.channels.get_mut(kind).filter(idle) {
+            let due = channel.replay(shelf);
+            self.respond(kind, due, shelf);
+        }
     }
 
     /// Tells the client what the shelf has, and upstream what the client wants.
