@@ -6,6 +6,7 @@ use prometheus_client::registry::Registry;
 use serde_json::json;
 use std::{
     fs::DirBuilder,
+    io::IsTerminal,
     net::{IpAddr, Ipv4Addr},
     os::unix::fs::DirBuilderExt,
     path::{Path, PathBuf},
@@ -49,6 +50,7 @@ pub(crate) fn run(args: &RunArgs) -> anyhow::Result<()> {
                 .with_default_directive(tracing::level_filters::LevelFilter::INFO.into())
                 .from_env_lossy(),
         )
+        .with_ansi(std::io::stderr().is_terminal())
         .with_writer(std::io::stderr)
         .init();
     let (config, warnings) = Config::load(&args.flags)?;
