@@ -9,6 +9,7 @@ use anyhow::Context;
 use prometheus_client::registry::Registry;
 use serde_json::json;
 use std::{
+    io::IsTerminal,
     net::{IpAddr, Ipv4Addr},
     path::PathBuf,
     sync::Arc,
@@ -54,6 +55,7 @@ pub(crate) fn run(args: &RunArgs) -> anyhow::Result<()> {
                 .with_default_directive(tracing::level_filters::LevelFilter::INFO.into())
                 .from_env_lossy(),
         )
+        .with_ansi(std::io::stderr().is_terminal())
         .with_writer(std::io::stderr)
         .init();
     let (config, warnings) = Config::load(&args.flags)?;
