@@ -101,8 +101,8 @@ impl Engine {
         }
         let mut edit = Edit::default();
         loop {
-            let asking = self.dirty.first().is_none_or(|(rank, _)| *rank > mesh::Service::RANK);
-            if asking && !self.asked.is_empty() {
+            // Whoever asks has asked by then.
+            if !self.asked.is_empty() && self.dirty.first().is_none_or(|(rank, _)| *rank > mesh::Service::RANK) {
                 let answer = outside(&self.take_needs());
                 self.learn(answer);
             }
