@@ -1,7 +1,6 @@
 //! Issuing from end to end, mostly without IO: proofs, refusals, rotations, provided files, TLS, garbage.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
-mod audit;
 mod cacerts;
 mod garbage;
 mod issue;

@@ -1,12 +1,19 @@
 //! The audit: one line for each certificate and each refusal, with everything that one would look for and no secret.
+//!
+//! A program of its own: which lines are written is decided once per process, so tests side by side would get in each other's way.
+#![allow(clippy::unwrap_used, clippy::panic)]
 
-use crate::support::{ID, Mesh, POD, by_certificate, by_token, request};
+#[path = "ca/support.rs"]
+#[allow(dead_code)] // it is there for the other tests
+mod support;
+
 use rcgen::KeyPair;
 use serde_json::Value;
 use std::{
     io::Write,
     sync::{Arc, Mutex},
 };
+use support::{ID, Mesh, POD, by_certificate, by_token, request};
 use tracing_subscriber::fmt::MakeWriter;
 
 #[derive(Clone, Default)]
