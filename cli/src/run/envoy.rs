@@ -22,30 +22,10 @@ impl Envoy {
         Self { socket }
     }
 
-    /// Whether it answers at all: it may still wait for its config.
-    pub(crate) async fn answers(&self) -> bool {
-        self.get("/server_info").await.is_ok()
-    }
-
     /// The addresses that it listens on, as `ADDRESS:PORT`.
     pub(crate) async fn listeners(&self) -> anyhow::Result<Vec<String>> {
         let text = self.get("/listeners").await?;
         Ok(text.lines().filter_map(|line| line.split_once("::")).map(|(_, address)| address.to_owned()).collect())
-    }
-
-    /// Requests that are being answered.
-    pub(crate) async fn active_requests(&self) -> anyhow::Result<u64> {
-        let text = self.get("/stats?filter=downstream_rq_active$").await?;
-        // The interface counts this very question among its own.
-        let gateways = text.lines().filter(|line| !line.starts_with("http.admin."));
-        Ok(gateways.filter_map(|line| line.rsplit(' ').next()?.parse::<u64>().ok()).sum())
-    }
-
-    /// Stops taking connections, and tells clients of open ones to go elsewhere.
-    pub(crate) async fn drain(&self) -> anyhow::Result<()> {
-        self.request(Method::POST, "/healthcheck/fail").await?;
-        self.request(Method::POST, "/drain_listeners?graceful").await?;
-        Ok(())
     }
 
     /// Ends it at once. Fails where there is none.

@@ -70,6 +70,6 @@ fn provided(world: &World) -> Option<Files> {
     let source = world.installation_source()?;
     let name = NamespacedName::new(object.namespace.clone(), name);
     let secret = world.snapshot().get::<Secret>(&ObjectKey { source, kind: Kind::Secret, name });
-    let file = |name: &str| Some(secret?.data.get(name)?.as_slice().to_vec());
+    let file = |name: &str| Some(secret?.data.get(name)?.expose().to_vec());
     Some(Files(["ca-cert.pem", "ca-key.pem", "cert-chain.pem", "root-cert.pem"].map(file)))
 }

@@ -22,14 +22,14 @@ use std::{
 };
 use tokio::{process::Command, sync::watch, time};
 use tokio_util::sync::CancellationToken;
-use tombolo_controlplane::{FileStore, GATEWAY_LABEL, Store, hash};
+use tombolo_controlplane::{FileStore, GATEWAY_LABEL, hash};
 use tombolo_core::ProxyKind;
 
 /// How long an agent may take to end, once its Envoy is drained.
 const END: Duration = Duration::from_secs(10);
-/// The port of an agent's pages, at its proxy's own address.
+/// The port of an agent's pages, at its workload's own address.
 const ADMIN: u16 = 15020;
-/// The port at which an agent answers DNS, at its proxy's own address.
+/// The port at which an agent answers DNS, at its workload's own address.
 const DNS: u16 = 15053;
 const LOG: &str = "agent.log";
 
@@ -160,15 +160,19 @@ impl Keeper {
         flag("address", address.into());
         flag("envoy", self.settings.envoy.clone().into());
         flag("drain", format!("{}s", self.settings.drain.as_secs()).into());
-        flag("admin", format!("{}:{ADMIN}", self.host()).into());
-        flag("dns", "true".into());
-        flag("dns-address", format!("{}:{DNS}", self.host()).into());
         match self.proxy.kind {
             ProxyKind::Gateway => {
+                // Gateways of several runs may have one address: any free port.
+                flag("admin", format!("{}:0", self.host()).into());
                 flag("kind", "router".into());
                 flag("label", format!("{GATEWAY_LABEL}={}", name.name).into());
             }
-            ProxyKind::Sidecar => flag("kind", "sidecar".into()),
+            ProxyKind::Sidecar => {
+                flag("admin", format!("{}:{ADMIN}", self.host()).into());
+                flag("dns", "true".into());
+                flag("dns-address", format!("{}:{DNS}", self.host()).into());
+                flag("kind", "sidecar".into());
+            }
         }
         arguments.push("--envoy-log-file".into());
         Ok(arguments)

@@ -86,6 +86,12 @@ pub struct Identity {
     rotations: mpsc::Sender<oneshot::Sender<Result<(), IdentityError>>>,
 }
 
+impl std::fmt::Debug for Identity {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Identity").field("authority", &self.mesh.authority).finish_non_exhaustive()
+    }
+}
+
 impl Identity {
     /// Opens the roots, tells the control plane what the mesh trusts, and keeps both current until the control plane stops.
     ///
