@@ -122,7 +122,7 @@ fn check(steps: &[Step], from_scratch_every: usize) {
         problems.retain(|p| !outcome.resolved.contains(p));
         problems.extend(outcome.appeared);
         if i + 1 == steps.len() || (i + 1) % from_scratch_every == 0 {
-            let facts = outside.facts().into_iter().chain(trust.clone());
+            let facts = outside.facts().chain(trust.clone());
             let (scratch, _) = Engine::from_scratch(index.current(), facts);
             assert_eq!(resources(&engine), resources(&scratch), "resources after edit {i}");
             assert_eq!(published(&set), resources(&scratch), "published resources after edit {i}");
