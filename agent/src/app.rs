@@ -10,7 +10,7 @@ use prometheus_client::registry::Registry;
 use serde_json::json;
 use std::{
     io::IsTerminal,
-    net::{IpAddr, Ipv4Addr},
+    net::{IpAddr, Ipv4Addr, SocketAddr},
     path::PathBuf,
     sync::Arc,
     time::{Duration, SystemTime},
@@ -28,6 +28,7 @@ use tombolo_agent::{
     dns::Dns,
     envoy::{self, Client, Control, Keeper, Log, Paths, Settings},
     health::{self, Memory, Prober, Report},
+    state::StateDir,
     stream,
 };
 use tombolo_proto::bootstrap::Limits;
@@ -75,6 +76,7 @@ async fn serve(args: &RunArgs, config: Config) -> anyhow::Result<()> {
     let listener = TcpListener::bind(config.admin).await;
     let listener = listener.with_context(|| format!("cannot serve --admin on {}", config.admin))?;
     let quit = CancellationToken::new();
+    introduce(&state, listener.local_addr()?)?;
 
     let identified = wiring::identify(&config, &paths, state.clone()).await?;
     let dns = wiring::names(&config).await?;
@@ -105,6 +107,12 @@ async fn serve(args: &RunArgs, config: Config) -> anyhow::Result<()> {
     supervisor.stopping();
     finish(ending, &control, &mut endings).await;
     kept.await.context("what kept Envoy has failed")
+}
+
+/// Says in the state directory which process has it, and where its pages are: for whoever keeps agents.
+fn introduce(state: &StateDir, admin: SocketAddr) -> anyhow::Result<()> {
+    let process = envoy::Identity::own().context("this system does not tell of its processes: is /proc mounted?")?;
+    Ok(state.write("agent.json", json!({"process": process, "admin": admin}).to_string().as_bytes())?)
 }
 
 /// Ends as told; a second time at once.

@@ -59,21 +59,33 @@ fn a_broken_file_keeps_its_last_good_content_and_says_so() {
 
 #[test]
 fn an_envoy_that_dies_is_started_again() {
-    let Some((mesh, _one, run)) = serving() else { return };
+    let Some((mesh, _one, _run)) = serving() else { return };
     let pid = mesh.envoys()[0];
     kill(pid, "KILL");
-    run.says(&[&format!("Envoy {pid} ended with signal 9"), "starting it again"]);
+    mesh.logs(&[&format!("Envoy {pid} ended with signal 9")]);
     until("another Envoy", || mesh.envoys().into_iter().find(|new| *new != pid && is_running(*new)));
     until_answered(&mesh, "first", "one");
 }
 
 #[test]
+fn an_agent_that_dies_is_started_again_and_takes_its_envoy_over() {
+    let Some((mesh, _one, run)) = serving() else { return };
+    let (agent, envoy) = (mesh.agents()[0], mesh.envoys()[0]);
+    kill(agent, "KILL");
+    run.says(&[&format!("agent {agent} ended with signal 9"), "starting it again"]);
+    until("another agent", || mesh.agents().into_iter().find(|new| *new != agent && is_running(*new)));
+    mesh.route("second", "one");
+    until_answered(&mesh, "second", "one");
+    assert_eq!(mesh.envoys(), [envoy]);
+}
+
+#[test]
 fn ctrl_c_leaves_nothing_running() {
     let Some((mesh, _one, mut run)) = serving() else { return };
-    let pid = mesh.envoys()[0];
-    assert!(is_running(pid));
+    let (agent, envoy) = (mesh.agents()[0], mesh.envoys()[0]);
+    assert!(is_running(agent) && is_running(envoy));
     assert_eq!(run.interrupt(), 0);
-    assert!(!is_running(pid));
+    assert!(!is_running(agent) && !is_running(envoy));
     assert!(get(mesh.port, "/").is_err());
 }
 
@@ -98,7 +110,7 @@ fn the_envoys_of_a_killed_run_are_taken_over() {
     run.kill();
     until_answered(&mesh, "first", "one");
     let mut next = mesh.run();
-    next.says(&["took over Envoy", &pid.to_string()]);
+    next.says(&["took over agent", &mesh.agents()[0].to_string()]);
     mesh.route("second", "one");
     until_answered(&mesh, "second", "one");
     assert_eq!(mesh.envoys(), [pid]);
@@ -112,7 +124,8 @@ fn an_envoy_that_a_killed_run_had_not_written_down_is_replaced() {
     let pid = mesh.envoys()[0];
     run.kill();
     mesh.forget_processes();
-    let _next = mesh.run();
+    let next = mesh.run();
+    next.says(&["agent", "replacing it"]);
     until("another Envoy", || mesh.envoys().first().copied().filter(|new| *new != pid));
     until("the old one ends", || (!is_running(pid)).then_some(()));
     until_answered(&mesh, "first", "one");

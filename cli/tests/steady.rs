@@ -98,9 +98,9 @@ fn not_one_request_fails_while_routes_change_endpoints_come_and_go_and_the_contr
         if n == EDITS / 2 {
             run.kill();
             run = mesh.run();
-            until("the Envoy comes back", || has_come_back(&mesh));
-            run.says(&["took over Envoy"]);
-            assert_eq!(mesh.counter("tombolo_xds_resource_bytes"), 0, "what the Envoy has is not sent again");
+            until("the agent comes back", || has_come_back(&mesh));
+            run.says(&["took over agent"]);
+            assert_eq!(mesh.counter("tombolo_xds_resource_bytes"), 0, "what is held is not sent again");
         }
         thread::sleep((Duration::from_secs(1) * n * SECONDS / EDITS).saturating_sub(start.elapsed()));
     }

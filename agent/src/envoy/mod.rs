@@ -27,4 +27,5 @@ pub use keeper::{Control, Keeper, KeeperError, Phase, Settings, Status};
 pub use log::Log;
 pub use metrics::register;
 pub use node::{Kind, Node};
+pub use process::Identity;
 pub use readiness::readiness;

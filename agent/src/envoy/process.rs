@@ -10,11 +10,11 @@ const POLL: Duration = Duration::from_millis(100);
 
 /// Which process: pids are given again, so the moment of its start is part of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Identity {
+pub struct Identity {
     /// Process id.
-    pub(crate) pid: i32,
+    pub pid: i32,
     /// When it started, in the kernel's ticks since boot.
-    pub(crate) started: u64,
+    pub started: u64,
 }
 
 /// A process that runs, our child or not.
@@ -87,6 +87,12 @@ impl Process {
 }
 
 impl Identity {
+    /// This process; `None` where the system does not tell.
+    pub fn own() -> Option<Self> {
+        let pid = i32::try_from(std::process::id()).ok()?;
+        stat(pid).map(|(_, started)| Self { pid, started })
+    }
+
     fn is_alive(self) -> bool {
         stat(self.pid).is_some_and(|(state, started)| state != 'Z' && started == self.started)
     }

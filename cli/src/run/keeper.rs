@@ -107,11 +107,10 @@ impl Keeper {
     /// The agent of the last run, if it is still the same process, and was told what we would tell one.
     async fn take_over(&self, envoy: &Envoy) -> anyhow::Result<Option<Process>> {
         let record = self.records.find(&self.proxy)?;
-        let Some((mut process, told)) =
-            record.and_then(|record| Some((record.process.and_then(Process::adopt)?, record.told)))
-        else {
-            return Ok(None);
-        };
+        let recorded = record.and_then(|record| Some((record.process.and_then(Process::adopt)?, record.told)));
+        // A run that was killed before it could write down which process it had started: the agent did that too.
+        let unrecorded = || Some((Process::adopt(self.records.introduced(&self.proxy)?)?, String::new()));
+        let Some((mut process, told)) = recorded.or_else(unrecorded) else { return Ok(None) };
         let pid = process.identity().pid;
         if told == self.told()? {
             self.say(&format!("took over agent {pid}"));

@@ -160,6 +160,16 @@ impl Records {
         Ok(FileStore::open(self.root().canonicalize()?.join(proxy.slug()))?)
     }
 
+    /// The process that says in its state directory that it is a proxy's agent.
+    pub(crate) fn introduced(&self, proxy: &ProxyName) -> Option<Identity> {
+        #[derive(Deserialize)]
+        struct Introduction {
+            process: Identity,
+        }
+        let bytes = std::fs::read(self.root().join(proxy.slug()).join("agent.json")).ok()?;
+        serde_json::from_slice::<Introduction>(&bytes).ok().map(|introduction| introduction.process)
+    }
+
     /// Where the last run served agents.
     pub(crate) fn secure_address(&self) -> Option<SocketAddr> {
         self.address(SECURE)

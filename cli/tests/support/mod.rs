@@ -117,19 +117,39 @@ impl Mesh {
         }
     }
 
-    fn records(&self) -> Vec<PathBuf> {
+    fn state(&self, prefix: &str) -> Vec<PathBuf> {
         let Ok(entries) = fs::read_dir(self.directory.path().join("s")) else { return Vec::new() };
-        let records = entries.flatten().filter(|e| e.file_name().to_string_lossy().starts_with("gateway-"));
+        let records = entries.flatten().filter(|e| e.file_name().to_string_lossy().starts_with(prefix));
         records.map(|entry| entry.path()).collect()
     }
 
-    /// The process ids of the Envoys that the state directory tells of.
+    fn records(&self) -> Vec<PathBuf> {
+        self.state("proxy-")
+    }
+
+    /// What the agents' state directories hold.
+    fn kept(&self, name: &str) -> Vec<PathBuf> {
+        let directories = self.state("gateway-").into_iter().chain(self.state("workload-"));
+        directories.map(|directory| directory.join(name)).collect()
+    }
+
+    /// The process ids of the Envoys that agents have written down.
     pub fn envoys(&self) -> Vec<i32> {
-        let record = |path: &Path| -> Option<i32> {
-            let record: serde_json::Value = serde_json::from_slice(&fs::read(path).ok()?).ok()?;
-            i32::try_from(record["process"]["pid"].as_i64()?).ok()
-        };
-        self.records().iter().filter_map(|path| record(path)).collect()
+        self.kept("envoy.json").iter().filter_map(|path| recorded(path)).collect()
+    }
+
+    /// The process ids of the agents.
+    pub fn agents(&self) -> Vec<i32> {
+        self.kept("agent.json").iter().filter_map(|path| recorded(path)).collect()
+    }
+
+    /// Waits until some agent has logged a line that holds all of these words.
+    pub fn logs(&self, words: &[&str]) {
+        let logged = |path: PathBuf| fs::read_to_string(path).unwrap_or_default();
+        let holds = |line: &str| words.iter().all(|word| line.contains(word));
+        until(&format!("{words:?} in an agent's log"), || {
+            self.kept("agent.log").into_iter().any(|path| logged(path).lines().any(holds)).then_some(())
+        });
     }
 
     /// A page of the admin interface.
@@ -149,7 +169,8 @@ impl Mesh {
 impl Drop for Mesh {
     /// A failed test leaves nothing behind.
     fn drop(&mut self) {
-        for pid in self.envoys() {
+        // Agents first: they would start their Envoys again.
+        for pid in self.agents().into_iter().chain(self.envoys()) {
             kill(pid, "KILL");
         }
     }
@@ -211,6 +232,12 @@ impl Drop for Run {
         _ = self.child.kill();
         _ = self.child.wait();
     }
+}
+
+/// The process of a record.
+fn recorded(path: &Path) -> Option<i32> {
+    let record: serde_json::Value = serde_json::from_slice(&fs::read(path).ok()?).ok()?;
+    i32::try_from(record["process"]["pid"].as_i64()?).ok()
 }
 
 pub fn kill(pid: i32, signal: &str) {
