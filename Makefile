@@ -27,7 +27,7 @@ help: ## This list
 DEMO = $(PYTHON) scripts/demo.py --tombolo "$(CARGO_TARGET_DIR)/debug/tombolo" --envoy "$$($(MAKE) --silent envoy-path)"
 
 demo: envoy ## Run examples/quickstart and see a canary shift live
-	@cargo build --package tombolo
+	@cargo build --package tombolo --package tombolo-agent
 	@$(DEMO)
 
 # The tests have built the program; to build it alone would choose other features of its dependencies, and build them again.

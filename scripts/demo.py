@@ -15,6 +15,7 @@ import re
 import shutil
 import signal
 import socket
+import ssl
 import subprocess
 import sys
 import tempfile
@@ -62,7 +63,9 @@ class Backend(http.server.BaseHTTPRequestHandler):
     name = ""
 
     def do_GET(self):
-        body = json.dumps({"from": self.name, "path": self.path}).encode()
+        caller = re.search(r"URI=(spiffe://[^;]+)", self.headers.get("x-forwarded-client-cert", ""))
+        answer = {"from": self.name, "path": self.path, "caller": caller and caller[1]}
+        body = json.dumps(answer).encode()
         self.send_response(200)
         self.send_header("content-type", "application/json")
         self.send_header("content-length", str(len(body)))
@@ -114,11 +117,14 @@ class Tombolo:
     """A `tombolo run` whose lines are printed and remembered."""
 
     def __init__(self, program, envoy, manifests, state):
-        command = [program, "run", manifests, "--envoy", envoy, "--state", state, "--drain", "2"]
+        self.command = [program, "run", manifests, "--envoy", envoy, "--state", state, "--drain", "2"]
         self.state = pathlib.Path(state)
         self.lines = []
+        self.start()
+
+    def start(self):
         self.process = subprocess.Popen(
-            command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True
+            self.command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True
         )
         self.reader = threading.Thread(target=self.read, daemon=True)
         self.reader.start()
@@ -139,12 +145,18 @@ class Tombolo:
 
         return until(f"tombolo says {pattern!r}", heard)
 
-    def envoys(self):
-        records = (json.loads(path.read_text()) for path in self.state.glob("gateway-*.json"))
-        return [record["process"]["pid"] for record in records if record["process"]]
+    def kill(self):
+        self.process.kill()
+        self.process.wait()
+        self.reader.join(PATIENCE)
+
+    def proxies(self):
+        """The processes of agents and of their Envoys."""
+        records = [*self.state.glob("*/agent.json"), *self.state.glob("*/envoy.json")]
+        return [json.loads(path.read_text())["process"]["pid"] for path in records]
 
     def stop(self):
-        envoys = self.envoys()
+        proxies = self.proxies()
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGINT)
         try:
@@ -153,12 +165,12 @@ class Tombolo:
             self.process.kill()
             raise Broken("tombolo did not stop when asked to")
         finally:
-            left = [pid for pid in envoys if is_running(pid)]
+            left = [pid for pid in proxies if is_running(pid)]
             for pid in left:
                 os.kill(pid, signal.SIGKILL)
         self.reader.join(PATIENCE)
         if left or self.process.returncode != 0:
-            raise Broken(f"tombolo ended with {self.process.returncode} and left {len(left)} Envoys")
+            raise Broken(f"tombolo ended with {self.process.returncode} and left {len(left)} processes")
 
 
 def is_running(pid):
@@ -267,13 +279,22 @@ spec:
 """
 
 
+# Where the machine with an agent may be, the example's own address first, and the ports that its proxy and agent have there.
+VM_ADDRESSES = [f"127.0.0.{n}" for n in range(5, 250)]
+AGENT_PORTS = [15001, 15020, 15053]
+
+
 def prepare(directory):
     """Copies the example, and starts servers where its endpoints are, on ports that are free here."""
     shutil.copytree(ROOT / "examples/quickstart", directory)
     servers = [("web-v1", "web.yaml", 18081, ["127.0.0.1"]), ("web-v2", "web.yaml", 18082, ["127.0.0.1"])]
     servers.append(("orders-vm", "machines.yaml", 18083, ["127.0.0.1", "127.0.0.2"]))
+    vm = next(address for address in VM_ADDRESSES if all(is_free(address, port) for port in AGENT_PORTS))
+    machines = directory / "machines.yaml"
+    machines.write_text(machines.read_text().replace(VM_ADDRESSES[0], vm))
     for name, file, port, addresses in servers:
-        actual = port if all(is_free(address, port) for address in addresses) else free_port(*addresses)
+        needed = [*addresses, vm] if file == machines.name else addresses
+        actual = port if all(is_free(address, port) for address in needed) else free_port(*needed)
         path = directory / file
         path.write_text(path.read_text().replace(str(port), str(actual)))
         for n, address in enumerate(addresses, 1):
@@ -282,6 +303,7 @@ def prepare(directory):
         gateway = directory / "gateway.yaml"
         gateway.write_text(gateway.read_text().replace("port: 80\n", f"port: {free_port('127.0.0.1')}\n"))
         print("  port 80 is taken here, so the Gateway is given another one")
+    return vm, int(re.search(r"http: (\d+)", machines.read_text())[1])
 
 
 def canary(client, routes):
@@ -301,15 +323,54 @@ def machines(client):
     done("GET /orders/7 is answered by orders-vm-1 and orders-vm-2 in turn")
 
 
+def identity_at(address, port):
+    """The SPIFFE id in the certificate that is shown there. Who we are is not asked before that."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    context.set_alpn_protocols(["istio"])
+    with socket.create_connection((address, port), PATIENCE) as plain, context.wrap_socket(plain) as tls:
+        certificate = tls.getpeercert(binary_form=True)
+    start = certificate.index(b"spiffe://")
+    return certificate[start : start + certificate[start - 1]].decode()  # before a name stands its length
+
+
+def call_machine(client):
+    """A call that the machine with an agent answered."""
+    answers = (client.get("/orders/7") for _ in range(40))
+    return next((body for status, body, _ in answers if status == 200 and body.get("from") == "orders-vm-1"), None)
+
+
+def identities(client, vm):
+    say("4. One machine has an agent: it proves who it is, and calls to it are encrypted")
+    name = identity_at(*vm)
+    done(f"the certificate at {vm[0]}:{vm[1]} says {name}")
+    body = until("orders-vm-1 answers", lambda: call_machine(client))
+    if not (body["caller"] or "").endswith("/ns/shop/sa/front-tombolo"):
+        raise Broken(f"orders-vm-1 was called by {body['caller']}")
+    done(f"it is called by {body['caller']}, the gateway")
+
+
+def outlive(tombolo, client, vm):
+    say("7. The control plane is killed: gateway, agents and the encrypted call go on")
+    tombolo.kill()
+    print(f"  {DIM}kill -9 {tombolo.process.pid}{RESET}")
+    until("orders-vm-1 answers", lambda: call_machine(client))
+    done(f"orders-vm-1 is called, and {identity_at(*vm)} shown, without a control plane")
+    since = len(tombolo.lines)
+    tombolo.start()
+    tombolo.wait_for(r"workload shop/orders-vm-1: took over agent", since)
+    done("a new control plane takes the agents over; nothing is sent again")
+
+
 def new_route(client, directory):
-    say("4. A route is added: a new file")
+    say("5. A route is added: a new file")
     (directory / "preview.yaml").write_text(ADDED)
     until("/preview goes to web-v2", lambda: client.get("/preview")[1].get("from") == "web-v2")
     done("GET /preview is answered by web-v2")
 
 
 def bad_edit(tombolo, client, routes):
-    say("5. A bad edit is refused, by name, and traffic goes on")
+    say("6. A bad edit is refused, by name, and traffic goes on")
     since = len(tombolo.lines)
     edit(routes, "weight: 100", "weight: hundred")
     tombolo.wait_for(r"error: .*HTTPRoute shop/web.*weight.*keeps serving", since)
@@ -320,7 +381,7 @@ def bad_edit(tombolo, client, routes):
     tombolo.wait_for(r"resolved: HTTPRoute shop/web", since)
 
 
-def play(tombolo, directory):
+def play(tombolo, directory, vm):
     say("1. A gateway before two services")
     address, port = tombolo.wait_for(r"gateway shop/front: http://([\d.]+)(?::(\d+))?").groups()
     port = int(port or 80)
@@ -331,8 +392,10 @@ def play(tombolo, directory):
     traffic.start()
     canary(client, directory / "routes.yaml")
     machines(client)
+    identities(client, vm)
     new_route(client, directory)
     bad_edit(tombolo, client, directory / "routes.yaml")
+    outlive(tombolo, client, vm)
     traffic.over.set()
     traffic.join()
     if traffic.failed:
@@ -355,10 +418,10 @@ def main():
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="tombolo-demo-") as scratch:
         directory = pathlib.Path(scratch, "manifests")
-        prepare(directory)
+        vm = prepare(directory)
         tombolo = Tombolo(arguments.tombolo, arguments.envoy, directory, str(pathlib.Path(scratch, "state")))
         try:
-            url = play(tombolo, directory)
+            url = play(tombolo, directory, vm)
             if INTERACTIVE:
                 stay(tombolo, directory, url)
         finally:

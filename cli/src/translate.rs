@@ -11,6 +11,7 @@ use std::{collections::BTreeMap, process::ExitCode};
 use tombolo_api::Kind;
 use tombolo_core::{ProxyId, ProxyKind};
 use tombolo_proto::{Resource, ResourceSet, ResourceType, Scope};
+use tombolo_translate::{Interception, Variant};
 
 /// Shows which proxies there would be, what one would get, or each object's status.
 pub(crate) fn translate(args: &TranslateArgs) -> anyhow::Result<ExitCode> {
@@ -40,8 +41,16 @@ fn names(loaded: &Loaded) -> BTreeMap<String, Vec<Scope>> {
         (format!("gateway/{namespace}/{name}"), vec![Scope::gateway(namespace, name)])
     });
     let sidecars = loaded.namespaces().into_iter();
-    let sidecars = sidecars.map(|ns| (format!("sidecar/{ns}"), vec![Scope::namespace(&ns), Scope::public()]));
-    gateways.chain(sidecars).collect()
+    let of = |namespace: &str, name: &str, how| {
+        tombolo_translate::scopes(ProxyKind::Sidecar, namespace, name, &Variant::default(), how)
+    };
+    let sidecars = sidecars.map(|ns| (format!("sidecar/{ns}"), of(&ns, "", Interception::Captured)));
+    let local = loaded.world.workloads().filter(|(_, row)| row.local).map(|(key, _)| &key.name);
+    let workloads = local.map(|name| {
+        let scopes = of(&name.namespace, &name.name, Interception::Explicit);
+        (format!("workload/{name}"), scopes)
+    });
+    gateways.chain(sidecars).chain(workloads).collect()
 }
 
 fn proxies(loaded: &Loaded) -> Value {

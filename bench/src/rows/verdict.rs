@@ -7,10 +7,11 @@ use tombolo_bench::{
     generator::{Generator, Holdings},
     oracle,
 };
-use tombolo_proto::{ResourceSet, Scope};
+use tombolo_core::ProxyKind;
+use tombolo_proto::ResourceSet;
 use tombolo_registry::Snapshot;
 use tombolo_translate::{
-    Engine,
+    Engine, Interception, Variant,
     engine::{Fact, Relation},
 };
 
@@ -21,7 +22,8 @@ pub(super) fn check(generator: &mut Generator, subject: &Subject, mesh: Mesh, ed
     let expected = from_scratch(&subject.snapshot()?, mesh);
     for group in holdings {
         for namespace in namespaces(&group, mesh) {
-            let scopes = [Scope::namespace(&namespace), Scope::public()];
+            let (kind, seen) = (ProxyKind::Sidecar, Variant::default());
+            let scopes = tombolo_translate::scopes(kind, &namespace, "", &seen, Interception::Captured);
             oracle::resources(std::slice::from_ref(&group), &expected, &scopes)?;
         }
     }

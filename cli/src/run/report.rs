@@ -72,7 +72,7 @@ fn effect(event: &Applied) -> String {
         n if n <= NAMED => event.resources.iter().map(one).collect::<Vec<_>>().join("; "),
         n => {
             let sum: usize = event.resources.values().flat_map(|types| types.values()).sum();
-            format!("{} for {}", count(sum, "resource"), count(n, "kind of proxy"))
+            format!("{} for {} of proxies", count(sum, "resource"), count(n, "group"))
         }
     }
 }
