@@ -161,7 +161,7 @@ const REFUSED: &[support::Case] = &[
         "spec.ca.kubernetesSigner.signerName",
         "InvalidValue",
     ),
-    ("spec: {ca: {workloadCertTTL: 1m}}", "spec.ca.workloadCertTTL", "OutOfRange"),
+    ("spec: {ca: {workloadCertTTL: 4s}}", "spec.ca.workloadCertTTL", "OutOfRange"),
     ("spec: {ca: {rootRotation: {overlap: 1w}}}", "spec.ca.rootRotation.overlap", "InvalidValue"),
     ("spec: {virtualMachines: {tokenTTL: 60}}", "spec.virtualMachines.tokenTTL", "InvalidValue"),
     ("spec: {update: {strategy: Recreate}}", "spec.update.strategy", "InvalidValue"),

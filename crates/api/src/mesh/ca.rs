@@ -21,7 +21,7 @@ pub struct CertificateAuthority {
     pub kubernetes_signer: Option<KubernetesSigner>,
     /// How a new root takes over.
     pub root_rotation: RootRotation,
-    /// How long a workload's certificate is valid; 24h where absent, from 10m to 90d. It is renewed at half of it.
+    /// How long a workload's certificate is valid; 24h where absent, from 5s to 90d. It is renewed at half of it.
     #[serde(rename = "workloadCertTTL")]
     pub workload_cert_ttl: Period,
 }

@@ -154,10 +154,18 @@ fn check_ca(ca: &CertificateAuthority, at: &FieldPath, report: &mut Report) {
             report.error(at.key("kubernetesSigner").key("signerName"), "InvalidValue", message, fix);
         }
     }
-    let (least, most) = (Period::from_secs(600), Period::from_secs(90 * 86_400));
-    if !(least..=most).contains(&ca.workload_cert_ttl) {
-        let message = format!("{} is not from {least} to {most}", ca.workload_cert_ttl);
-        report.error(at.key("workloadCertTTL"), "OutOfRange", message, "use 24h");
+    check_lifetime(ca.workload_cert_ttl, &at.key("workloadCertTTL"), report);
+}
+
+/// Short ones are for trying out what happens when they end: a control plane that is away for longer stops the mesh.
+fn check_lifetime(lifetime: Period, at: &FieldPath, report: &mut Report) {
+    let (least, most) = (Period::from_secs(5), Period::from_secs(90 * 86_400));
+    if !(least..=most).contains(&lifetime) {
+        let message = format!("{lifetime} is not from {least} to {most}");
+        report.error(at.clone(), "OutOfRange", message, "use 24h");
+    } else if lifetime < Period::from_secs(600) {
+        let message = format!("a control plane that is away for {lifetime} leaves proxies without certificates");
+        report.warning(at.clone(), "ShortLived", message, "use at least 10m, except to try renewal out");
     }
 }
 
