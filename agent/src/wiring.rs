@@ -22,7 +22,7 @@ use tombolo_agent::{
     },
     upstream::{self, Upstream},
 };
-use tombolo_proto::agent::{DELTA_ADS, NAME, NameInfo};
+use tombolo_proto::agent::{DELTA_ADS, NAME, NAME_TABLE, NameInfo, NameTable};
 
 /// How long the agent before may take to end.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -142,8 +142,10 @@ pub(crate) fn relay(
         limits: stream::Limits::default(),
         timing: stream::Timing::default(),
     };
-    let own =
-        dns.map(|dns| Subscription { type_url: NAME.into(), names: vec!["*".to_owned()], sink: Box::new(Names(dns)) });
+    let own = dns.map(|dns| match config.dns.whole_table {
+        true => Subscription { type_url: NAME_TABLE.into(), names: Vec::new(), sink: Box::new(WholeTable(dns)) },
+        false => Subscription { type_url: NAME.into(), names: vec!["*".to_owned()], sink: Box::new(Names(dns)) },
+    });
     let stream = ConfigStream::new(settings, own.into_iter().collect(), reports(health));
     let (stream, handle) = stream.context("the config stream cannot be opened")?;
     tokio::spawn(stream.run(Arc::new(Way(upstream))));
@@ -178,6 +180,17 @@ impl Sink for Names {
         let infos = added.iter().map(read).collect::<Result<Vec<_>, _>>()?;
         added.iter().zip(&infos).for_each(|(item, info)| self.0.apply(&item.name, Some(info)));
         removed.iter().for_each(|name| self.0.apply(name, None));
+        Ok(())
+    }
+}
+
+/// Names of the mesh as one table: Istio's control planes send all of it when one of them changes.
+struct WholeTable(Arc<Dns>);
+
+impl Sink for WholeTable {
+    fn apply(&mut self, added: Vec<Item>, _: Vec<String>) -> Result<(), String> {
+        let Some(item) = added.last() else { return Ok(()) };
+        self.0.replace(&NameTable::decode(item.value.clone()).map_err(|error| format!("{}: {error}", item.name))?);
         Ok(())
     }
 }

@@ -78,6 +78,9 @@ pub struct Flags {
     /// Names the servers for names that are not the mesh's [env: RESOLV_CONF; default: /etc/resolv.conf]
     #[arg(long, value_name = "FILE")]
     pub resolv_conf: Option<PathBuf>,
+    /// Ask for names as one table, which Istio's control planes have, rather than one by one [env: WHOLE_NAME_TABLE; default: false]
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, default_missing_value = "true")]
+    pub whole_name_table: Option<bool>,
     /// Where readiness and metrics are served, to anybody who reaches it [file: statusPort; default: 127.0.0.1:15020]
     #[arg(long, value_name = "ADDR")]
     pub admin: Option<SocketAddr>,

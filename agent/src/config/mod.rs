@@ -125,6 +125,8 @@ pub struct DnsConfig {
     pub address: SocketAddr,
     /// Names the servers for names that are not the mesh's. `/etc/resolv.conf`.
     pub resolv_conf: PathBuf,
+    /// Whether names are asked for as one table, as Istio's control planes have them, rather than one by one.
+    pub whole_table: bool,
 }
 
 /// Something that the agent was told makes no sense.

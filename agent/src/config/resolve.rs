@@ -243,6 +243,7 @@ impl Told {
                 .pick(flags.dns_address, &["DNS_PROXY_ADDR"], address)?
                 .unwrap_or(SocketAddr::from(([127, 0, 0, 1], 15053))),
             resolv_conf: resolv_conf.unwrap_or_else(|| "/etc/resolv.conf".into()),
+            whole_table: self.pick(flags.whole_name_table, &["WHOLE_NAME_TABLE"], switch)?.unwrap_or(false),
         })
     }
 

@@ -54,6 +54,7 @@ const PRECEDENCE: [Case; 17] = [
     (|c| format!("{:?}", c.envoy.drain.deadline), "--drain 1s", ("TERMINATION_DRAIN_DURATION_SECONDS", "2"), "terminationDrainDuration: 3s", ["1s", "2s", "3s", "5s"]),
     (|c| format!("{:?}", c.envoy.concurrency), "--concurrency 1", NONE, "concurrency: 3", ["Some(1)", "Some(3)", "Some(3)", "None"]),
     (|c| c.dns.enabled.to_string(), "--dns=false", ("ISTIO_META_DNS_CAPTURE", "true"), "proxyMetadata: {ISTIO_META_DNS_CAPTURE: true}", ["false", "true", "true", "false"]),
+    (|c| c.dns.whole_table.to_string(), "--whole-name-table=false", ("WHOLE_NAME_TABLE", "true"), "proxyMetadata: {WHOLE_NAME_TABLE: true}", ["false", "true", "true", "false"]),
     (|c| c.dns.address.to_string(), "--dns-address 127.0.0.1:1", ("DNS_PROXY_ADDR", "localhost:53"), "proxyMetadata: {DNS_PROXY_ADDR: '127.0.0.3:3'}", ["127.0.0.1:1", "127.0.0.1:53", "127.0.0.3:3", "127.0.0.1:15053"]),
     (|c| c.admin.to_string(), "--admin 0.0.0.0:1", NONE, "statusPort: 3", ["0.0.0.0:1", "127.0.0.1:3", "127.0.0.1:3", "127.0.0.1:15020"]),
     (|c| format!("{:?}", c.secret_ttl), "--secret-ttl 1s", ("SECRET_TTL", "2s"), "proxyMetadata: {SECRET_TTL: 3s}", ["1s", "2s", "3s", "86400s"]),
