@@ -55,6 +55,7 @@ impl Mesh {
         let setup = Setup {
             sources: vec![Box::new(Directory::new(directory.path()))],
             facts: vec![(Relation::Trust, Fact::Trust(authority.root().into()))],
+            store: None,
             xds: tombolo_xds::Config::default(),
             clock: Arc::new(SystemClock),
         };

@@ -43,7 +43,7 @@ endpoints: [{endpoints}]
 }
 
 fn sidecar(namespace: &str) -> Vec<Scope> {
-    crate::scopes(ProxyKind::Sidecar, namespace, "", &crate::Variant::default())
+    crate::scopes(ProxyKind::Sidecar, namespace, "", &crate::Variant::default(), crate::Interception::default())
 }
 
 /// What hosts resolve to for the workloads of a namespace.
