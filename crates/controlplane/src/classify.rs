@@ -80,7 +80,7 @@ fn is_served(world: &World, gateway: &NamespacedName) -> bool {
 }
 
 /// Whether a workload outside Kubernetes is there, and runs as this ServiceAccount.
-fn runs_as(world: &World, workload: &NamespacedName, account: &str) -> bool {
+pub(crate) fn runs_as(world: &World, workload: &NamespacedName, account: &str) -> bool {
     world.workloads().any(|(key, row)| key.name == *workload && *row.service_account() == *account)
 }
 

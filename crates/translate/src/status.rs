@@ -44,7 +44,7 @@ pub enum Status {
         #[serde(skip_serializing_if = "Vec::is_empty")]
         addresses: Vec<ServiceEntryAddress>,
     },
-    /// Conditions alone: MeshInstallation.
+    /// Conditions alone: MeshInstallation, WorkloadEntry.
     Conditions {
         /// In a fixed order.
         conditions: Vec<Condition>,

@@ -7,8 +7,8 @@ mod universe;
 
 use proptest::prelude::*;
 use std::collections::BTreeMap;
-use tombolo_api::ObjectKey;
-use tombolo_core::Host;
+use tombolo_api::{Kind, ObjectKey};
+use tombolo_core::{Host, NamespacedName};
 use tombolo_proto::{ResourceSet, ResourceType, Scope, Version};
 use tombolo_registry::Index;
 use tombolo_translate::{
@@ -42,15 +42,23 @@ fn allocation(host: usize, said: usize) -> Option<(Relation, Fact)> {
     Some((Relation::Allocated(host), Fact::Allocation(all.into_iter().nth(said)?)))
 }
 
-/// What comes from outside, by what it is about, as of some moment.
+/// What may be said of the health of a workload of the universe; the last is nothing.
+fn health(workload: usize, said: usize) -> Option<(Relation, Fact)> {
+    let name = NamespacedName::new("a", ["w1", "w2"][workload]);
+    let key = ObjectKey { source: source(), kind: Kind::WorkloadEntry, name };
+    let verdict = [Ok(()), Err("refused".into()), Err("no answer".into())].into_iter().nth(said)?;
+    Some((Relation::Health(key), Fact::Health(verdict)))
+}
+
+/// What comes from outside, by what it is about, as of some moment: two hosts, two workloads.
 #[derive(Default)]
-struct Outside([Option<(Relation, Fact)>; 2]);
+struct Outside([Option<(Relation, Fact)>; 4]);
 
 impl Outside {
-    /// Something else is said of a host.
-    fn say(&mut self, host: usize, said: usize) -> Answer {
-        let now = allocation(host, said);
-        let before = std::mem::replace(&mut self.0[host], now.clone());
+    /// Something else is said of a host, or of a workload.
+    fn say(&mut self, about: usize, said: usize) -> Answer {
+        let now = if about < 2 { allocation(about, said) } else { health(about - 2, said) };
+        let before = std::mem::replace(&mut self.0[about], now.clone());
         Answer { facts: now.into_iter().collect(), withdrawn: before.into_iter().collect() }
     }
 
@@ -82,7 +90,7 @@ type Step = (Edit, Option<(usize, usize)>);
 
 fn steps() -> impl Strategy<Value = Vec<Step>> {
     let edit = (0..=TRUST, 0..100usize).prop_map(|(slot, content)| Edit { slot, content });
-    let said = prop::option::weighted(0.3, (0..2usize, 0..5usize));
+    let said = prop::option::weighted(0.3, (0..4usize, 0..5usize));
     prop::collection::vec((edit, said), 1..40)
 }
 
@@ -97,8 +105,8 @@ fn check(steps: &[Step], from_scratch_every: usize) {
     let mut problems = std::collections::BTreeSet::new();
     let mut trust = Vec::new();
     for (i, (edit, said)) in steps.iter().enumerate() {
-        if let Some((host, said)) = said {
-            engine.learn(outside.say(*host, *said));
+        if let Some((about, said)) = said {
+            engine.learn(outside.say(*about, *said));
         }
         let changed = match (edit.trust(), edit.object()) {
             (Some(roots), _) => {

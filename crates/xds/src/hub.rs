@@ -1,8 +1,9 @@
 //! What all streams share: resources, connections, rejections.
 
 use crate::{
-    Class, Classify, Config, ConnectionId, Metrics, Rejection,
+    Class, Classify, Config, ConnectionId, Metrics, Rejection, TakeHealth,
     connection::Connection,
+    health::Unheard,
     index::Index,
     mailbox::Mailbox,
     metrics::Cut,
@@ -27,6 +28,7 @@ pub struct Hub(Arc<Shared>);
 struct Shared {
     config: Config,
     classify: Box<dyn Classify>,
+    health: Box<dyn TakeHealth>,
     index: RwLock<Index>,
     connections: Mutex<BTreeMap<ConnectionId, Arc<Connection>>>,
     rejections: Rejections,
@@ -47,9 +49,15 @@ pub struct Publication {
 impl Hub {
     /// A hub that holds nothing yet, and answers nobody until [`Hub::open`].
     pub fn new(config: Config, classify: impl Classify) -> Self {
+        Self::with_health(config, classify, Unheard)
+    }
+
+    /// Like [`Hub::new`], and health reports go to `health`.
+    pub fn with_health(config: Config, classify: impl Classify, health: impl TakeHealth) -> Self {
         Self(Arc::new(Shared {
             config,
             classify: Box::new(classify),
+            health: Box::new(health),
             index: RwLock::default(),
             connections: Mutex::default(),
             rejections: Rejections::default(),
@@ -166,6 +174,10 @@ impl Hub {
 
     pub(crate) fn classify(&self) -> &dyn Classify {
         &*self.0.classify
+    }
+
+    pub(crate) fn health(&self) -> &dyn TakeHealth {
+        &*self.0.health
     }
 
     pub(crate) fn index(&self) -> RwLockReadGuard<'_, Index> {

@@ -4,11 +4,11 @@
 //! the client reads, and what changes meanwhile is gathered in the mailbox, latest wins, instead of being buffered.
 
 use crate::{
-    Class, Hub, Peer, Refusal,
+    Class, Health, Hub, Peer, Refusal, TakingHealth,
     connection::Connection,
     metrics::Cut,
     session::Request,
-    wire::{AdsRequest, Asked, Block, Outgoing, Requests},
+    wire::{About, AdsRequest, Asked, Block, Outgoing, Requests, acknowledgement},
 };
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, Response, header};
@@ -24,7 +24,7 @@ use std::{
 use tokio::time::Sleep;
 use tokio_util::sync::CancellationToken;
 use tombolo_proto::{
-    Framing,
+    Framing, ResourceType,
     envoy::envoy::service::discovery::v3::{DeltaDiscoveryRequest, DiscoveryRequest},
 };
 use tonic::{Code, Status};
@@ -62,7 +62,9 @@ impl AdsService {
                 let peer = request.extensions().get::<Peer>().cloned();
                 let requests = Requests::new(request.into_body(), self.hub.config().limits.message_bytes);
                 let (hub, stage) = (self.hub.clone(), Stage::Start);
-                let stream = Stream { hub, connection, peer, requests, stage, out: None, timer: None };
+                let (node, taking, acknowledged) = Default::default();
+                let health = Reporting { node, taking, acknowledged };
+                let stream = Stream { hub, connection, peer, requests, stage, health, out: None, timer: None };
                 let mut response = Response::new(Body(Some(Box::new(stream))));
                 response.headers_mut().insert(header::CONTENT_TYPE, GRPC);
                 response
@@ -128,8 +130,20 @@ struct Stream<B> {
     peer: Option<Peer>,
     requests: Requests<B>,
     stage: Stage,
+    health: Reporting,
     out: Option<Outgoing>,
     timer: Option<Pin<Box<Sleep>>>,
+}
+
+/// The health reports of a stream: one at a time, so that they cost nothing however many come.
+#[derive(Default)]
+struct Reporting {
+    /// The id of the stream's node.
+    node: Arc<str>,
+    /// The report that is being taken in. No request is read meanwhile.
+    taking: Option<TakingHealth>,
+    /// What is to be acknowledged next.
+    acknowledged: Option<u64>,
 }
 
 enum Stage {
@@ -174,7 +188,11 @@ where
 
 impl<B> Stream<B> {
     fn next_block(&mut self) -> Option<Bytes> {
-        let out = self.out.as_mut()?;
+        let Some(out) = self.out.as_mut() else {
+            // Between two responses: a message is not interrupted.
+            let sequence = self.health.acknowledged.take()?;
+            return Some(acknowledgement(self.connection.framing, sequence));
+        };
         let block = out.next_block();
         self.hub.metrics().sent(out);
         if block.is_none() {
@@ -212,6 +230,7 @@ impl<B> Stream<B> {
         let Some(node) = first.node.take() else {
             return Err(self.cut(Cut::Refused, Status::invalid_argument("the stream's first request has no node")));
         };
+        self.health.node = node.id.as_str().into();
         let (hub, peer) = (self.hub.clone(), self.peer.clone());
         let admission = async move {
             hub.opened().await;
@@ -221,15 +240,41 @@ impl<B> Stream<B> {
         Ok(())
     }
 
-    fn serve(&self, asked: Asked) -> Result<(), Status> {
-        let kind = match asked.kind {
-            Ok(kind) => kind,
-            Err(url) => {
-                tracing::debug!(proxy = &*self.connection.proxy(), "not served, not answered: {url}");
-                return Ok(());
+    fn serve(&mut self, asked: Asked) -> Result<(), Status> {
+        let request = asked.request;
+        match asked.about {
+            About::Resources(kind) => return self.subscribe(kind, request),
+            About::Health => self.take_health(Health::new(None, request.error)),
+            About::HealthReport if request.nonce.is_some() => {
+                self.take_health(Health::new(request.nonce, request.error));
             }
-        };
-        let Request { nonce, error, ask } = asked.request;
+            About::HealthReport => {
+                let message = "the response_nonce of a health report is its number, in decimal";
+                return Err(self.cut(Cut::Malformed, Status::invalid_argument(message)));
+            }
+            About::Unknown(url) => {
+                tracing::debug!(proxy = &*self.connection.proxy(), "not served, not answered: {url}");
+            }
+        }
+        Ok(())
+    }
+
+    fn take_health(&mut self, report: Health) {
+        self.health.taking = Some(self.hub.health().take(&self.health.node, self.peer.as_ref(), report));
+    }
+
+    /// True once no report is being taken in, and none is to be acknowledged: the next request may be read.
+    fn has_taken_health(&mut self, cx: &mut Context<'_>) -> Result<bool, Status> {
+        if let Some(taking) = &mut self.health.taking {
+            let Poll::Ready(outcome) = taking.as_mut().poll(cx) else { return Ok(false) };
+            self.health.taking = None;
+            self.health.acknowledged = outcome.map_err(|refusal| self.cut(Cut::Refused, refusal.into()))?;
+        }
+        Ok(self.health.acknowledged.is_none())
+    }
+
+    fn subscribe(&self, kind: ResourceType, request: Request) -> Result<(), Status> {
+        let Request { nonce, error, ask } = request;
         let (now, limit) = (Instant::now(), self.hub.config().limits.subscriptions);
         let mut session = self.connection.session();
         if let Some(nonce) = nonce {
@@ -296,7 +341,8 @@ where
                 self.serve(*first)?;
             }
         }
-        while let Poll::Ready(request) = self.poll_request(cx) {
+        while self.has_taken_health(cx)? {
+            let Poll::Ready(request) = self.poll_request(cx) else { break };
             let request = request.ok_or_else(|| Status::ok(""))?.map_err(|status| self.unreadable(status))?;
             if matches!(self.stage, Stage::Start) {
                 self.admit(request)?;
@@ -305,7 +351,11 @@ where
             }
             self.serve(request)?;
         }
-        if matches!(self.stage, Stage::Serving) { self.respond(cx) } else { Poll::Pending }
+        match self.stage {
+            Stage::Serving if self.health.acknowledged.is_some() => Poll::Ready(Ok(())),
+            Stage::Serving => self.respond(cx),
+            Stage::Start | Stage::Admitting(..) => Poll::Pending,
+        }
     }
 
     fn poll_request(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Asked, Status>>> {

@@ -1,7 +1,7 @@
 //! How the graph thread is spoken to.
 
 use super::World;
-use crate::{Stopped, Update};
+use crate::{HealthReport, Stopped, Update};
 use tokio::sync::{mpsc, oneshot};
 use tombolo_core::SourceId;
 use tombolo_translate::engine::{Fact, Relation};
@@ -17,6 +17,8 @@ pub(crate) enum Command {
     Learn(Vec<(Relation, Fact)>, oneshot::Sender<()>),
     /// What is known from outside of one relation is this, and nothing else. Answered likewise.
     Replace(Relation, Vec<Fact>, oneshot::Sender<()>),
+    /// An agent says how its workload is. Answered likewise, by the number of the newest of its reports that counts.
+    Health(HealthReport, oneshot::Sender<Option<u64>>),
     /// What proxies reject may have changed.
     Rejections,
     /// A question.

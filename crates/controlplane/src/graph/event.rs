@@ -34,7 +34,8 @@ pub struct Applied {
 pub enum Cause {
     /// A source said something new.
     Source(SourceId),
-    /// Something is known from outside: a kind of proxy that was not seen before, where a gateway binds.
+    /// Something is known from outside: a kind of proxy that was not seen before, where a gateway binds, a
+    /// workload's health.
     Facts,
     /// Proxies rejected something, or no longer do.
     Rejections,

@@ -10,7 +10,9 @@ pub use event::{Applied, Cause, Edited};
 pub use status::TimedStatus;
 pub use world::World;
 
-use crate::{Allocator, Clock, Metrics, Sink, Source, Stopped, Store, classify::Classifier, rejections};
+use crate::{
+    Allocator, Clock, Metrics, Sink, Source, Stopped, Store, classify::Classifier, health::HealthPort, rejections,
+};
 use std::{
     collections::BTreeSet,
     sync::Arc,
@@ -64,7 +66,7 @@ impl ControlPlane {
             None => Allocator::default(),
         };
         let (commands, inbox) = Commands::new();
-        let hub = Hub::new(xds, Classifier::new(commands.clone()));
+        let hub = Hub::with_health(xds, Classifier::new(commands.clone()), HealthPort(commands.clone()));
         let (events, _) = broadcast::channel(EVENTS);
         let (stop, ready) = (CancellationToken::new(), watch::Sender::new(false));
         let plane = Self { commands, events, stop, ready, hub, metrics: Metrics::default() };
@@ -182,6 +184,11 @@ impl Graph {
                 let (applied, changes) = self.world.replace(&relation, facts, self.clock.now());
                 self.publish(applied, changes);
                 _ = reply.send(());
+            }
+            Command::Health(report, reply) => {
+                let (counted, applied, changes) = self.world.hear(&report, self.clock.now());
+                self.publish(applied, changes);
+                _ = reply.send(counted); // whoever has gone meanwhile needs no answer
             }
             Command::Rejections => {
                 let problems = rejections::problems(&self.plane.hub, &self.world);

@@ -4,7 +4,7 @@ use super::{
     event::{Applied, Cause, Edited},
     status::{StatusTable, TimedStatus},
 };
-use crate::{Allocator, Edit, Update};
+use crate::{Allocator, Edit, HealthReport, Update, health::HealthBook};
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
     sync::Arc,
@@ -16,7 +16,7 @@ use tombolo_proto::Change;
 use tombolo_registry::{Index, Key, Snapshot};
 use tombolo_translate::{
     Engine, Outcome,
-    engine::{Fact, Needs, Relation},
+    engine::{Answer, Fact, Needs, Relation},
     mesh::{Workload, WorkloadRow},
 };
 
@@ -35,6 +35,7 @@ pub struct World {
     /// Where objects stand, for problems that translation finds.
     origins: HashMap<ObjectRef, Origin>,
     facts: BTreeSet<(Relation, Fact)>,
+    health: HealthBook,
 }
 
 impl World {
@@ -97,6 +98,35 @@ impl World {
         let changes = self.translate(Vec::new(), now, &mut applied);
         applied.took = began.elapsed();
         (applied, changes)
+    }
+
+    /// Takes in what an agent says of its workload, if it may speak for it. Returns the number of the newest report that counts.
+    pub fn hear(&mut self, report: &HealthReport, now: SystemTime) -> (Option<u64>, Applied, Vec<Change>) {
+        let began = Instant::now();
+        let mut applied = Applied::new(Cause::Facts);
+        let covered = report.is_covered(self);
+        let named =
+            self.index.current().keys().filter(|key| key.kind == Kind::WorkloadEntry && key.name == report.workload);
+        let workloads: Vec<ObjectKey> = named.filter(|_| covered).cloned().collect();
+        if workloads.is_empty() {
+            let peer = report.peer.as_ref().map(|peer| peer.id.to_string());
+            tracing::debug!(workload = %report.workload, peer, "a health report of no WorkloadEntry of this caller is passed over");
+            return (None, applied, Vec::new());
+        }
+        let (mut counted, mut told) = (None, Answer::default());
+        for key in &workloads {
+            let (newest, Answer { facts, withdrawn }) = self.health.take(key, report);
+            counted = counted.max(newest);
+            told.facts.extend(facts);
+            told.withdrawn.extend(withdrawn);
+        }
+        if told.facts.is_empty() {
+            return (counted, applied, Vec::new());
+        }
+        self.engine.learn(told);
+        let changes = self.translate(Vec::new(), now, &mut applied);
+        applied.took = began.elapsed();
+        (counted, applied, changes)
     }
 
     /// Takes in all that proxies reject now.
@@ -167,6 +197,7 @@ impl World {
             }
             Edit::Delete(key) => {
                 self.origins.remove(&key.reference());
+                self.engine.remove_facts(self.health.forget(&key));
                 let changes = self.index.delete(&key);
                 (key, changes, Edited::Removed)
             }

@@ -180,6 +180,9 @@ pub enum Relation {
     /// [`Fact::Unit`]: the mesh trusts some root, so proxies have certificates. Unlike [`Relation::Trust`] it stays as it is
     /// while roots change.
     Rooted,
+    /// [`Fact::Health`]: what the agent of a WorkloadEntry last said of its workload; nothing where it has said nothing yet. Comes
+    /// from outside.
+    Health(ObjectKey),
     /// [`Fact::Unit`]: a workload has a local agent.
     Local(ObjectKey),
     /// [`Fact::Object`]: the workloads with a local agent that have an address.
@@ -205,6 +208,7 @@ pub enum Fact {
     Allocation(mesh::Allocation),
     Service { host: Host, namespace: Arc<str> },
     Trust(Arc<str>),
+    Health(mesh::Verdict),
     Inbound { port: Port, service: ServicePortKey },
 }
 
@@ -262,6 +266,7 @@ units! {
     Assignment(mesh::Assignment),
     Cluster(mesh::Cluster),
     EntryStatus(mesh::EntryStatus),
+    WorkloadStatus(mesh::WorkloadStatus),
     SidecarNamespace(mesh::SidecarNamespace),
     Sidecars(mesh::Sidecars),
     AddressListener(mesh::AddressListener),
@@ -298,7 +303,9 @@ impl UnitId {
                     gateway_api::Rules(key.clone()).into(),
                     gateway_api::RouteStatus(key.clone()).into(),
                 ],
-                Kind::WorkloadEntry => vec![mesh::Workload(key.clone()).into()],
+                Kind::WorkloadEntry => {
+                    vec![mesh::Workload(key.clone()).into(), mesh::WorkloadStatus(key.clone()).into()]
+                }
                 Kind::ServiceEntry => vec![mesh::EntryStatus(key.clone()).into()],
                 _ => vec![],
             },

@@ -74,7 +74,8 @@ pub(super) fn settle(all: &mut Vec<Candidate<'_>>, source: Source) {
     all.dedup_by(|later, first| later.endpoint.address == first.endpoint.address);
     all.sort_unstable_by(|a, b| a.endpoint.cmp(&b.endpoint));
     if source == Source::Kubernetes && !all.iter().any(|c| c.endpoint.health == Health::Healthy) {
-        all.iter_mut().for_each(|c| c.endpoint.health = Health::Healthy);
+        let draining = all.iter_mut().filter(|c| c.endpoint.health == Health::Draining);
+        draining.for_each(|c| c.endpoint.health = Health::Healthy);
     }
 }
 
@@ -166,7 +167,12 @@ fn selected<'a>(
         let entry = &workload.entry;
         if selector.iter().all(|(k, v)| entry.labels.get(k) == Some(v)) {
             let candidate = candidate(entry, port, &key.name.namespace, key.name.name.clone());
-            all.extend(candidate.map(|candidate| Candidate { local: workload.local.then_some(key), ..candidate }));
+            all.extend(candidate.map(|mut candidate| {
+                if !workload.healthy {
+                    candidate.endpoint.health = Health::Unhealthy;
+                }
+                Candidate { local: workload.local.then_some(key), ..candidate }
+            }));
         }
     }
 }

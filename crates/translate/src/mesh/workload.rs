@@ -3,12 +3,12 @@
 //! A field that an entry leaves out is its group's template's. Labels are merged, later ones over earlier: the template's,
 //! the group's `metadata.labels`, the entry's `spec.labels`, the labels of the entry's own metadata (as Istio ranks them).
 
-use super::trust::DEFAULT_SERVICE_ACCOUNT;
+use super::{health::verdict, trust::DEFAULT_SERVICE_ACCOUNT};
 use crate::engine::{Built, Emits, Fact, Relation, TableKey, Unit, View};
 use std::{collections::BTreeMap, sync::Arc};
 use tombolo_api::{
     Kind, Object, ObjectKey,
-    istio::{GROUP_ANNOTATION, MUTUAL_TLS, TLS_MODE_LABEL, WorkloadEntry, WorkloadGroup},
+    istio::{GROUP_ANNOTATION, MUTUAL_TLS, ReadinessProbe, TLS_MODE_LABEL, WorkloadEntry, WorkloadGroup},
     mesh::{AGENT_ANNOTATION, LOCAL_AGENT, NO_AGENT},
 };
 use tombolo_core::{FieldPath, NamespacedName, Problem};
@@ -24,6 +24,11 @@ pub struct WorkloadRow {
     pub entry: WorkloadEntry,
     /// Whether its agent runs on this machine, and its proxy with it (`mesh.tombolo.dev/agent: local`).
     pub local: bool,
+    /// How its agent finds out whether it is healthy: its group's.
+    pub probe: Option<Arc<ReadinessProbe>>,
+    /// False where its agent has said that it is not. Where nothing was said it counts as healthy: a control plane that has just
+    /// been started must not take a mesh out of service.
+    pub healthy: bool,
 }
 
 impl WorkloadRow {
@@ -64,7 +69,9 @@ impl Unit for Workload {
             };
             emits.fact(labelled, Fact::Object(self.0.clone()));
         }
-        Some(Built { output: Arc::new(WorkloadRow { entry, local }), emits })
+        let probe = group.and_then(|group| group.spec.probe.clone()).map(Arc::new);
+        let healthy = verdict(view, &self.0).is_none_or(|verdict| verdict.is_ok());
+        Some(Built { output: Arc::new(WorkloadRow { entry, local, probe, healthy }), emits })
     }
 }
 

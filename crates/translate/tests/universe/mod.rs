@@ -115,7 +115,8 @@ fn bodies(kind: Kind, seed: usize) -> Vec<Value> {
         Kind::WorkloadEntry => workloads(),
         Kind::WorkloadGroup => vec![
             json!({"spec": {"template": {"labels": {"app": "vm"}, "ports": {"http": 9090}, "locality": "r/z1", "weight": 3}}}),
-            json!({"spec": {"metadata": {"labels": {"app": "other"}}, "template": {"serviceAccount": "sa"}}}),
+            json!({"spec": {"metadata": {"labels": {"app": "other"}}, "template": {"serviceAccount": "sa"},
+                            "probe": {"tcpSocket": {"port": 9090}}}}),
             json!({"spec": {"metadata": {"labels": {"app": "vm"}, "annotations": {"mesh.tombolo.dev/agent": "local"}},
                             "template": {"serviceAccount": "sa", "ports": {"web": 9090, "http2": 9091}}}}),
         ],

@@ -11,6 +11,7 @@ use std::{
 };
 use tombolo_proto::{
     ResourceType,
+    agent::{HEALTH, HEALTH_REPORT},
     envoy::{
         envoy::{
             config::core::v3::Node,
@@ -25,10 +26,34 @@ use tonic::Status;
 pub(crate) struct Asked {
     /// Who asks; on the first request of a stream as a rule.
     pub(crate) node: Option<Node>,
-    /// The type that it is about; the URL where it is none that is served.
-    pub(crate) kind: Result<ResourceType, String>,
+    /// What it is about.
+    pub(crate) about: About,
     /// What a session is told.
     pub(crate) request: Request,
+}
+
+/// What a request is about.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum About {
+    /// Resources of a type.
+    Resources(ResourceType),
+    /// Health, as Istio's agents say it.
+    Health,
+    /// Health with a number, which is acknowledged.
+    HealthReport,
+    /// A type that is not served: its URL.
+    Unknown(String),
+}
+
+impl About {
+    fn of(url: String) -> Self {
+        match (ResourceType::from_url(&url), url.as_str()) {
+            (Some(kind), _) => Self::Resources(kind),
+            (None, HEALTH) => Self::Health,
+            (None, HEALTH_REPORT) => Self::HealthReport,
+            (None, _) => Self::Unknown(url),
+        }
+    }
 }
 
 /// The request message of one of the two protocols.
@@ -58,7 +83,7 @@ impl AdsRequest for DiscoveryRequest {
 fn asked(node: Option<Node>, url: String, nonce: &str, error: Option<RpcStatus>, ask: Ask) -> Asked {
     // A nonce that is not ours, from a stream before this one say, answers nothing here.
     let request = Request { nonce: nonce.parse().ok(), error: error.map(|status| status.message), ask };
-    Asked { node, kind: ResourceType::from_url(&url).ok_or(url), request }
+    Asked { node, about: About::of(url), request }
 }
 
 /// The requests of one stream.

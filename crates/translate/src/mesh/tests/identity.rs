@@ -8,7 +8,7 @@ use prost::Message as _;
 use std::collections::BTreeMap;
 use tombolo_core::ProxyKind;
 use tombolo_proto::{
-    Ref, ResourceType, Scope,
+    Change, Ref, ResourceType, Scope,
     envoy::{
         envoy::{
             config::{
@@ -156,11 +156,14 @@ fn endpoints_that_come_and_go_never_change_the_cluster() {
     let version = |world: &World| world.seen(&public(), ResourceType::Cluster)[REVIEWS].version();
     let before = version(&world);
     let outcome = world.apply(&workload("a", "10.0.0.1", "istio", "reviews"));
-    let changed: Vec<_> = outcome.changes.iter().map(|change| (change.kind, &*change.name)).collect();
+    // The names of a headless Service follow its endpoints: they are not what Envoy holds.
+    let held = |change: &&Change| change.kind != ResourceType::Name;
+    let changed: Vec<_> = outcome.changes.iter().filter(held).map(|change| (change.kind, &*change.name)).collect();
     assert_eq!(changed, [(ResourceType::Endpoints, REVIEWS), (ResourceType::Secret, IDENTITIES)]);
     // Another endpoint of the same identity touches the endpoints alone.
     let outcome = world.apply(&workload("b", "10.0.0.2", "istio", "reviews"));
-    assert_eq!(outcome.changes.iter().map(|change| change.kind).collect::<Vec<_>>(), [ResourceType::Endpoints]);
+    let changed: Vec<_> = outcome.changes.iter().filter(held).map(|change| change.kind).collect();
+    assert_eq!(changed, [ResourceType::Endpoints]);
     assert_eq!(version(&world), before);
 }
 

@@ -2,6 +2,7 @@
 
 mod endpoints;
 mod envoy;
+mod health;
 mod identity;
 mod laws;
 mod merge;
