@@ -37,6 +37,15 @@ pub fn process_cpu_time() -> Duration {
     Duration::from_nanos(nanos(clock_gettime(ClockId::ProcessCPUTime)))
 }
 
+/// CPU time that all threads of this process but the calling one use while it acts: what serving costs, where the calling thread is
+/// the client and no thread does anything but serve it.
+pub fn cpu_of_others<T>(act: impl FnOnce() -> T) -> (T, Duration) {
+    let (all, own) = (process_cpu_time(), thread_cpu_time());
+    let result = act();
+    let (all, own) = (process_cpu_time() - all, thread_cpu_time() - own);
+    (result, all.saturating_sub(own))
+}
+
 fn nanos(time: Timespec) -> u64 {
     let part = |n: i64| u64::try_from(n).unwrap_or_default(); // these clocks start at 0
     part(time.tv_sec) * 1_000_000_000 + part(time.tv_nsec)

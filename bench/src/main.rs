@@ -12,7 +12,7 @@ use tombolo_bench::{generator, machine};
 #[global_allocator]
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
-/// Measures Tombolo's control plane: all rows, or those named. See bench/README.md.
+/// Measures Tombolo's control plane and its agent: all rows, or those named. See bench/README.md.
 #[derive(Parser)]
 struct Arguments {
     #[command(flatten)]
@@ -39,14 +39,14 @@ struct Output {
 enum Command {
     /// Measure only these rows.
     Row {
-        /// Their letters.
+        /// Their letters or names.
         #[arg(required = true)]
         rows: Vec<RowId>,
     },
     /// Measure a row in this process, and write what was found as JSON (started by the benchmarks themselves).
     #[command(hide = true)]
     Measure {
-        /// Its letter.
+        /// Its letter or name.
         row: RowId,
     },
     /// Take one sample of memory in this process (likewise).
@@ -75,7 +75,7 @@ fn main() -> anyhow::Result<ExitCode> {
         Some(Command::Measure { row }) => return runner::answer(&rows::measure(row)?),
         Some(Command::Sample { subject }) => return runner::answer(&rows::sample(subject)?),
         Some(Command::Row { rows }) => rows,
-        None => RowId::ALL.to_vec(),
+        None => RowId::all().to_vec(),
     };
     let report = runner::run(&rows, json.as_deref(), svg)?;
     Ok(ExitCode::from(u8::from(check && !report.met())))

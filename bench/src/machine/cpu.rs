@@ -28,6 +28,23 @@ pub fn cpu_time(pid: u32) -> Result<Duration, MachineError> {
         / u32::try_from(clock_ticks_per_second()).unwrap_or(100))
 }
 
+/// CPU time that the threads of another process, those that still run, have used, in nanoseconds: for what is too little for
+/// [`cpu_time`] (`/proc/PID/task/TID/schedstat`).
+pub fn run_time(pid: u32) -> Result<Duration, MachineError> {
+    let directory = format!("/proc/{pid}/task");
+    let failed = |source| MachineError::System { what: format!("reading {directory}"), source };
+    let mut total = Duration::ZERO;
+    for thread in std::fs::read_dir(&directory).map_err(failed)? {
+        let file = thread.map_err(failed)?.path().join("schedstat");
+        // A thread that ended meanwhile used next to nothing.
+        let Ok(text) = std::fs::read_to_string(&file) else { continue };
+        let nanos = text.split_ascii_whitespace().next().and_then(|field| field.parse().ok());
+        let file = file.display().to_string();
+        total += Duration::from_nanos(nanos.ok_or(MachineError::Format { file, field: "time on the CPU" })?);
+    }
+    Ok(total)
+}
+
 /// Fields 14 and 15. The second field is the program's name in parentheses, and may hold anything: count from its end.
 fn ticks(stat: &str) -> Option<u64> {
     let (_, rest) = stat.rsplit_once(')')?;
@@ -52,6 +69,16 @@ mod tests {
         let own = process_cpu_time();
         let seen = cpu_time(std::process::id()).unwrap();
         assert!(seen + Duration::from_millis(50) >= own, "{seen:?} {own:?}");
+    }
+
+    #[test]
+    fn a_process_run_time_grows_with_its_work() {
+        let (own, start) = (process_cpu_time(), run_time(std::process::id()).unwrap());
+        let mut sum = 0_u64;
+        while process_cpu_time() < own + Duration::from_millis(30) {
+            sum = std::hint::black_box(sum + 1);
+        }
+        assert!(run_time(std::process::id()).unwrap() > start);
     }
 
     #[test]

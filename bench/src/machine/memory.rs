@@ -20,6 +20,12 @@ pub fn resident(pid: u32) -> Result<Resident, MachineError> {
     Ok(Resident { rss: field("Rss")?, pss: field("Pss")? })
 }
 
+/// A process' resident memory that is no file's, in bytes: its own data, without the program.
+pub fn anonymous(pid: u32) -> Result<u64, MachineError> {
+    let file = format!("/proc/{pid}/smaps_rollup");
+    field(&read(&file)?, "Anonymous").ok_or(MachineError::Format { file, field: "Anonymous" })
+}
+
 /// `Rss:    1234 kB`
 fn field(text: &str, name: &str) -> Option<u64> {
     let value = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'))?;

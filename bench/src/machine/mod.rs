@@ -4,9 +4,9 @@ mod cpu;
 mod limits;
 mod memory;
 
-pub use cpu::{cpu_time, cpus, pin};
+pub use cpu::{cpu_time, cpus, pin, run_time};
 pub use limits::raise_descriptor_limit;
-pub use memory::{Resident, live_heap, resident};
+pub use memory::{Resident, anonymous, live_heap, resident};
 
 /// A figure of the machine could not be had.
 #[derive(Debug, thiserror::Error)]

@@ -1,13 +1,18 @@
 //! The rows: what is measured, and what it is held against. bench/README.md says it in words.
 
+mod agent;
+mod certificates;
 mod churn;
 mod cold_start;
+mod dns;
 mod edits;
 mod endpoint_edit;
 mod fan_out;
+mod handshakes;
 mod memory;
 mod reconnect;
 mod route_edit;
+mod secured;
 mod staging;
 mod staleness;
 mod subject;
@@ -20,7 +25,7 @@ use serde::{Deserialize, Serialize};
 use std::fmt;
 use tombolo_bench::report::{Bound, Curve, Row};
 
-/// A row by its letter.
+/// A row by its letter, or its name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum RowId {
     /// One of 5,000 routes edited, against all translated.
@@ -39,6 +44,22 @@ pub(crate) enum RowId {
     G,
     /// Staleness under 50 changes a second.
     H,
+    /// Certificates by token, against the bare cryptography.
+    CaToken,
+    /// Certificates by certificate, likewise.
+    CaCertificate,
+    /// TLS handshakes, against those of a bare server.
+    TlsHandshakes,
+    /// DNS queries, against a bare echo.
+    Dns,
+    /// Memory of an agent with 10,000 names.
+    AgentMemory,
+    /// CPU of the same over an idle minute.
+    AgentIdle,
+    /// Bytes for one changed name.
+    NameBytes,
+    /// What the agent adds to a config push.
+    AgentLatency,
 }
 
 /// What measuring a row gave.
@@ -55,7 +76,10 @@ impl From<Row> for Measured {
 }
 
 impl RowId {
-    pub(crate) const ALL: [Self; 8] = [Self::A, Self::B, Self::C, Self::D, Self::E, Self::F, Self::G, Self::H];
+    /// Those of the control plane, then those of identity and the agent.
+    pub(crate) fn all() -> &'static [Self] {
+        Self::value_variants()
+    }
 
     /// What a row is held against: unit, target, which side of it is good.
     const fn target(self) -> (&'static str, f64, Bound) {
@@ -67,6 +91,13 @@ impl RowId {
             Self::E => ("kB", 100.0, Bound::Most),
             Self::F => ("x", 1.02, Bound::Most),
             Self::G => ("x", 2.0, Bound::Most),
+            Self::CaToken | Self::CaCertificate => ("x", 0.6, Bound::Least),
+            Self::TlsHandshakes => ("x", 0.8, Bound::Least),
+            Self::Dns => ("x", 0.5, Bound::Least),
+            Self::AgentMemory => ("MB", 12.0, Bound::Most),
+            Self::AgentIdle => ("%", 0.1, Bound::Most),
+            Self::NameBytes => ("B", 1000.0, Bound::Most),
+            Self::AgentLatency => ("ms", 1.0, Bound::Most),
         }
     }
 
@@ -84,7 +115,7 @@ impl RowId {
 
 impl fmt::Display for RowId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", format!("{self:?}").to_lowercase())
+        f.write_str(self.to_possible_value().as_ref().map_or("", |value| value.get_name()))
     }
 }
 
@@ -99,5 +130,13 @@ pub(crate) fn measure(row: RowId) -> anyhow::Result<Measured> {
         RowId::F => churn::measure(),
         RowId::G => cold_start::measure(),
         RowId::H => staleness::measure(),
+        RowId::CaToken => certificates::measure(row, certificates::Proof::Token),
+        RowId::CaCertificate => certificates::measure(row, certificates::Proof::Certificate),
+        RowId::TlsHandshakes => handshakes::measure(),
+        RowId::Dns => dns::measure(),
+        RowId::AgentMemory => agent::memory(),
+        RowId::AgentIdle => agent::idle(),
+        RowId::NameBytes => agent::name_bytes(),
+        RowId::AgentLatency => agent::latency(),
     }
 }

@@ -76,6 +76,21 @@ impl Subject {
         Ok(Self { source: id, plane, sink, address, stop: Some(stop), runtime: Some(runtime) })
     }
 
+    /// The control plane itself.
+    pub(super) fn plane(&self) -> &ControlPlane {
+        &self.plane
+    }
+
+    /// Whose objects it has.
+    pub(super) fn source(&self) -> &SourceId {
+        &self.source
+    }
+
+    /// What it runs on.
+    pub(super) fn runtime(&self) -> anyhow::Result<&Runtime> {
+        self.runtime.as_ref().context("stopped")
+    }
+
     /// Where it listens.
     pub(super) fn address(&self) -> SocketAddr {
         self.address
@@ -100,8 +115,7 @@ impl Subject {
 
     /// All objects, once all that was sent has been taken in.
     pub(super) fn snapshot(&self) -> anyhow::Result<Snapshot> {
-        let runtime = self.runtime.as_ref().context("stopped")?;
-        Ok(runtime.block_on(self.plane.ask(|world| world.snapshot().clone()))?)
+        Ok(self.runtime()?.block_on(self.plane.ask(|world| world.snapshot().clone()))?)
     }
 }
 
