@@ -11,6 +11,7 @@ use super::{
 };
 use crate::terminal::{self, Style, paint};
 use anyhow::Context;
+use serde_json::json;
 use std::{
     ffi::OsString,
     fs::OpenOptions,
@@ -22,6 +23,7 @@ use std::{
 };
 use tokio::{process::Command, sync::watch, time};
 use tokio_util::sync::CancellationToken;
+use tombolo_api::istio::ReadinessProbe;
 use tombolo_controlplane::{FileStore, GATEWAY_LABEL, hash};
 use tombolo_core::ProxyKind;
 
@@ -32,6 +34,8 @@ const ADMIN: u16 = 15020;
 /// The port at which an agent answers DNS, at its workload's own address.
 const DNS: u16 = 15053;
 const LOG: &str = "agent.log";
+/// What an agent is told that is not for its command line, in its state directory.
+const CONFIG: &str = "config.yaml";
 
 /// What all proxies have in common.
 #[derive(Clone, Debug)]
@@ -52,6 +56,8 @@ pub(crate) struct Keeper {
     pub(crate) proxy: ProxyName,
     /// Whose identity it has.
     pub(crate) service_account: String,
+    /// How its agent probes its workload.
+    pub(crate) probe: Option<Arc<ReadinessProbe>>,
     /// Where its listeners bind.
     pub(crate) address: IpAddr,
     /// What outlives us.
@@ -123,6 +129,9 @@ impl Keeper {
 
     fn start(&self, state: &FileStore) -> anyhow::Result<Process> {
         self.settings.credentials.give(&self.proxy, &self.service_account, state)?;
+        if let Some(config) = self.config() {
+            state.write(CONFIG, config.as_bytes())?;
+        }
         let path = state.root().join(LOG);
         let log = OpenOptions::new().create(true).append(true).open(&path);
         let log = log.with_context(|| format!("cannot write {}", path.display()))?;
@@ -159,6 +168,9 @@ impl Keeper {
         flag("address", address.into());
         flag("envoy", self.settings.envoy.clone().into());
         flag("drain", format!("{}s", self.settings.drain.as_secs()).into());
+        if self.probe.is_some() {
+            flag("config", state.join(CONFIG).into());
+        }
         match self.proxy.kind {
             ProxyKind::Gateway => {
                 // Gateways of several runs may have one address: any free port.
@@ -177,6 +189,11 @@ impl Keeper {
         Ok(arguments)
     }
 
+    /// The agent's config file, as Istio writes it for machines. JSON, which is YAML.
+    fn config(&self) -> Option<String> {
+        Some(json!({"defaultConfig": {"readinessProbe": self.probe.as_deref()?}}).to_string())
+    }
+
     fn host(&self) -> String {
         match self.address {
             IpAddr::V4(address) => address.to_string(),
@@ -186,10 +203,10 @@ impl Keeper {
 
     fn told(&self) -> anyhow::Result<String> {
         let mut told = self.settings.agent.clone().into_os_string();
-        self.arguments()?.iter().for_each(|argument| {
+        for argument in self.arguments()?.into_iter().chain(self.config().map(OsString::from)) {
             told.push("\n");
             told.push(argument);
-        });
+        }
         Ok(hash(told.as_encoded_bytes()))
     }
 

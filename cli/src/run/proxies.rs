@@ -14,7 +14,7 @@ use tokio::{
     task::JoinHandle,
 };
 use tokio_util::sync::CancellationToken;
-use tombolo_api::Kind;
+use tombolo_api::{Kind, istio::ReadinessProbe};
 use tombolo_controlplane::{Applied, ControlPlane, Stopped};
 use tombolo_core::NamespacedName;
 
@@ -34,6 +34,7 @@ struct Running {
     /// Where, and as whom: what differs needs another one.
     address: IpAddr,
     service_account: String,
+    probe: Option<Arc<ReadinessProbe>>,
     listeners: watch::Sender<Vec<Listening>>,
     stop: CancellationToken,
     gone: CancellationToken,
@@ -93,7 +94,7 @@ impl Proxies {
             let name = NamespacedName::new(namespace, name);
             let proxy = if gateway { ProxyName::gateway(name) } else { ProxyName::workload(name) };
             if !wanted.contains_key(&proxy) {
-                self.start(proxy.clone(), address, String::new(), Vec::new());
+                self.start(proxy.clone(), address, (String::new(), None), Vec::new());
                 self.end(&proxy);
             }
         }
@@ -126,23 +127,31 @@ impl Proxies {
             }
         };
         if let Some(running) = self.running.get(&proxy) {
-            if (running.address, &running.service_account) == (address, &wish.service_account) {
+            let same = (running.address, &running.service_account, &running.probe);
+            if same == (address, &wish.service_account, &wish.probe) {
                 running.listeners.send_if_modified(|old| std::mem::replace(old, listeners.clone()) != listeners);
                 return Ok(());
             }
-            terminal::line(&format!("{proxy}: its address or its ServiceAccount changed; replacing its agent"));
+            terminal::line(&format!("{proxy}: its address, its ServiceAccount or its probe changed; replacing its agent"));
             self.end(&proxy);
         }
-        self.start(proxy, address, wish.service_account, listeners);
+        self.start(proxy, address, (wish.service_account, wish.probe), listeners);
         Ok(())
     }
 
-    fn start(&mut self, proxy: ProxyName, address: IpAddr, service_account: String, listening: Vec<Listening>) {
+    fn start(
+        &mut self,
+        proxy: ProxyName,
+        address: IpAddr,
+        (service_account, probe): (String, Option<Arc<ReadinessProbe>>),
+        listening: Vec<Listening>,
+    ) {
         let (listeners, receiver) = watch::channel(listening);
         let (stop, gone) = (CancellationToken::new(), CancellationToken::new());
         let keeper = Keeper {
             proxy: proxy.clone(),
             service_account: service_account.clone(),
+            probe: probe.clone(),
             address,
             records: self.records.clone(),
             settings: self.settings.clone(),
@@ -157,7 +166,7 @@ impl Proxies {
             }
             keeper.run().await;
         });
-        self.running.insert(proxy, Running { address, service_account, listeners, stop, gone, task });
+        self.running.insert(proxy, Running { address, service_account, probe, listeners, stop, gone, task });
     }
 
     fn end(&mut self, proxy: &ProxyName) {

@@ -1,10 +1,11 @@
 //! Which proxies the objects want, and where they listen.
 
 use super::{listening::Listening, records::ProxyName};
-use std::{collections::BTreeMap, net::IpAddr};
+use std::{collections::BTreeMap, net::IpAddr, sync::Arc};
 use tombolo_api::{
     Kind,
     gateway::{Gateway, Protocol},
+    istio::ReadinessProbe,
 };
 use tombolo_controlplane::{World, gateway_service_account};
 use tombolo_core::Port;
@@ -24,6 +25,8 @@ pub(crate) type Wanted = BTreeMap<ProxyName, Wish>;
 pub(crate) struct Wish {
     /// Whose identity it has.
     pub(crate) service_account: String,
+    /// How its agent finds out whether its workload is healthy; `None` where it does not.
+    pub(crate) probe: Option<Arc<ReadinessProbe>>,
     /// Where it listens.
     pub(crate) place: Place,
 }
@@ -85,9 +88,9 @@ fn gateways(world: &World) -> impl Iterator<Item = (ProxyName, Wish)> {
             let host = listener.hostname.as_ref().map(ToString::to_string);
             Some(GatewayListener { name: listener.name.to_string(), port: listener.port, scheme, host })
         });
-        let wish =
-            Wish { service_account: gateway_service_account(&name.name), place: Place::Gateway(listeners.collect()) };
-        (ProxyName::gateway(name), wish)
+        let (service_account, place) =
+            (gateway_service_account(&name.name), Place::Gateway(listeners.collect()));
+        (ProxyName::gateway(name), Wish { service_account, probe: None, place })
     })
 }
 
@@ -110,9 +113,7 @@ fn workloads(world: &World) -> impl Iterator<Item = (ProxyName, Wish)> {
             host: None,
         };
         let place = Place::Workload(address, inbound.chain([outbound]).collect());
-        Some((
-            ProxyName::workload(key.name.clone()),
-            Wish { service_account: row.service_account().to_string(), place },
-        ))
+        let (service_account, probe) = (row.service_account().to_string(), row.probe.clone());
+        Some((ProxyName::workload(key.name.clone()), Wish { service_account, probe, place }))
     })
 }

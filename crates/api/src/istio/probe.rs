@@ -2,13 +2,13 @@
 
 use crate::Report;
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 use tombolo_core::{FieldPath, Port};
 
 /// `ReadinessProbe`: how an agent finds out whether its application serves. Exactly one of the four methods is set. Zero
 /// and absent mean the default.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 #[schemars(extend("x-kubernetes-validations" = [{
     "rule": "[has(self.httpGet), has(self.tcpSocket), has(self.exec), has(self.grpc)].filter(m, m).size() == 1",
@@ -31,54 +31,58 @@ pub struct ReadinessProbe {
     #[schemars(range(max = 2_147_483_647))]
     pub failure_threshold: u32,
     /// Ready where an HTTP request is answered by 200 to 399.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub http_get: Option<HttpProbe>,
     /// Ready where a TCP connection is accepted.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub tcp_socket: Option<TcpProbe>,
     /// Ready where a command exits with 0.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub exec: Option<ExecProbe>,
     /// Ready where gRPC's health service says so.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub grpc: Option<GrpcProbe>,
 }
 
 /// `HTTPHealthCheckConfig`
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct HttpProbe {
     /// The path requested; `/` where absent.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_empty")]
     pub path: Arc<str>,
     /// The port requested from.
     #[schemars(with = "u16", range(min = 1, max = 65535))]
     pub port: Port,
     /// The host connected to; the workload's own address where absent. For another Host header, use `httpHeaders`.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_empty")]
     pub host: Arc<str>,
     /// `HTTP` or `HTTPS`; HTTP where absent.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_empty")]
     #[schemars(extend("enum" = ["", "HTTP", "HTTPS"]))]
     pub scheme: Arc<str>,
     /// Headers sent along; names may repeat.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub http_headers: Vec<HttpHeader>,
 }
 
 /// `HTTPHeader`
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct HttpHeader {
     /// The header's name.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_empty")]
     #[schemars(regex(pattern = r"^[-_A-Za-z0-9]+$"))]
     pub name: Arc<str>,
     /// Its value.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_empty")]
     pub value: Arc<str>,
 }
 
 /// `TCPHealthCheckConfig`
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct TcpProbe {
     /// The host connected to; `localhost` where absent.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_empty")]
     pub host: Arc<str>,
     /// The port connected to.
     #[schemars(with = "u16", range(min = 1, max = 65535))]
@@ -86,7 +90,7 @@ pub struct TcpProbe {
 }
 
 /// `ExecHealthCheckConfig`
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ExecProbe {
     /// The program and its arguments; no shell.
     #[schemars(inner(length(min = 1)))]
@@ -94,14 +98,19 @@ pub struct ExecProbe {
 }
 
 /// `GrpcHealthCheckConfig`
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct GrpcProbe {
     /// The port called.
     #[schemars(with = "u16", range(min = 1, max = 65535))]
     pub port: Port,
     /// The service asked for; empty for the server as a whole.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_empty")]
     pub service: Arc<str>,
+}
+
+/// What is empty says nothing, and is not written.
+fn is_empty(text: &str) -> bool {
+    text.is_empty()
 }
 
 impl ReadinessProbe {

@@ -8,8 +8,10 @@ fn key() -> ObjectKey {
 }
 
 fn report(instance: &str, sequence: Option<u64>, error: Option<&str>) -> HealthReport {
-    let peer =
-        Peer { id: "spiffe://cluster.local/ns/shop/sa/db".parse().unwrap(), instance: Some(instance.parse().unwrap()) };
+    let peer = Peer {
+        id: "spiffe://cluster.local/ns/shop/sa/db".parse().unwrap(),
+        instance: Some(InstanceId::parse(instance).unwrap()),
+    };
     let health = Health { sequence, healthy: error.map_or(Ok(()), |error| Err(error.to_owned())) };
     HealthReport { workload: key().name, peer: Some(peer), health }
 }
