@@ -40,7 +40,7 @@ type Case = (fn(&Config) -> String, &'static str, (&'static str, &'static str), 
 const NONE: (&str, &str) = ("NOBODY_READS_THIS", "x");
 
 #[rustfmt::skip] // a table
-const PRECEDENCE: [Case; 17] = [
+const PRECEDENCE: [Case; 18] = [
     (|c| c.discovery[0].to_string(), "--discovery a:1", NONE, "", ["a:1", "file:15012", "file:15012", "file:15012"]),
     (|c| c.ca()[0].to_string(), "--ca a:1", ("CA_ADDR", "b:2"), "", ["a:1", "b:2", "file:15012", "file:15012"]),
     (|c| c.identity.spiffe.trust_domain.to_string(), "--trust-domain a", ("TRUST_DOMAIN", "b"), "proxyMetadata: {TRUST_DOMAIN: c}", ["a", "b", "c", "cluster.local"]),

@@ -132,7 +132,9 @@ impl Proxies {
                 running.listeners.send_if_modified(|old| std::mem::replace(old, listeners.clone()) != listeners);
                 return Ok(());
             }
-            terminal::line(&format!("{proxy}: its address, its ServiceAccount or its probe changed; replacing its agent"));
+            terminal::line(&format!(
+                "{proxy}: its address, its ServiceAccount or its probe changed; replacing its agent"
+            ));
             self.end(&proxy);
         }
         self.start(proxy, address, (wish.service_account, wish.probe), listeners);
