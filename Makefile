@@ -19,7 +19,7 @@ ENVOY_STAMP := $(ENVOY_VENV)/.envoy-$(ENVOY_VERSION)
 PYTHON ?= python3
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check lint unit golden crds bench envoy
+.PHONY: help demo test check lint unit fuzz golden crds bench envoy
 
 help: ## This list
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 10
@@ -44,14 +44,28 @@ lint: ## Format, lints, crate arrows, generated files
 unit: envoy ## Every test of every crate, those on a real Envoy included
 	CI=true ENVOY_BIN="$$($(MAKE) --silent envoy-path)" cargo test --workspace --no-fail-fast
 
+# Targets by what reads: packets; certificate requests, tokens, keys, certificates, their files; identities and what is issued;
+# envelopes and the log of what was accepted; the agent's files.
+CASES ?= 10000000
+FUZZ := no_client_can_hurt no_server_can_hurt garbage:: claims_of_any_bytes_are_read_or_refused identity::tests::fuzz:: \
+	any_bytes_are_read_or_refused any_file_is_read_or_refused any_text_is_a_duration_or_an_error
+FUZZ_PACKAGES := --package tombolo-ca --package tombolo-agent --lib --test ca
+
+# A bootstrap holds two hundred made-up texts.
+fuzz: ## Ten million inputs for each reader of what others send; CASES=N for as many
+	PROPTEST_CASES=$(CASES) FUZZ_CASES=$(CASES) cargo test --release $(FUZZ_PACKAGES) -- $(FUZZ)
+	PROPTEST_CASES=$$(($(CASES) / 200)) cargo test --release $(FUZZ_PACKAGES) -- any_strings_render_to_json_that_reads_back
+
 golden: envoy ## Rewrite what golden tests compare with
 	cargo xtask golden
 
 crds: ## Rewrite crds/ from the types
 	cargo xtask crds
 
+# Built together: the agent is measured as a program of its own.
 bench: ## Measure; BENCH_JSON=FILE keeps the numbers
-	cargo run --release --package tombolo-bench
+	cargo build --release --package tombolo-bench --package tombolo-agent
+	"$(CARGO_TARGET_DIR)/release/tombolo-bench"
 
 envoy: $(if $(ENVOY_BIN),,$(ENVOY_STAMP)) ## Fetch Envoy, unless ENVOY_BIN names one
 

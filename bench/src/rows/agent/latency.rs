@@ -13,6 +13,7 @@ use std::{
 };
 use tokio::{
     net::{TcpStream, UnixStream},
+    runtime::Runtime,
     time::{sleep, timeout},
 };
 use tombolo_agent::stream::{Request, Upstream, over};
@@ -36,7 +37,7 @@ pub(in crate::rows) fn measure() -> anyhow::Result<Measured> {
     let agent = Agent::start(&secured, secured.address)?;
     agent.wait_for_names(MESH.services, LONG)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let (direct, behind) = runtime.block_on(pushes(&secured, agent.socket()))?;
+    let (direct, behind) = pushes(&secured, &runtime, agent.socket())?;
     let milliseconds = |times: &[Duration]| {
         let times: Vec<f64> = times.iter().map(|time| time.as_secs_f64() * 1e3).collect();
         Spread::of(&times).context("nothing was pushed")
@@ -48,24 +49,26 @@ pub(in crate::rows) fn measure() -> anyhow::Result<Measured> {
 }
 
 /// How long each took, directly and behind the agent.
-async fn pushes(secured: &Secured, socket: PathBuf) -> anyhow::Result<(Vec<Duration>, Vec<Duration>)> {
-    let mut direct = Envoy::subscribed(TcpStream::connect(secured.subject.address()).await?).await?;
-    let mut behind = Envoy::subscribed(connect(socket).await?).await?;
+fn pushes(secured: &Secured, runtime: &Runtime, socket: PathBuf) -> anyhow::Result<(Vec<Duration>, Vec<Duration>)> {
+    let (mut direct, mut behind) = runtime.block_on(async {
+        let direct = Envoy::subscribed(TcpStream::connect(secured.subject.address()).await?).await?;
+        anyhow::Ok((direct, Envoy::subscribed(connect(socket).await?).await?))
+    })?;
     let (mut directly, mut by_agent) = (Vec::new(), Vec::new());
     for nth in 1..=CHANGES + WARM {
         let sequence = Sequence::new(nth);
-        // In this order, as the client's one thread would count the one's reading to the other.
-        let envoys: [(&mut Envoy, &mut Vec<Duration>); 2] =
-            [(&mut direct, &mut directly), (&mut behind, &mut by_agent)];
         let change = MESH.slice(SERVICE, Some(sequence)).to_string();
         let start = secured.subject.edit(&change)?;
-        let [(first, first_took), (second, second_took)] = envoys;
-        let (one, other) = tokio::try_join!(first.receive(sequence), second.receive(sequence))?;
+        let arrivals = async {
+            let arrivals = tokio::try_join!(direct.receive(sequence), behind.receive(sequence));
+            sleep(PAUSE).await;
+            arrivals
+        };
+        let (one, other) = runtime.block_on(arrivals)?;
         if nth > WARM {
-            first_took.push(one.since(start));
-            second_took.push(other.since(start));
+            directly.push(one.since(start));
+            by_agent.push(other.since(start));
         }
-        sleep(PAUSE).await;
     }
     Ok((directly, by_agent))
 }

@@ -36,11 +36,10 @@ pub(super) enum Proof {
 }
 
 pub(super) fn measure(row: RowId, proof: Proof) -> anyhow::Result<Measured> {
-    let cpus = machine::cpus()?;
-    cpus.first().copied().map_or(Ok(()), machine::pin)?;
+    // Server, clients and the bare loop all on one CPU: clients on the other thread of its core would slow the server down, and
+    // there are none that would slow the loop down.
+    machine::cpus()?.first().copied().map_or(Ok(()), machine::pin)?;
     let secured = Secured::start(MESH)?;
-    // What has been started stays on the first CPU; this thread is the clients from now on.
-    cpus.last().copied().map_or(Ok(()), machine::pin)?;
     let clients = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let held = clients.block_on(obtain(&secured))?;
     let token = secured.token()?;
