@@ -24,7 +24,7 @@ use std::{
 use tokio::{process::Command, sync::watch, time};
 use tokio_util::sync::CancellationToken;
 use tombolo_api::istio::ReadinessProbe;
-use tombolo_controlplane::{FileStore, GATEWAY_LABEL, Store, hash};
+use tombolo_controlplane::{FileStore, GATEWAY_LABEL, Store as _, hash};
 use tombolo_core::ProxyKind;
 
 /// How long an agent may take to end, once its Envoy is drained.

@@ -31,14 +31,19 @@ pub(crate) struct Proxies {
 
 /// A proxy whose agent is kept.
 struct Running {
-    /// Where, and as whom: what differs needs another one.
-    address: IpAddr,
-    service_account: String,
-    probe: Option<Arc<ReadinessProbe>>,
+    terms: Terms,
     listeners: watch::Sender<Vec<Listening>>,
     stop: CancellationToken,
     gone: CancellationToken,
     task: JoinHandle<()>,
+}
+
+/// What an agent is started with: where terms differ, another one is needed.
+#[derive(Clone, PartialEq)]
+struct Terms {
+    address: IpAddr,
+    service_account: String,
+    probe: Option<Arc<ReadinessProbe>>,
 }
 
 impl Proxies {
@@ -94,7 +99,8 @@ impl Proxies {
             let name = NamespacedName::new(namespace, name);
             let proxy = if gateway { ProxyName::gateway(name) } else { ProxyName::workload(name) };
             if !wanted.contains_key(&proxy) {
-                self.start(proxy.clone(), address, (String::new(), None), Vec::new());
+                let terms = Terms { address, service_account: String::new(), probe: None };
+                self.start(proxy.clone(), terms, Vec::new());
                 self.end(&proxy);
             }
         }
@@ -126,9 +132,9 @@ impl Proxies {
                 (address, listeners)
             }
         };
+        let terms = Terms { address, service_account: wish.service_account, probe: wish.probe };
         if let Some(running) = self.running.get(&proxy) {
-            let same = (running.address, &running.service_account, &running.probe);
-            if same == (address, &wish.service_account, &wish.probe) {
+            if running.terms == terms {
                 running.listeners.send_if_modified(|old| std::mem::replace(old, listeners.clone()) != listeners);
                 return Ok(());
             }
@@ -137,24 +143,18 @@ impl Proxies {
             ));
             self.end(&proxy);
         }
-        self.start(proxy, address, (wish.service_account, wish.probe), listeners);
+        self.start(proxy, terms, listeners);
         Ok(())
     }
 
-    fn start(
-        &mut self,
-        proxy: ProxyName,
-        address: IpAddr,
-        (service_account, probe): (String, Option<Arc<ReadinessProbe>>),
-        listening: Vec<Listening>,
-    ) {
+    fn start(&mut self, proxy: ProxyName, terms: Terms, listening: Vec<Listening>) {
         let (listeners, receiver) = watch::channel(listening);
         let (stop, gone) = (CancellationToken::new(), CancellationToken::new());
         let keeper = Keeper {
             proxy: proxy.clone(),
-            service_account: service_account.clone(),
-            probe: probe.clone(),
-            address,
+            service_account: terms.service_account.clone(),
+            probe: terms.probe.clone(),
+            address: terms.address,
             records: self.records.clone(),
             settings: self.settings.clone(),
             listeners: receiver,
@@ -168,7 +168,7 @@ impl Proxies {
             }
             keeper.run().await;
         });
-        self.running.insert(proxy, Running { address, service_account, probe, listeners, stop, gone, task });
+        self.running.insert(proxy, Running { terms, listeners, stop, gone, task });
     }
 
     fn end(&mut self, proxy: &ProxyName) {

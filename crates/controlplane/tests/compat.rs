@@ -19,7 +19,10 @@ use std::time::SystemTime;
 use stream::{Delta, World, gateway, node};
 use tombolo_ca::LocalIssuer;
 use tombolo_proto::envoy::{
-    envoy::config::{core::v3::HealthStatus, endpoint::v3::ClusterLoadAssignment},
+    envoy::config::{
+        core::v3::HealthStatus,
+        endpoint::v3::{ClusterLoadAssignment, LbEndpoint},
+    },
     envoy::service::discovery::v3::DeltaDiscoveryResponse,
 };
 use tonic::Code;
@@ -79,7 +82,7 @@ async fn mesh() -> Mesh {
 fn health(response: &DeltaDiscoveryResponse) -> Vec<HealthStatus> {
     let [resource] = &response.resources[..] else { panic!("{response:?}") };
     let assignment = ClusterLoadAssignment::decode(&*resource.resource.as_ref().unwrap().value).unwrap();
-    assignment.endpoints.iter().flat_map(|group| &group.lb_endpoints).map(|e| e.health_status()).collect()
+    assignment.endpoints.iter().flat_map(|group| &group.lb_endpoints).map(LbEndpoint::health_status).collect()
 }
 
 #[tokio::test]

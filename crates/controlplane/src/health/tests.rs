@@ -1,6 +1,10 @@
 use super::*;
-use tombolo_api::Kind;
+use crate::{Edit, Update};
+use serde_json::json;
+use std::time::SystemTime;
+use tombolo_api::{Kind, manifest};
 use tombolo_core::SourceId;
+use tombolo_proto::ResourceType;
 
 fn key() -> ObjectKey {
     let name = NamespacedName::new("shop", "db-1");
@@ -57,4 +61,70 @@ fn a_workload_that_comes_back_begins_anew() {
     assert!(matches!(book.forget(&key()), Some((Relation::Health(_), Fact::Health(Err(_))))));
     assert_eq!(book.forget(&key()), None);
     assert_eq!(take(&mut book, &report("m1", Some(1), None)), (Some(1), vec![true], vec![]));
+}
+
+/// A world with a service of one workload, `db-1` of ServiceAccount `db`.
+fn world() -> World {
+    let entry = |kind: &str, name: &str, spec: serde_json::Value| {
+        let metadata = json!({"name": name, "namespace": "shop"});
+        let document =
+            json!({"apiVersion": "networking.istio.io/v1", "kind": kind, "metadata": metadata, "spec": spec});
+        Edit::Apply(manifest::decode(document, None).object.unwrap(), None)
+    };
+    let service = json!({
+        "hosts": ["db.example"], "ports": [{"number": 80, "name": "http", "protocol": "HTTP"}],
+        "resolution": "STATIC", "workloadSelector": {"labels": {"app": "db"}},
+    });
+    let workload = json!({"address": "10.0.0.1", "labels": {"app": "db"}, "serviceAccount": "db"});
+    let mut world = World::default();
+    let edits = vec![entry("ServiceEntry", "db", service), entry("WorkloadEntry", "db-1", workload)];
+    world.update(&key().source, Update { edits, ..Update::default() }, SystemTime::UNIX_EPOCH);
+    world
+}
+
+/// What is acknowledged, and whether endpoints changed.
+fn hear(world: &mut World, report: &HealthReport) -> (Option<u64>, bool) {
+    let (counted, applied, changes) = world.hear(report, SystemTime::UNIX_EPOCH);
+    let endpoints = changes.iter().any(|change| change.kind == ResourceType::Endpoints);
+    assert_eq!(applied.statuses.contains(&key()), endpoints, "what counts is seen in the status too");
+    (counted, endpoints)
+}
+
+#[test]
+fn an_agent_speaks_for_a_workload_of_its_own_account_and_namespace() {
+    let mut world = world();
+    let by = |id: &str, workload: &str| {
+        let mut report = report("m1", Some(1), Some("refused"));
+        report.peer.as_mut().unwrap().id = id.parse().unwrap();
+        report.workload = NamespacedName::new("shop", workload);
+        report
+    };
+    let others = [
+        by("spiffe://cluster.local/ns/shop/sa/web", "db-1"),
+        by("spiffe://cluster.local/ns/other/sa/db", "db-1"),
+        by("spiffe://cluster.local/ns/shop/sa/db", "db-2"),
+    ];
+    for other in others {
+        assert_eq!(hear(&mut world, &other), (None, false), "{other:?}");
+    }
+    assert_eq!(hear(&mut world, &by("spiffe://cluster.local/ns/shop/sa/db", "db-1")), (Some(1), true));
+}
+
+#[test]
+fn where_nobody_is_asked_anybody_speaks() {
+    let anybody = HealthReport { peer: None, ..report("m1", Some(1), Some("refused")) };
+    assert_eq!(hear(&mut world(), &anybody), (Some(1), true));
+}
+
+#[test]
+fn what_was_said_goes_with_its_workload() {
+    let mut world = world();
+    let said = report("m1", Some(7), Some("refused"));
+    assert_eq!(hear(&mut world, &said), (Some(7), true));
+    let entry = world.snapshot().object(&key()).unwrap().clone();
+    for edit in [Edit::Delete(key()), Edit::Apply(entry, None)] {
+        world.update(&key().source, Update { edits: vec![edit], ..Update::default() }, SystemTime::UNIX_EPOCH);
+    }
+    assert!(world.workloads().all(|(_, row)| row.healthy));
+    assert_eq!(hear(&mut world, &report("m1", Some(1), Some("refused"))), (Some(1), true));
 }

@@ -3,7 +3,10 @@
 //! A field that an entry leaves out is its group's template's. Labels are merged, later ones over earlier: the template's,
 //! the group's `metadata.labels`, the entry's `spec.labels`, the labels of the entry's own metadata (as Istio ranks them).
 
-use super::{health::verdict, trust::DEFAULT_SERVICE_ACCOUNT};
+use super::{
+    health::{Verdict, verdict},
+    trust::DEFAULT_SERVICE_ACCOUNT,
+};
 use crate::engine::{Built, Emits, Fact, Relation, TableKey, Unit, View};
 use std::{collections::BTreeMap, sync::Arc};
 use tombolo_api::{
@@ -70,7 +73,7 @@ impl Unit for Workload {
             emits.fact(labelled, Fact::Object(self.0.clone()));
         }
         let probe = group.and_then(|group| group.spec.probe.clone()).map(Arc::new);
-        let healthy = verdict(view, &self.0).is_none_or(|verdict| verdict.is_ok());
+        let healthy = verdict(view, &self.0).is_none_or(Verdict::is_ok);
         Some(Built { output: Arc::new(WorkloadRow { entry, local, probe, healthy }), emits })
     }
 }
