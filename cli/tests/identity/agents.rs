@@ -1,10 +1,10 @@
 //! What an agent keeps on disk, and which processes it and its Envoy are.
 
-use super::support::is_running;
+use super::support::{is_running, kill};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject};
 use serde_json::Value;
 use std::{
-    fs,
+    fs::{self, OpenOptions},
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
 };
@@ -101,9 +101,30 @@ impl CommandLine {
         Self { arguments: read("cmdline"), environment: read("environ").into_iter().filter_map(pair).collect() }
     }
 
-    pub(crate) fn start(&self) -> Child {
+    /// Starts it again, logging to a file.
+    pub(crate) fn start(&self, log: &Path) -> ByHand {
+        let log = OpenOptions::new().create(true).append(true).open(log).unwrap();
         let mut command = Command::new(&self.arguments[0]);
         command.args(&self.arguments[1..]).env_clear().envs(self.environment.iter().cloned());
-        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap()
+        command.stdin(Stdio::null()).stdout(log.try_clone().unwrap()).stderr(log);
+        ByHand(command.spawn().unwrap())
+    }
+}
+
+/// A process that no run knows. It ends with the test.
+pub(crate) struct ByHand(Child);
+
+impl ByHand {
+    /// Ends the agent alone, as an upgrade does: its Envoy is left to the next one.
+    pub(crate) fn leave(&mut self) {
+        kill(i32::try_from(self.0.id()).unwrap(), "USR1");
+        assert!(self.0.wait().unwrap().success());
+    }
+}
+
+impl Drop for ByHand {
+    fn drop(&mut self) {
+        _ = self.0.kill(); // it may have ended
+        _ = self.0.wait();
     }
 }

@@ -1,7 +1,7 @@
 //! What is killed comes back, and nothing depends on the control plane meanwhile.
 
 use super::{
-    agents::{Agent, CommandLine},
+    agents::{Agent, ByHand, CommandLine},
     client::{Request, resolve},
     load::Load,
     support::{is_running, kill},
@@ -69,19 +69,17 @@ fn without_a_control_plane_agents_and_envoys_start_from_what_is_on_disk() {
 
     world.kill();
     let went = Instant::now();
-    let mut by_hand: Vec<_> = agents
-        .iter()
-        .map(|agent| {
-            let (pid, envoy) = (agent.pid().unwrap(), agent.envoy().unwrap());
-            let command = CommandLine::of(pid);
-            // The agent first, or it would start another Envoy.
-            end(pid);
-            end(envoy);
-            command
-        })
-        .map(|command| command.start())
-        .collect();
+    let commands = agents.each_ref().map(|agent| {
+        let (pid, envoy) = (agent.pid().unwrap(), agent.envoy().unwrap());
+        let command = CommandLine::of(pid);
+        // The agent first, or it would start another Envoy.
+        end(pid);
+        end(envoy);
+        command
+    });
     assert!(world.get("/").is_err(), "whoever answered was killed");
+    let start = |(command, agent): (&CommandLine, &Agent)| command.start(&agent.state.join("agent.log"));
+    let mut by_hand: Vec<_> = commands.iter().zip(&agents).map(start).collect();
     world.until("it is served from what is on disk", || serves(&world));
     let load = Load::start(world.gateway);
     while went.elapsed() < away() {
@@ -89,11 +87,7 @@ fn without_a_control_plane_agents_and_envoys_start_from_what_is_on_disk() {
         serves(&world).unwrap();
         thread::sleep(Duration::from_millis(100));
     }
-    // As an upgrade of the agent does: Envoy is left to the next one.
-    for agent in &mut by_hand {
-        kill(i32::try_from(agent.id()).unwrap(), "USR1");
-        assert!(agent.wait().unwrap().success());
-    }
+    by_hand.iter_mut().for_each(ByHand::leave);
     let envoys = agents.each_ref().map(Agent::envoy);
     world.run();
     world.until("both come back", || have_come_back(&world));

@@ -3,6 +3,7 @@
 use super::{
     Keep, Kind, Memory, Name, Shelf,
     log::{self, Record},
+    secret::is_private,
 };
 use crate::stream::{settings::Cache, version::Version, wire::Resource};
 use std::{
@@ -21,8 +22,6 @@ const FILE: &str = "config.log";
 const NEW: &str = "config.log.new";
 /// Less garbage is not worth a new file.
 const MIN_GARBAGE: u64 = 64 << 10;
-/// Types whose resources are private keys.
-const SECRET: &str = "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.Secret";
 
 /// Where a resource is.
 #[derive(Clone, Debug)]
@@ -125,14 +124,15 @@ impl Disk {
         let (mut index, mut live, mut secrets) = (std::mem::take(&mut self.index), 0, false);
         let size = self.file.metadata()?.len();
         let scan = log::scan(&mut reader, &self.owner, |record, offset, len| match record {
-            Record::Put(kind, resource) if self.memory_backed || &*kind != SECRET => {
+            Record::Put(kind, resource) if self.memory_backed || !is_private(&kind, &resource) => {
                 let entry = Entry { version: resource.version, offset, len };
                 live += u64::from(len);
                 let replaced = insert(&mut index, &kind, resource.name, entry);
                 live -= replaced.map_or(0, |entry| u64::from(entry.len));
             }
-            Record::Put(..) => secrets = true,
-            Record::Remove(kind, name) => {
+            record => {
+                secrets |= matches!(record, Record::Put(..));
+                let (Record::Put(kind, Resource { name, .. }) | Record::Remove(kind, name)) = record;
                 let removed = index.get_mut(&*kind).and_then(|entries| entries.remove(&name));
                 live -= removed.map_or(0, |entry| u64::from(entry.len));
             }
@@ -276,7 +276,9 @@ impl Shelf for Disk {
     }
 
     fn put(&mut self, kind: &Kind, resource: Resource) {
-        if !self.memory_backed && &**kind == SECRET {
+        if !self.memory_backed && is_private(kind, &resource) {
+            // What was public under this name counts no more.
+            self.remove(kind, &resource.name);
             return self.memory.put(kind, resource);
         }
         let record = log::put(kind, &resource.bytes);

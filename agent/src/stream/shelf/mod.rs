@@ -3,6 +3,7 @@
 mod disk;
 mod log;
 mod memory;
+mod secret;
 
 pub(crate) use disk::{Disk, Sync};
 pub(crate) use memory::Memory;

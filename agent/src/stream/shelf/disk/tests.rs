@@ -1,6 +1,6 @@
 //! On real files.
 
-use super::*;
+use super::{super::secret::SECRET, *};
 use crate::stream::relay::tests::resource;
 use proptest::{prelude::*, test_runner::RngSeed};
 
@@ -48,6 +48,36 @@ fn private_keys_are_written_to_memory_only() {
             assert_eq!(disk.get(SECRET, "key"), Some(item("key", 77)));
         }
     }
+}
+
+/// A secret that says whose certificates are accepted, and one that holds a key.
+fn secret(name: &str, private: bool) -> Resource {
+    let field = |tag: u8, content: &[u8]| [&[tag << 3 | 2, content.len() as u8], content].concat();
+    let value = [field(1, name.as_bytes()), if private { field(2, b"key") } else { field(4, b"roots") }].concat();
+    let any = [field(1, SECRET.as_bytes()), field(2, &value)].concat();
+    let envelope = [field(1, if private { b"2" } else { b"1" }), field(2, &any), field(3, name.as_bytes())].concat();
+    Resource::read(envelope.into()).unwrap()
+}
+
+#[test]
+fn whose_certificates_are_accepted_is_kept_wherever() {
+    let dir = tempfile::tempdir().unwrap();
+    let kind: Kind = SECRET.into();
+    let (public, private) = (secret("a", false), secret("a", true));
+    let mut disk = Disk::open(&cache(dir.path(), false)).unwrap();
+    disk.put(&kind, public.clone());
+    let mut disk = Disk::open(&cache(dir.path(), false)).unwrap();
+    assert_eq!(contents(&mut disk, SECRET), [public.clone()]);
+    // A key under the same name: neither is there the next time.
+    disk.put(&kind, private.clone());
+    assert_eq!(contents(&mut disk, SECRET), [private.clone()]);
+    let mut disk = Disk::open(&cache(dir.path(), false)).unwrap();
+    assert!(contents(&mut disk, SECRET).is_empty());
+    disk.put(&kind, public.clone());
+    // Likewise where the key was written to memory.
+    let mut disk = Disk::open(&cache(dir.path(), true)).unwrap();
+    disk.put(&kind, private);
+    assert!(contents(&mut Disk::open(&cache(dir.path(), false)).unwrap(), SECRET).is_empty());
 }
 
 #[test]
