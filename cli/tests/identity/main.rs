@@ -1,5 +1,5 @@
 //! What identity and the agent promise, on real processes: `tombolo run`, its agents and their Envoys, with requests all the while.
-#![allow(clippy::unwrap_used, clippy::panic)] // a test's helpers fail as tests do
+#![allow(clippy::unwrap_used, clippy::panic, clippy::print_stdout)] // a test's helpers fail as tests do
 
 mod agents;
 mod app;

@@ -67,10 +67,10 @@ fn whose_certificates_are_accepted_is_kept_wherever() {
     let mut disk = Disk::open(&cache(dir.path(), false)).unwrap();
     disk.put(&kind, public.clone());
     let mut disk = Disk::open(&cache(dir.path(), false)).unwrap();
-    assert_eq!(contents(&mut disk, SECRET), [public.clone()]);
+    assert_eq!(contents(&mut disk, SECRET), std::slice::from_ref(&public));
     // A key under the same name: neither is there the next time.
     disk.put(&kind, private.clone());
-    assert_eq!(contents(&mut disk, SECRET), [private.clone()]);
+    assert_eq!(contents(&mut disk, SECRET), std::slice::from_ref(&private));
     let mut disk = Disk::open(&cache(dir.path(), false)).unwrap();
     assert!(contents(&mut disk, SECRET).is_empty());
     disk.put(&kind, public.clone());
