@@ -140,7 +140,7 @@ async fn the_supervisor_is_told() {
             }
         }
     };
-    hear("STATUS=not ready: Envoy is not live yet");
+    hear("STATUS=not ready: no certificate yet");
     machine.signal(Signal::TERM);
     hear("STOPPING=1");
     assert!(machine.ended().await.success());
