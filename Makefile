@@ -41,8 +41,9 @@ lint: ## Format, lints, crate arrows, generated files
 	cargo xtask crds --check
 	cargo xtask descriptors --check
 
+# Most tests of processes wait for them, so more run at once than there are cores.
 unit: envoy ## Every test of every crate, those on a real Envoy included
-	CI=true ENVOY_BIN="$$($(MAKE) --silent envoy-path)" cargo test --workspace --no-fail-fast
+	RUST_TEST_THREADS=6 CI=true ENVOY_BIN="$$($(MAKE) --silent envoy-path)" cargo test --workspace --no-fail-fast
 
 # Targets by what reads: packets; certificate requests, tokens, keys, certificates, their files; identities and what is issued;
 # envelopes and the log of what was accepted; the agent's files.

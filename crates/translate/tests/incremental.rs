@@ -143,10 +143,16 @@ fn check(steps: &[Step], from_scratch_every: usize) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 3000, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 1500, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn incremental_equals_from_scratch(steps in steps()) {
+        check(&steps, 16);
+    }
+
+    // As many again, on another core.
+    #[test]
+    fn incremental_equals_from_scratch_again(steps in steps()) {
         check(&steps, 16);
     }
 }
