@@ -1,8 +1,6 @@
 //! Not one request fails, whatever happens to the control plane.
-#![allow(clippy::unwrap_used, clippy::panic)] // a test's helpers fail as tests do
 
-mod support;
-
+use crate::support::{Backend, Mesh, envoy, get, until};
 use std::{
     sync::{
         Arc, Mutex,
@@ -11,7 +9,6 @@ use std::{
     thread,
     time::{Duration, Instant},
 };
-use support::{Backend, Mesh, envoy, get, until};
 
 const SECONDS: u32 = 30;
 const EDITS: u32 = 30;

@@ -1,4 +1,6 @@
-//! What identity and the agent promise, on real processes: `tombolo run`, its agents and their Envoys, with requests all the while.
+//! What is promised over time, on real processes: `tombolo run`, its agents and their Envoys, with requests all the while.
+//!
+//! In one program, so that tests which wait run at once.
 #![allow(clippy::unwrap_used, clippy::panic, clippy::print_stdout)] // a test's helpers fail as tests do
 
 mod agents;
@@ -10,6 +12,7 @@ mod outage;
 mod refusal;
 mod renewal;
 mod rotation;
+mod steady;
 #[path = "../support/mod.rs"]
 mod support;
 mod world;
