@@ -22,8 +22,15 @@ pub const GATEWAY_LABEL: &str = "gateway.networking.k8s.io/gateway-name";
 
 /// The ServiceAccount that a Gateway's proxies run as (GEP-1762: Gateway and class), whatever its class is called.
 pub fn gateway_service_account(gateway: &str) -> String {
-    format!("{gateway}-tombolo")
+    format!("{gateway}{GATEWAY_ACCOUNT}")
 }
+
+/// The Gateway whose proxies run as a ServiceAccount, if it is one of a Gateway.
+pub(crate) fn gateway_of(service_account: &str) -> Option<&str> {
+    service_account.strip_suffix(GATEWAY_ACCOUNT).filter(|gateway| !gateway.is_empty())
+}
+
+const GATEWAY_ACCOUNT: &str = "-tombolo";
 
 /// Classifies by node id, metadata and locality, as far as the caller's identity covers what these say.
 pub(crate) struct Classifier {
@@ -76,12 +83,14 @@ impl Classify for Classifier {
 
 /// True for Gateways that have a status here: those of our classes.
 fn is_served(world: &World, gateway: &NamespacedName) -> bool {
-    world.statuses().any(|(key, _)| key.kind == Kind::Gateway && key.name == *gateway)
+    world.named(Kind::Gateway, gateway).any(|key| world.has_status(&key))
 }
 
 /// Whether a workload outside Kubernetes is there, and runs as this ServiceAccount.
 pub(crate) fn runs_as(world: &World, workload: &NamespacedName, account: &str) -> bool {
-    world.workloads().any(|(key, row)| key.name == *workload && *row.service_account() == *account)
+    let mut rows =
+        world.named(Kind::WorkloadEntry, workload).filter_map(|key| Some(world.workload(&key)?.service_account()));
+    rows.any(|own| *own == *account)
 }
 
 /// What a node says of itself, as far as it decides what it sees.

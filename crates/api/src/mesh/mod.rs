@@ -26,5 +26,7 @@ pub const GROUP: &str = "mesh.tombolo.dev";
 pub const AGENT_ANNOTATION: &str = "mesh.tombolo.dev/agent";
 /// The value of [`AGENT_ANNOTATION`] for an agent beside the control plane, on one machine with it.
 pub const LOCAL_AGENT: &str = "local";
+/// On a WorkloadEntry or a WorkloadGroup: ids of instances, separated by commas, that may neither renew their certificate nor connect.
+pub const REVOKED_ANNOTATION: &str = "mesh.tombolo.dev/revoked-instances";
 /// The value of [`AGENT_ANNOTATION`] for no agent, whatever the WorkloadGroup says.
 pub const NO_AGENT: &str = "none";

@@ -36,6 +36,10 @@ impl StatusTable {
         }
     }
 
+    pub(super) fn contains(&self, key: &ObjectKey) -> bool {
+        self.statuses.contains_key(key)
+    }
+
     pub(super) fn iter(&self) -> impl Iterator<Item = (&ObjectKey, &TimedStatus)> {
         self.statuses.iter()
     }

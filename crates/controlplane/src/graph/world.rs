@@ -11,7 +11,7 @@ use std::{
     time::{Instant, SystemTime},
 };
 use tombolo_api::{Kind, Object, ObjectKey, mesh::MeshInstallation};
-use tombolo_core::{ObjectRef, Origin, Problem, SourceId};
+use tombolo_core::{NamespacedName, ObjectRef, Origin, Problem, SourceId};
 use tombolo_proto::Change;
 use tombolo_registry::{Index, Key, Snapshot};
 use tombolo_translate::{
@@ -35,6 +35,8 @@ pub struct World {
     /// Where objects stand, for problems that translation finds.
     origins: HashMap<ObjectRef, Origin>,
     facts: BTreeSet<(Relation, Fact)>,
+    /// Who has said something yet: few.
+    sources: BTreeSet<SourceId>,
     health: HealthBook,
 }
 
@@ -53,6 +55,7 @@ impl World {
     pub fn update(&mut self, source: &SourceId, update: Update, now: SystemTime) -> (Applied, Vec<Change>) {
         let began = Instant::now();
         let mut applied = Applied::new(Cause::Source(source.clone()));
+        self.sources.insert(source.clone());
         let mut changed = Vec::new();
         for edit in update.edits {
             changed.extend(self.edit(source, edit, &mut applied));
@@ -105,9 +108,8 @@ impl World {
         let began = Instant::now();
         let mut applied = Applied::new(Cause::Facts);
         let covered = report.is_covered(self);
-        let named =
-            self.index.current().keys().filter(|key| key.kind == Kind::WorkloadEntry && key.name == report.workload);
-        let workloads: Vec<ObjectKey> = named.filter(|_| covered).cloned().collect();
+        let named = self.named(Kind::WorkloadEntry, &report.workload);
+        let workloads: Vec<ObjectKey> = named.filter(|_| covered).collect();
         if workloads.is_empty() {
             let peer = report.peer.as_ref().map(|peer| peer.id.to_string());
             tracing::debug!(workload = %report.workload, peer, "a health report of no WorkloadEntry of this caller is passed over");
@@ -152,6 +154,23 @@ impl World {
         self.statuses.iter()
     }
 
+    /// The objects of a kind and name, one for each source that has it.
+    pub(crate) fn named<'w>(&'w self, kind: Kind, name: &'w NamespacedName) -> impl Iterator<Item = ObjectKey> + 'w {
+        let keys =
+            self.sources.iter().map(move |source| ObjectKey { source: source.clone(), kind, name: name.clone() });
+        keys.filter(|key| self.index.current().object(key).is_some())
+    }
+
+    /// A workload outside Kubernetes, with what it inherits.
+    pub(crate) fn workload(&self, key: &ObjectKey) -> Option<&WorkloadRow> {
+        self.engine.output(&Workload(key.clone())).map(|row| &**row)
+    }
+
+    /// True where an object has a status here.
+    pub(crate) fn has_status(&self, key: &ObjectKey) -> bool {
+        self.statuses.contains(key)
+    }
+
     /// The MeshInstallation that counts: the oldest.
     pub fn installation(&self) -> Option<&Arc<Object<MeshInstallation>>> {
         self.installations().map(|(_, object)| object).next()
@@ -171,7 +190,7 @@ impl World {
     /// Workloads outside Kubernetes, with what they inherit, unordered.
     pub fn workloads(&self) -> impl Iterator<Item = (&ObjectKey, &WorkloadRow)> {
         let entries = self.index.current().keys().filter(|key| key.kind == Kind::WorkloadEntry);
-        entries.filter_map(|key| Some((key, &**self.engine.output(&Workload(key.clone()))?)))
+        entries.filter_map(|key| Some((key, self.workload(key)?)))
     }
 
     /// Everything that is wrong now.

@@ -1,11 +1,10 @@
 //! Who there is: the workloads and gateways that the objects speak of, and which of their instances are revoked.
 
-use crate::{World, gateway_service_account, graph::Commands};
+use crate::{World, classify::gateway_of, graph::Commands};
 use tombolo_api::{Kind, ObjectKey};
 use tombolo_ca::{Answer, Bound, Caller, Existence, Exists, ExistsError, Proven, stable_uid};
-
-/// Instances that may not renew, and may not connect: ids, separated by commas, on a WorkloadEntry or a WorkloadGroup.
-pub const REVOKED: &str = "mesh.tombolo.dev/revoked-instances";
+use tombolo_core::NamespacedName;
+use tombolo_translate::engine::{Fact, Relation};
 
 /// Answers from the graph thread's memory.
 pub(super) struct Inhabitants(pub(super) Commands);
@@ -25,7 +24,7 @@ pub fn directory_uid(key: &ObjectKey) -> String {
 }
 
 fn existence(world: &World, caller: &Caller) -> Existence {
-    let held: Vec<_> = holders(world, caller).collect();
+    let held = holders(world, caller);
     if held.is_empty() {
         let what = format!(
             "a Gateway or WorkloadEntry of ServiceAccount {}/{}",
@@ -45,23 +44,107 @@ fn existence(world: &World, caller: &Caller) -> Existence {
 }
 
 /// The objects whose proxies hold the caller's identity.
-fn holders<'w>(world: &'w World, caller: &'w Caller) -> impl Iterator<Item = ObjectKey> + 'w {
-    let account = &*caller.id.service_account;
-    let gateways = world.statuses().map(|(key, _)| key);
-    let gateways =
-        gateways.filter(move |key| key.kind == Kind::Gateway && gateway_service_account(&key.name.name) == account);
-    let entries = world.workloads().filter(move |(_, row)| *row.service_account() == *account).map(|(key, _)| key);
-    gateways.chain(entries).filter(|key| key.name.namespace == caller.id.namespace).cloned()
+fn holders(world: &World, caller: &Caller) -> Vec<ObjectKey> {
+    let (namespace, account) = (&caller.id.namespace, &caller.id.service_account);
+    let gateway = gateway_of(account).map(|gateway| NamespacedName::new(namespace.clone(), gateway));
+    let gateways = gateway.iter().flat_map(|name| world.named(Kind::Gateway, name)).filter(|key| world.has_status(key));
+    let workloads = objects(world, &Relation::Holder(namespace.clone(), account.clone()));
+    gateways.chain(workloads.cloned()).collect()
 }
 
 fn revoked_by(world: &World, caller: &Caller) -> Option<String> {
     let instance = caller.instance.as_ref()?.as_str();
-    let mut objects = world.snapshot().objects();
-    let (key, _) = objects.find(|(key, object)| {
-        let listed = object.metadata().annotations.get(REVOKED);
-        matches!(key.kind, Kind::WorkloadEntry | Kind::WorkloadGroup)
-            && key.name.namespace == caller.id.namespace
-            && listed.is_some_and(|ids| ids.split(',').any(|id| id.trim() == instance))
-    })?;
-    Some(key.to_string())
+    let revoked = Relation::Revoked(caller.id.namespace.clone(), instance.into());
+    objects(world, &revoked).next().map(ToString::to_string)
+}
+
+fn objects<'w>(world: &'w World, relation: &Relation) -> impl Iterator<Item = &'w ObjectKey> + use<'w> {
+    world.engine().facts(relation).filter_map(|fact| match fact {
+        Fact::Object(key) => Some(key),
+        _ => None,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Edit, Update};
+    use serde_json::{Value, json};
+    use std::time::SystemTime;
+    use tombolo_api::manifest;
+    use tombolo_ca::ObjectUid;
+    use tombolo_core::{InstanceId, SourceId};
+
+    fn world(documents: &[Value]) -> World {
+        let mut world = World::default();
+        let read = |document: &Value| Edit::Apply(manifest::decode(document.clone(), None).object.unwrap(), None);
+        let update = Update { edits: documents.iter().map(read).collect(), ..Update::default() };
+        world.update(&SourceId::new("here"), update, SystemTime::UNIX_EPOCH);
+        world
+    }
+
+    fn entry(annotations: &Value) -> Value {
+        json!({"apiVersion": "networking.istio.io/v1", "kind": "WorkloadEntry",
+            "metadata": {"name": "db-1", "namespace": "shop", "annotations": annotations},
+            "spec": {"address": "10.0.0.1", "serviceAccount": "db"}})
+    }
+
+    fn caller(id: &str, instance: Option<&str>, pod: Option<ObjectUid>) -> Caller {
+        let proven = match pod {
+            Some(pod) => Proven::Token(Bound { service_account: "x".into(), pod: Some(pod), secret: None }),
+            None => Proven::Certificate { serial: "1".into() },
+        };
+        let instance = instance.map(|instance| InstanceId::parse(instance).unwrap());
+        Caller { id: id.parse().unwrap(), instance, proven, expires: SystemTime::UNIX_EPOCH }
+    }
+
+    const DB: &str = "spiffe://cluster.local/ns/shop/sa/db";
+
+    #[test]
+    fn identities_of_workloads_exist_in_their_namespace_alone() {
+        let world = world(&[entry(&json!({}))]);
+        assert_eq!(existence(&world, &caller(DB, None, None)), Existence::Exists);
+        for other in ["spiffe://cluster.local/ns/shop/sa/web", "spiffe://cluster.local/ns/other/sa/db"] {
+            assert!(matches!(existence(&world, &caller(other, None, None)), Existence::Gone(_)), "{other}");
+        }
+    }
+
+    #[test]
+    fn a_token_counts_while_the_object_is_there_that_it_is_bound_to() {
+        let world = world(&[entry(&json!({}))]);
+        let name = NamespacedName::new("shop", "db-1");
+        let key = ObjectKey { source: SourceId::new("here"), kind: Kind::WorkloadEntry, name };
+        let bound = |uid: String| caller(DB, None, Some(ObjectUid { name: "db-1".into(), uid }));
+        assert_eq!(existence(&world, &bound(directory_uid(&key))), Existence::Exists);
+        assert!(matches!(existence(&world, &bound("another".into())), Existence::Gone(_)));
+    }
+
+    #[test]
+    fn a_gateway_holds_its_own_account() {
+        let gateway = json!({"apiVersion": "gateway.networking.k8s.io/v1", "kind": "Gateway",
+            "metadata": {"name": "edge", "namespace": "shop"},
+            "spec": {"gatewayClassName": "tombolo", "listeners": [{"name": "http", "port": 80, "protocol": "HTTP"}]}});
+        let world = world(&[gateway]);
+        let edge = caller("spiffe://cluster.local/ns/shop/sa/edge-tombolo", None, None);
+        assert_eq!(existence(&world, &edge), Existence::Exists);
+        let other = caller("spiffe://cluster.local/ns/shop/sa/side-tombolo", None, None);
+        assert!(matches!(existence(&world, &other), Existence::Gone(_)));
+    }
+
+    #[test]
+    fn an_instance_is_revoked_by_its_entry_or_its_group() {
+        let group = json!({"apiVersion": "networking.istio.io/v1", "kind": "WorkloadGroup",
+            "metadata": {"name": "dbs", "namespace": "shop", "annotations": {"mesh.tombolo.dev/revoked-instances": "m3"}},
+            "spec": {"template": {}}});
+        let annotations =
+            json!({"mesh.tombolo.dev/revoked-instances": "m1, m2", "istio.io/autoRegistrationGroup": "dbs"});
+        let world = world(&[group, entry(&annotations)]);
+        for (instance, by) in [("m1", "WorkloadEntry"), ("m2", "WorkloadEntry"), ("m3", "WorkloadGroup")] {
+            let Existence::Revoked(who) = existence(&world, &caller(DB, Some(instance), None)) else {
+                panic!("{instance} is not revoked")
+            };
+            assert!(who.contains(by), "{instance} is revoked by {who}");
+        }
+        assert_eq!(existence(&world, &caller(DB, Some("m"), None)), Existence::Exists);
+    }
 }

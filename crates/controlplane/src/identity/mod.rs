@@ -5,7 +5,7 @@ mod inhabitants;
 mod roots;
 
 pub use front::SecureFront;
-pub use inhabitants::{REVOKED, directory_uid};
+pub use inhabitants::directory_uid;
 
 use crate::{Clock, ControlPlane, Store, StoreError};
 use inhabitants::Inhabitants;

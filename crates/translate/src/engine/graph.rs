@@ -179,6 +179,11 @@ impl Engine {
         self.nodes.values().flat_map(|node| node.emits.problems.iter().cloned()).collect()
     }
 
+    /// The members of a relation, for the outside: units look them up through their view.
+    pub fn facts<'e>(&'e self, relation: &Relation) -> impl Iterator<Item = &'e Fact> + use<'e> {
+        self.relations.get(relation).into_iter().flat_map(BTreeMap::keys)
+    }
+
     /// Every unit that exists, unordered.
     pub fn units(&self) -> impl Iterator<Item = &UnitId> {
         self.nodes.keys()

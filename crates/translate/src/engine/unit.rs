@@ -191,6 +191,10 @@ pub enum Relation {
     Inbound(ObjectKey),
     /// [`Fact::Unit`]: some workload makes its calls through an HTTP proxy of its own.
     HttpProxies,
+    /// [`Fact::Object`]: the workloads of a namespace that run as a ServiceAccount. For the outside.
+    Holder(Arc<str>, Arc<str>),
+    /// [`Fact::Object`]: the WorkloadEntries and WorkloadGroups of a namespace that revoke an instance. For the outside.
+    Revoked(Arc<str>, Arc<str>),
 }
 
 /// A member of a relation. What the variants mean, each relation says.

@@ -12,7 +12,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use tombolo_api::{
     Kind, Object, ObjectKey,
     istio::{GROUP_ANNOTATION, MUTUAL_TLS, ReadinessProbe, TLS_MODE_LABEL, WorkloadEntry, WorkloadGroup},
-    mesh::{AGENT_ANNOTATION, LOCAL_AGENT, NO_AGENT},
+    mesh::{AGENT_ANNOTATION, LOCAL_AGENT, NO_AGENT, REVOKED_ANNOTATION},
 };
 use tombolo_core::{FieldPath, NamespacedName, Problem};
 
@@ -37,9 +37,13 @@ pub struct WorkloadRow {
 impl WorkloadRow {
     /// Whose identity its proxy has: where nothing is said the namespace's `default`, as in Kubernetes.
     pub fn service_account(&self) -> Arc<str> {
-        let own = &self.entry.service_account;
-        if own.is_empty() { DEFAULT_SERVICE_ACCOUNT.into() } else { own.clone() }
+        service_account(&self.entry)
     }
+}
+
+fn service_account(entry: &WorkloadEntry) -> Arc<str> {
+    let own = &entry.service_account;
+    if own.is_empty() { DEFAULT_SERVICE_ACCOUNT.into() } else { own.clone() }
 }
 
 impl Unit for Workload {
@@ -57,6 +61,7 @@ impl Unit for Workload {
             emits.problems.push(unknown_agent(&self.0, &other));
             false
         });
+        self.state_identity(entry, group.map(|group| &**group), &mut emits);
         let mut entry = effective(entry, group.map(|group| &group.spec));
         if local {
             // Whoever has an agent has a proxy, unless the label says that it is not to be spoken to like one.
@@ -75,6 +80,28 @@ impl Unit for Workload {
         let probe = group.and_then(|group| group.spec.probe.clone()).map(Arc::new);
         let healthy = verdict(view, &self.0).is_none_or(Verdict::is_ok);
         Some(Built { output: Arc::new(WorkloadRow { entry, local, probe, healthy }), emits })
+    }
+}
+
+impl Workload {
+    /// Whose identity it holds, and which instances are revoked.
+    fn state_identity(&self, entry: &Object<WorkloadEntry>, group: Option<&Object<WorkloadGroup>>, emits: &mut Emits) {
+        let namespace = &self.0.name.namespace;
+        let account = service_account(&effective(entry, group.map(|group| &group.spec)));
+        emits.fact(Relation::Holder(namespace.clone(), account), Fact::Object(self.0.clone()));
+        let of_group = group.map(|group| {
+            let name = NamespacedName { namespace: namespace.clone(), name: group.metadata.name.clone() };
+            let key = ObjectKey { kind: Kind::WorkloadGroup, name, source: self.0.source.clone() };
+            (key, &group.metadata)
+        });
+        for (key, metadata) in of_group.into_iter().chain([(self.0.clone(), &entry.metadata)]) {
+            let listed = metadata.annotations.get(REVOKED_ANNOTATION);
+            let instances = listed.into_iter().flat_map(|ids| ids.split(',')).map(str::trim);
+            for instance in instances.filter(|id| !id.is_empty()) {
+                let revoked = Relation::Revoked(namespace.clone(), instance.into());
+                emits.fact(revoked, Fact::Object(key.clone()));
+            }
+        }
     }
 }
 
