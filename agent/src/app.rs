@@ -84,7 +84,7 @@ async fn serve(args: &RunArgs, config: Config) -> anyhow::Result<()> {
     let client = Client::at(paths.admin());
     let reasons = start_readiness(&client, &control, wiring::reasons(&identified.handle));
     let health = start_health(&config, &paths, reasons.clone());
-    let stream = wiring::relay(&config, &paths, &state, identified.upstream.clone(), dns.clone(), health.clone())?;
+    let stream = wiring::relay(&config, &paths, &state, identified.upstreams.clone(), dns.clone(), health.clone())?;
     let kept = tokio::spawn(keeper.run());
     let parts = Parts { identified, dns, stream, health };
     let admin = Admin {

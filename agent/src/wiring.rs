@@ -5,24 +5,27 @@ use prost::Message;
 use std::{
     future::Future,
     pin::Pin,
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
     time::{Duration, SystemTime},
 };
 use tokio::sync::{mpsc, watch};
 use tokio_stream::wrappers::ReceiverStream;
 use tombolo_agent::{
-    config::Config,
+    config::{Address, Config},
     dns::{self, Dns, Resolv, Scope, Sockets},
     envoy::Paths,
     health,
-    identity::{self, Clock, Current, Identity, sds::SdsServer},
+    identity::{self, Clock, Current, Failure, Identity, Proof, sds::SdsServer},
     state::StateDir,
     stream::{
         self, Cache, ConfigStream, Dial, Item, Report, Request, Response, Settings, Sink, Subscription, UpstreamError,
     },
     upstream::{self, Upstream},
 };
-use tombolo_proto::agent::{DELTA_ADS, NAME, NAME_TABLE, NameInfo, NameTable};
+use tombolo_proto::agent::{CertificateRequest, CertificateResponse, DELTA_ADS, NAME, NAME_TABLE, NameInfo, NameTable};
 
 /// How long the agent before may take to end.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -42,20 +45,16 @@ pub(crate) struct Identified {
     pub(crate) current: Current,
     /// How it stands.
     pub(crate) handle: identity::Handle,
-    /// The way to the control plane.
-    pub(crate) upstream: Arc<Upstream>,
+    /// The ways to the control plane.
+    pub(crate) upstreams: Upstreams,
 }
 
 /// Gets a certificate and renews it, and serves it to Envoy.
 pub(crate) async fn identify(config: &Config, paths: &Paths, state: Arc<StateDir>) -> anyhow::Result<Identified> {
     let clock: Clock = Arc::new(SystemTime::now);
     let (publisher, current) = identity::channel();
-    let discovery = config.discovery.first().context("no control plane is named: name one with --discovery")?;
-    let upstream = Arc::new(Upstream::new(way(config, discovery.to_string()), current.clone(), clock.clone())?);
-    let ca = match &config.ca {
-        Some(ca) => Upstream::new(way(config, ca.to_string()), current.clone(), clock.clone())?,
-        None => Upstream::new(way(config, discovery.to_string()), current.clone(), clock.clone())?,
-    };
+    let ways = |addresses: &[Address]| Upstreams::new(config, addresses, &current, &clock);
+    let (upstreams, ca) = (ways(&config.discovery)?, ways(&config.ca())?);
     let instance = match &config.identity.instance {
         Some(instance) => instance.clone(),
         None => identity::instance_id(&state)?,
@@ -70,14 +69,45 @@ pub(crate) async fn identify(config: &Config, paths: &Paths, state: Arc<StateDir
     let (identity, handle) = Identity::new(wanted, ca, state, clock, publisher);
     tokio::spawn(identity.run());
     tokio::spawn(sds.serve(current.clone()));
-    let (refusals, renewals) = (upstream.clone(), handle.clone());
-    tokio::spawn(async move {
-        loop {
-            refusals.refused().await;
-            renewals.renew_now();
-        }
-    });
-    Ok(Identified { current, handle, upstream })
+    for upstream in upstreams.each.iter() {
+        let (upstream, renewals) = (upstream.clone(), handle.clone());
+        tokio::spawn(async move {
+            loop {
+                upstream.refused().await;
+                renewals.renew_now();
+            }
+        });
+    }
+    Ok(Identified { current, handle, upstreams })
+}
+
+/// Control planes that are tried in turn. Clones take turns together.
+#[derive(Clone)]
+pub(crate) struct Upstreams {
+    each: Arc<[Arc<Upstream>]>,
+    turn: Arc<AtomicUsize>,
+}
+
+impl Upstreams {
+    fn new(config: &Config, addresses: &[Address], current: &Current, clock: &Clock) -> anyhow::Result<Self> {
+        anyhow::ensure!(!addresses.is_empty(), "no control plane is named: name one with --discovery");
+        let upstream = |address: &Address| {
+            Ok(Arc::new(Upstream::new(way(config, address.to_string()), current.clone(), clock.clone())?))
+        };
+        let each = addresses.iter().map(upstream).collect::<anyhow::Result<_>>()?;
+        Ok(Self { each, turn: Arc::default() })
+    }
+
+    /// The one whose turn it is. Who fails comes back, after a pause, to the next.
+    fn next(&self) -> &Upstream {
+        &self.each[self.turn.fetch_add(1, Ordering::Relaxed) % self.each.len()]
+    }
+}
+
+impl identity::Authority for Upstreams {
+    async fn certify(&self, request: CertificateRequest, proof: Proof) -> Result<CertificateResponse, Failure> {
+        self.next().certify(request, proof).await
+    }
 }
 
 fn way(config: &Config, address: String) -> upstream::Config {
@@ -125,7 +155,7 @@ pub(crate) fn relay(
     config: &Config,
     paths: &Paths,
     state: &StateDir,
-    upstream: Arc<Upstream>,
+    upstreams: Upstreams,
     dns: Option<Arc<Dns>>,
     health: Option<watch::Receiver<health::Report>>,
 ) -> anyhow::Result<stream::Handle> {
@@ -148,7 +178,7 @@ pub(crate) fn relay(
     });
     let stream = ConfigStream::new(settings, own.into_iter().collect(), reports(health));
     let (stream, handle) = stream.context("the config stream cannot be opened")?;
-    tokio::spawn(stream.run(Arc::new(Way(upstream))));
+    tokio::spawn(stream.run(Arc::new(upstreams)));
     Ok(handle)
 }
 
@@ -195,13 +225,10 @@ impl Sink for WholeTable {
     }
 }
 
-/// The config stream's way to the control plane.
-struct Way(Arc<Upstream>);
-
-impl Dial for Way {
+impl Dial for Upstreams {
     fn dial(&self) -> Pin<Box<dyn Future<Output = Result<stream::Upstream, UpstreamError>> + Send + '_>> {
         Box::pin(async {
-            let connection = self.0.connect().await.map_err(|e| UpstreamError::Unreachable(e.to_string()))?;
+            let connection = self.next().connect().await.map_err(|e| UpstreamError::Unreachable(e.to_string()))?;
             let (requests, outgoing) = mpsc::channel::<Request>(REQUESTS);
             let (incoming, responses) = mpsc::channel(RESPONSES);
             let answers = connection.stream::<_, Request, Response>(DELTA_ADS, ReceiverStream::new(outgoing));
