@@ -5,7 +5,10 @@ use super::{
     records::Records,
 };
 use anyhow::Context;
-use std::{net::SocketAddr, sync::Arc};
+use std::{
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
+    sync::Arc,
+};
 use tombolo_api::{Kind, ObjectKey, kubernetes::Secret, mesh::MeshInstallation};
 use tombolo_ca::{CaCerts, RotationPolicy, ServerNames, Settings};
 use tombolo_controlplane::{ControlPlane, Identity, IdentitySetup, SystemClock, World};
@@ -37,15 +40,37 @@ pub(crate) async fn start(
             ..Settings::new(trust_domain.clone())
         },
         rotation,
-        names: ServerNames { dns: vec!["localhost".to_owned()], ips: vec![[127, 0, 0, 1].into(), address.ip()] },
+        names: names(address),
         tokens: credentials::verifier(&issuer, &trust_domain, &store)?,
         provided: provided.as_ref().map(Files::as_certs),
         store,
         clock: Arc::new(SystemClock),
     };
     let identity = Identity::start(plane, setup).await?;
-    let credentials = Credentials::new(issuer, identity.clone(), source, trust_domain, address);
+    let credentials = Credentials::new(issuer, identity.clone(), source, trust_domain, reachable(address));
     Ok((identity, credentials))
+}
+
+/// By what the server is known: agents on other machines know it by its host's name where it listens at every address.
+fn names(address: SocketAddr) -> ServerNames {
+    let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
+    let host = Some(host).filter(|host| !host.is_empty() && host != "localhost");
+    let loopback = [Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()];
+    let own = Some(address.ip()).filter(|ip| !ip.is_unspecified() && !loopback.contains(ip));
+    ServerNames {
+        dns: ["localhost".to_owned()].into_iter().chain(host).collect(),
+        ips: loopback.into_iter().chain(own).collect(),
+    }
+}
+
+/// Where agents on this machine reach it.
+fn reachable(address: SocketAddr) -> SocketAddr {
+    let ip = match address.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
+        IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
+        ip => ip,
+    };
+    (ip, address.port()).into()
 }
 
 /// The MeshInstallation that counts; the defaults where there is none.
@@ -72,4 +97,20 @@ fn provided(world: &World) -> Option<Files> {
     let secret = world.snapshot().get::<Secret>(&ObjectKey { source, kind: Kind::Secret, name });
     let file = |name: &str| Some(secret?.data.get(name)?.expose().to_vec());
     Some(Files(["ca-cert.pem", "ca-key.pem", "cert-chain.pem", "root-cert.pem"].map(file)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_server_at_every_address_is_reached_at_this_machines_own() {
+        assert_eq!(reachable("0.0.0.0:15012".parse().unwrap()), "127.0.0.1:15012".parse().unwrap());
+        assert_eq!(reachable("[::]:15012".parse().unwrap()), "[::1]:15012".parse().unwrap());
+        assert_eq!(reachable("10.0.0.1:15012".parse().unwrap()), "10.0.0.1:15012".parse().unwrap());
+        let everywhere = names("0.0.0.0:15012".parse().unwrap());
+        assert!(everywhere.ips.iter().all(IpAddr::is_loopback), "{:?}", everywhere.ips);
+        let one = names("10.0.0.1:15012".parse().unwrap());
+        assert!(one.ips.contains(&IpAddr::from([10, 0, 0, 1])) && one.dns.contains(&"localhost".to_owned()));
+    }
 }
