@@ -42,7 +42,7 @@ async fn is_settled(agent: &Agent, kept: usize) {
 async fn envoy_and_agent_start_while_the_control_plane_is_away() {
     let Some(binary) = envoy::binary() else { return };
     let (dir, plane) = (tempfile::tempdir().unwrap(), Plane::new());
-    let (port, one, two) = (free_port().await, backend("one").await, backend("two").await);
+    let (port, one, two) = (free_port(), backend("one").await, backend("two").await);
     publish_basics(&plane, port, one);
     let agent = Agent::start(dir.path(), &plane);
     let first = Envoy::start(&binary, &agent.socket).await;
@@ -78,7 +78,7 @@ async fn envoy_and_agent_start_while_the_control_plane_is_away() {
 async fn an_envoy_that_outlives_its_agent_is_sent_nothing_again() {
     let Some(binary) = envoy::binary() else { return };
     let (dir, plane) = (tempfile::tempdir().unwrap(), Plane::new());
-    let (port, one) = (free_port().await, backend("one").await);
+    let (port, one) = (free_port(), backend("one").await);
     publish_basics(&plane, port, one);
     let agent = Agent::start(dir.path(), &plane);
     let envoy = Envoy::start(&binary, &agent.socket).await;
@@ -114,7 +114,7 @@ async fn an_envoy_that_outlives_its_agent_is_sent_nothing_again() {
 async fn what_changes_while_envoy_is_away_reaches_the_next_one() {
     let Some(binary) = envoy::binary() else { return };
     let (dir, plane) = (tempfile::tempdir().unwrap(), Plane::new());
-    let (port, one, two) = (free_port().await, backend("one").await, backend("two").await);
+    let (port, one, two) = (free_port(), backend("one").await, backend("two").await);
     publish_basics(&plane, port, one);
     let agent = Agent::start(dir.path(), &plane);
     let first = Envoy::start(&binary, &agent.socket).await;
@@ -139,7 +139,7 @@ async fn what_changes_while_envoy_is_away_reaches_the_next_one() {
 async fn what_envoy_rejects_is_passed_up_in_its_words() {
     let Some(binary) = envoy::binary() else { return };
     let (dir, plane) = (tempfile::tempdir().unwrap(), Plane::new());
-    let (port, one) = (free_port().await, backend("one").await);
+    let (port, one) = (free_port(), backend("one").await);
     publish_basics(&plane, port, one);
     let agent = Agent::start(dir.path(), &plane);
     let _envoy = Envoy::start(&binary, &agent.socket).await;
@@ -163,7 +163,7 @@ async fn what_envoy_rejects_is_passed_up_in_its_words() {
 async fn a_control_plane_is_changed_for_another_and_envoy_notices_nothing() {
     let Some(binary) = envoy::binary() else { return };
     let (dir, old, new) = (tempfile::tempdir().unwrap(), Plane::new(), Plane::new());
-    let (port, one, two) = (free_port().await, backend("one").await, backend("two").await);
+    let (port, one, two) = (free_port(), backend("one").await, backend("two").await);
     for plane in [&old, &new] {
         publish_basics(plane, port, one);
     }

@@ -5,7 +5,11 @@ use http::{Request, Response};
 use http_body_util::{BodyExt, Empty, Full};
 use hyper::{client::conn, server::conn::http1, service::service_fn};
 use hyper_util::rt::TokioIo;
-use std::convert::Infallible;
+use std::{
+    convert::Infallible,
+    process,
+    sync::atomic::{AtomicU32, Ordering},
+};
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::{TcpListener, TcpStream},
@@ -26,9 +30,13 @@ pub async fn backend(says: &'static str) -> u16 {
     port
 }
 
-/// A port of loopback that nobody listens on.
-pub async fn free_port() -> u16 {
-    TcpListener::bind(("127.0.0.1", 0)).await.unwrap().local_addr().unwrap().port()
+/// A port of loopback that nobody listens on, and that the kernel gives to no connection by itself.
+pub fn free_port() -> u16 {
+    static TAKEN: AtomicU32 = AtomicU32::new(0);
+    let next =
+        || 12_000 + (process::id().wrapping_mul(397).wrapping_add(TAKEN.fetch_add(1, Ordering::Relaxed))) % 20_000;
+    let mut candidates = (0..20_000).map(|_| u16::try_from(next()).unwrap());
+    candidates.find(|port| std::net::TcpListener::bind(("127.0.0.1", *port)).is_ok()).unwrap()
 }
 
 /// Status and body; `None` where there is no answer.

@@ -2,13 +2,14 @@
 #![allow(dead_code, unused_imports, unreachable_pub, clippy::print_stdout)] // each test uses some of it
 
 mod http;
+mod ports;
 
 pub use http::{Backend, get, get_from};
+pub(crate) use ports::free_port;
 
 use std::{
     fs,
     io::{BufRead, BufReader},
-    net::TcpListener,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     sync::{Arc, Mutex},
@@ -41,11 +42,6 @@ pub fn tombolo() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_tombolo"));
     command.env("NO_COLOR", "1").env_remove("RUST_LOG");
     command
-}
-
-/// A port that nobody has.
-pub fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 
 /// Waits for a condition.

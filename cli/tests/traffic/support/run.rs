@@ -1,6 +1,6 @@
 //! `tombolo run`, as a user starts it.
 
-use super::eventually;
+use super::{eventually, free_ports};
 use bytes::Bytes;
 use http_body_util::{BodyExt, Empty};
 use hyper::{Request, client::conn::http1};
@@ -10,7 +10,7 @@ use std::{
     env,
     error::Error,
     fs,
-    net::{SocketAddr, TcpListener},
+    net::SocketAddr,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
 };
@@ -115,12 +115,6 @@ async fn get(
     let status = response.status();
     let text = String::from_utf8_lossy(&response.into_body().collect().await?.to_bytes()).into_owned();
     if status.is_success() { Ok(text) } else { Err(format!("{path}: {status}: {text}").into()) }
-}
-
-/// Ports of 127.0.0.1 that nobody had a moment ago.
-pub(crate) fn free_ports(count: usize) -> Vec<u16> {
-    let held: Vec<TcpListener> = (0..count).map(|_| TcpListener::bind(("127.0.0.1", 0)).unwrap()).collect();
-    held.iter().map(|listener| listener.local_addr().unwrap().port()).collect()
 }
 
 /// The Envoy to try: `ENVOY_BIN`, or the one that `make` fetched. Where there is none the tests are skipped and say so, but

@@ -109,7 +109,7 @@ impl World {
             backends.insert(name, Echo::start(name, speaks).await.unwrap());
         }
         let names = HTTP_PORTS.iter().map(|(name, _)| *name).chain(["https", "app"]);
-        let ports: BTreeMap<_, _> = names.zip(run::free_ports(HTTP_PORTS.len() + 2)).collect();
+        let ports: BTreeMap<_, _> = names.zip(super::free_ports(HTTP_PORTS.len() + 2)).collect();
         let any = ["example.org", "unknown-example.org"];
         let wildcard = ["third-example.wildcard.org", "fourth-example.wildcard.org"];
         let certificates = [
