@@ -1,7 +1,6 @@
 //! `tombolo run`: a control plane over a directory, and an agent with an Envoy for each proxy. Here the parts are put together.
 
 mod addresses;
-mod admin;
 mod backoff;
 mod credentials;
 mod envoy;
@@ -19,6 +18,7 @@ mod wanted;
 use crate::{args::RunArgs, terminal};
 use addresses::Addresses;
 use anyhow::{Context, bail, ensure};
+use prometheus_client::registry::Registry;
 use proxies::Proxies;
 use records::Records;
 use std::{net::SocketAddr, path::PathBuf, process::ExitCode, sync::Arc, time::Duration};
@@ -28,7 +28,11 @@ use tokio::{
     task::{JoinHandle, JoinSet},
 };
 use tokio_util::sync::CancellationToken;
-use tombolo_controlplane::{ControlPlane, Identity, Setup, Source, SystemClock, directory::Directory};
+use tombolo_controlplane::{
+    ControlPlane, Identity, Setup, Source, SystemClock,
+    admin::{self, Admin},
+    directory::Directory,
+};
 
 /// Serves a directory until it is told to stop.
 pub(crate) fn run(args: RunArgs) -> anyhow::Result<ExitCode> {
@@ -189,5 +193,8 @@ async fn serve_admin(
     let Some(address) = args.admin else { return Ok(None) };
     let listener = TcpListener::bind(address).await.with_context(|| format!("cannot serve --admin on {address}"))?;
     terminal::line(&format!("admin on http://{}", listener.local_addr()?));
-    Ok(Some(tokio::spawn(admin::serve(listener, plane.clone(), identity.clone()))))
+    let mut registry = Registry::default();
+    identity.register(&mut registry);
+    let admin = Admin { plane: plane.clone(), identity: Some(identity.clone()), registry };
+    Ok(Some(tokio::spawn(admin::serve(listener, admin))))
 }

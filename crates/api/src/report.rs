@@ -8,12 +8,28 @@ pub struct Report {
     object: ObjectRef,
     origin: Option<Origin>,
     problems: Vec<Problem>,
+    stored: bool,
 }
 
 impl Report {
     /// A report on an object, with the place where it stands, if it has one.
     pub fn new(object: ObjectRef, origin: Option<Origin>) -> Self {
-        Self { object, origin, problems: Vec::new() }
+        Self { object, origin, problems: Vec::new(), stored: false }
+    }
+
+    /// The same for an object that an API server stores, whose schema has accepted its fields: those that are not known here are
+    /// newer than this, and no mistake.
+    pub(crate) fn of_stored(object: ObjectRef) -> Self {
+        Self { stored: true, ..Self::new(object, None) }
+    }
+
+    /// Nobody knows the field.
+    pub(crate) fn unknown(&mut self, field: FieldPath, fix: impl Into<String>) {
+        if self.stored {
+            self.unsupported(field, "see whether a newer version of the control plane knows it");
+        } else {
+            self.error(field, "UnknownField", "unknown field", fix);
+        }
     }
 
     /// The object cannot be served as written. `message`: lower case, no stop. `fix`: imperative.

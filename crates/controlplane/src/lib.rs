@@ -9,6 +9,7 @@
 //! [`ControlPlane`] is the handle. [`World`] is what the graph thread owns: it works without threads too, which is how
 //! `tombolo validate` and `tombolo translate` run the code that serves. No Kubernetes client here.
 
+pub mod admin;
 pub mod directory;
 
 mod allocate;

@@ -40,7 +40,11 @@ const ARROWS: &[(&str, May)] = &[
             "tombolo-core",
         ]),
     ),
-    ("tombolo-operator", May::Use(&["tombolo-rollout", "tombolo-ca", "tombolo-api", "tombolo-core"])),
+    ("tombolo-kubernetes", May::Use(&["tombolo-core"])),
+    (
+        "tombolo-operator",
+        May::Use(&["tombolo-kubernetes", "tombolo-rollout", "tombolo-ca", "tombolo-api", "tombolo-core"]),
+    ),
     ("tombolo-agent", May::Use(&["tombolo-proto", "tombolo-core"])),
     ("tombolo-discovery", May::UseLibraries),
     ("tombolo", May::UseLibraries),

@@ -46,9 +46,20 @@ pub(crate) struct Fields {
 /// no such kind. A kind of any other group is nobody's mistake: see [`Decoded::is_foreign`].
 pub fn decode(document: Value, origin: Option<Origin>) -> Decoded {
     let (kind, reference) = reference(&document);
-    let mut report = Report::new(reference.clone(), origin.clone());
+    let report = Report::new(reference.clone(), origin.clone());
+    Decoded { origin, ..checked(document, kind, reference, report) }
+}
+
+/// Reads and checks an object that an API server stores. A field that is not known here was accepted by its schema: a warning.
+pub fn decode_stored(document: Value) -> Decoded {
+    let (kind, reference) = reference(&document);
+    let report = Report::of_stored(reference.clone());
+    checked(document, kind, reference, report)
+}
+
+fn checked(document: Value, kind: Option<Kind>, reference: ObjectRef, mut report: Report) -> Decoded {
     let object = decode_object(document, &mut report).filter(|_| !report.has_errors());
-    Decoded { object, kind, reference, origin, problems: report.into_problems() }
+    Decoded { object, kind, reference, origin: None, problems: report.into_problems() }
 }
 
 fn reference(document: &Value) -> (Option<Kind>, ObjectRef) {
@@ -123,5 +134,5 @@ fn unknown(field: strict::Unknown, report: &mut Report) {
         Some(meant) => format!("did you mean {meant}?"),
         None => "remove it".to_owned(),
     };
-    report.error(field.path, "UnknownField", "unknown field", fix);
+    report.unknown(field.path, fix);
 }

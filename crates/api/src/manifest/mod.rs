@@ -12,7 +12,7 @@ mod wording;
 mod tests;
 
 pub(crate) use decode::Fields;
-pub use decode::{Decoded, decode};
+pub use decode::{Decoded, decode, decode_stored};
 pub use document::{Document, MAX_DEPTH, MAX_FILE, MAX_VALUES, documents};
 pub use duplicates::duplicates;
 

@@ -1,5 +1,6 @@
-//! The page for operators: metrics, readiness, and what is inside.
+//! The pages for operators: metrics, readiness, and what is inside.
 
+use crate::{ControlPlane, Identity, Stopped, World};
 use bytes::Bytes;
 use http_body_util::Full;
 use hyper::{Method, Request, Response, StatusCode, body::Incoming, server::conn::http1, service::service_fn};
@@ -8,26 +9,27 @@ use prometheus_client::registry::Registry;
 use serde_json::{Value, json};
 use std::{collections::BTreeMap, convert::Infallible, sync::Arc, time::Duration};
 use tokio::{net::TcpListener, sync::Semaphore};
-use tombolo_controlplane::{ControlPlane, Identity, Stopped, World};
 
 /// Connections at once: this is for people and scrapers.
 const CONNECTIONS: usize = 64;
 const PAGES: &str =
     "/metrics\n/healthz/ready\n/debug/snapshot\n/debug/proxies\n/debug/status\n/debug/problems\nPOST /ca/rotate\n";
 
-struct Admin {
-    plane: ControlPlane,
-    identity: Identity,
-    registry: Registry,
+/// What the pages show.
+pub struct Admin {
+    /// The control plane.
+    pub plane: ControlPlane,
+    /// Whose root may be rotated here; `None` where the pages are open to others.
+    pub identity: Option<Identity>,
+    /// Whatever else is counted, beside what the control plane counts itself.
+    pub registry: Registry,
 }
 
-/// Serves until it is dropped.
-pub(crate) async fn serve(listener: TcpListener, plane: ControlPlane, identity: Identity) {
-    let mut registry = Registry::default();
-    tombolo_xds::Metrics::register(plane.hub(), &mut registry);
-    plane.metrics().register(&mut registry);
-    identity.register(&mut registry);
-    let admin = Arc::new(Admin { plane, identity, registry });
+/// Serves HTTP/1.1 until it is dropped. Asks nobody who he is.
+pub async fn serve(listener: TcpListener, mut admin: Admin) {
+    tombolo_xds::Metrics::register(admin.plane.hub(), &mut admin.registry);
+    admin.plane.metrics().register(&mut admin.registry);
+    let admin = Arc::new(admin);
     let places = Arc::new(Semaphore::new(CONNECTIONS));
     loop {
         let Ok(place) = places.clone().acquire_owned().await else { return };
@@ -48,12 +50,12 @@ pub(crate) async fn serve(listener: TcpListener, plane: ControlPlane, identity: 
 
 async fn answer(admin: Arc<Admin>, request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Infallible> {
     let (status, kind, body) = match request.uri().path() {
-        "/ca/rotate" if request.method() == Method::POST => rotate(&admin).await,
+        "/ca/rotate" if request.method() == Method::POST => rotate(admin.identity.as_ref()).await,
         "/ca/rotate" => text(StatusCode::METHOD_NOT_ALLOWED, "POST begins a rotation of the root\n".to_owned()),
         "/" => text(StatusCode::OK, PAGES.to_owned()),
         "/metrics" => metrics(&admin),
-        "/healthz/ready" if admin.plane.hub().is_open() => text(StatusCode::OK, "ready\n".to_owned()),
-        "/healthz/ready" => text(StatusCode::SERVICE_UNAVAILABLE, "the directory is not read yet\n".to_owned()),
+        "/healthz/ready" | "/ready" if admin.plane.hub().is_open() => text(StatusCode::OK, "ready\n".to_owned()),
+        "/healthz/ready" | "/ready" => text(StatusCode::SERVICE_UNAVAILABLE, "not everything is read yet\n".to_owned()),
         "/debug/proxies" => json(Ok(json!(admin.plane.hub().proxies()))),
         "/debug/snapshot" => json(admin.plane.ask(snapshot).await),
         "/debug/status" => json(admin.plane.ask(statuses).await),
@@ -79,8 +81,11 @@ fn json(value: Result<Value, Stopped>) -> Page {
     }
 }
 
-async fn rotate(admin: &Admin) -> Page {
-    match admin.identity.rotate().await {
+async fn rotate(identity: Option<&Identity>) -> Page {
+    let Some(identity) = identity else {
+        return text(StatusCode::FORBIDDEN, "not here: change spec.ca of the MeshInstallation\n".to_owned());
+    };
+    match identity.rotate().await {
         Ok(()) => {
             text(StatusCode::OK, "the new root is announced; it signs once every certificate knows it\n".to_owned())
         }

@@ -1,0 +1,1 @@
+//! What every program with a Kubernetes client needs of it.

@@ -1,0 +1,41 @@
+//! What it is started with.
+
+use clap::Parser;
+use std::{net::SocketAddr, path::PathBuf};
+
+/// One revision's control plane: watches the API server, and tells proxies what to do.
+#[derive(Debug, Parser)]
+#[command(name = "tombolo-discovery", version)]
+pub(crate) struct Args {
+    /// Where the API server is and who calls it; in a pod, its ServiceAccount, else $KUBECONFIG or ~/.kube/config.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) kubeconfig: Option<PathBuf>,
+
+    /// The namespace of the installation: its root certificate is kept there.
+    #[arg(long, value_name = "NAME", env = "POD_NAMESPACE", default_value = "tombolo-system")]
+    pub(crate) namespace: String,
+
+    /// The revision that this is a control plane of.
+    #[arg(long, value_name = "NAME", env = "REVISION", default_value = "default")]
+    pub(crate) revision: String,
+
+    /// The settings of this revision: a MeshInstallation in YAML. The defaults where absent.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) settings: Option<PathBuf>,
+
+    /// This cluster's name, as in the keys of its objects.
+    #[arg(long, value_name = "NAME", default_value = "Kubernetes")]
+    pub(crate) cluster: String,
+
+    /// Serve proxies without TLS here, and ask nobody who he is: for measuring on one machine. Loopback only.
+    #[arg(long, value_name = "ADDRESS")]
+    pub(crate) plaintext: Option<SocketAddr>,
+
+    /// Metrics and debug pages.
+    #[arg(long, value_name = "ADDRESS", default_value = "[::]:15014")]
+    pub(crate) monitoring: SocketAddr,
+
+    /// Readiness: `/ready`.
+    #[arg(long, value_name = "ADDRESS", default_value = "[::]:8080")]
+    pub(crate) health: SocketAddr,
+}

@@ -1,0 +1,158 @@
+//! What is known of one kind, and what an event changes in it. No client.
+
+use super::stored::Stored;
+use crate::observed::{Observed, Seen};
+use kube::runtime::watcher::Event;
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+use tombolo_api::{Kind, ObjectKey, manifest};
+use tombolo_controlplane::Edit;
+use tombolo_core::{NamespacedName, Problem, SourceId};
+
+/// The objects of one kind that were seen, by the version that was taken in last.
+pub(super) struct Inventory {
+    kind: Kind,
+    source: SourceId,
+    known: HashMap<NamespacedName, String>,
+    /// While a list is under way: who was in it so far.
+    listing: Option<HashSet<NamespacedName>>,
+    observed: Arc<Observed>,
+}
+
+/// What some events came to.
+#[derive(Debug, Default)]
+pub(super) struct News {
+    /// Objects that are new, different or gone.
+    pub(super) edits: Vec<Edit>,
+    /// What is wrong with each object that was read; empty where nothing is.
+    pub(super) problems: Vec<(ObjectKey, Vec<Problem>)>,
+    /// True once everything of the kind was read.
+    pub(super) listed: bool,
+}
+
+impl Inventory {
+    pub(super) fn new(kind: Kind, source: SourceId, observed: Arc<Observed>) -> Self {
+        Self { kind, source, known: HashMap::new(), listing: None, observed }
+    }
+
+    /// Takes an event in.
+    pub(super) fn take(&mut self, event: Event<Stored>, news: &mut News) {
+        match event {
+            Event::Init => self.listing = Some(HashSet::new()),
+            Event::InitApply(object) => {
+                if let Some(listing) = &mut self.listing {
+                    listing.insert(object.name());
+                }
+                self.apply(object, news);
+            }
+            Event::InitDone => {
+                let listing = self.listing.take().unwrap_or_default();
+                let gone: Vec<_> = self.known.keys().filter(|name| !listing.contains(*name)).cloned().collect();
+                gone.into_iter().for_each(|name| self.forget(name, news));
+                news.listed = true;
+            }
+            Event::Apply(object) => self.apply(object, news),
+            Event::Delete(object) => self.forget(object.name(), news),
+        }
+    }
+
+    fn apply(&mut self, mut object: Stored, news: &mut News) {
+        let name = object.name();
+        // A list that is made again brings mostly what is known.
+        if self.known.get(&name).is_some_and(|version| version == object.version()) {
+            return;
+        }
+        let version = object.version().to_owned();
+        let key = self.key(name.clone());
+        self.observed.see(&key, || Seen { version: version.clone(), status: object.take_status() });
+        self.known.insert(name, version);
+        let decoded = manifest::decode_stored(object.into_document(self.kind));
+        news.problems.push((key, decoded.problems));
+        // One that cannot be served leaves its last good content: see its problems.
+        news.edits.extend(decoded.object.map(|object| Edit::Apply(object, None)));
+    }
+
+    fn forget(&mut self, name: NamespacedName, news: &mut News) {
+        if self.known.remove(&name).is_none() {
+            return;
+        }
+        let key = self.key(name);
+        self.observed.forget(&key);
+        news.problems.push((key.clone(), Vec::new()));
+        news.edits.push(Edit::Delete(key));
+    }
+
+    fn key(&self, name: NamespacedName) -> ObjectKey {
+        ObjectKey { source: self.source.clone(), kind: self.kind, name }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn service(name: &str, version: &str, port: u16) -> Stored {
+        let document = json!({
+            "metadata": {"name": name, "namespace": "shop", "resourceVersion": version,
+                "managedFields": [{"manager": "kubectl"}]},
+            "spec": {"ports": [{"port": port}]}, "status": {"loadBalancer": {}},
+        });
+        serde_json::from_value(document).unwrap()
+    }
+
+    fn inventory() -> Inventory {
+        Inventory::new(Kind::Service, SourceId::new("here"), Arc::default())
+    }
+
+    fn told(inventory: &mut Inventory, events: Vec<Event<Stored>>) -> (Vec<String>, bool) {
+        let mut news = News::default();
+        events.into_iter().for_each(|event| inventory.take(event, &mut news));
+        let line = |edit: &Edit| match edit {
+            Edit::Apply(object, _) => format!("+{}", object.metadata().name),
+            Edit::Delete(key) => format!("-{}", key.name.name),
+        };
+        (news.edits.iter().map(line).collect(), news.listed)
+    }
+
+    #[test]
+    fn a_list_that_is_made_again_tells_what_is_different_and_what_is_gone() {
+        let mut all = inventory();
+        let first = vec![
+            Event::Init,
+            Event::InitApply(service("a", "1", 80)),
+            Event::InitApply(service("b", "2", 80)),
+            Event::InitDone,
+        ];
+        assert_eq!(told(&mut all, first), (vec!["+a".into(), "+b".into()], true));
+        let again = vec![Event::Init, Event::InitApply(service("b", "3", 81)), Event::InitDone];
+        assert_eq!(told(&mut all, again), (vec!["+b".into(), "-a".into()], true));
+        let same = vec![Event::Init, Event::InitApply(service("b", "3", 81)), Event::InitDone];
+        assert_eq!(told(&mut all, same), (vec![], true));
+    }
+
+    #[test]
+    fn half_a_list_removes_nothing() {
+        let mut all = inventory();
+        told(&mut all, vec![Event::Init, Event::InitApply(service("a", "1", 80)), Event::InitDone]);
+        assert_eq!(
+            told(&mut all, vec![Event::Init, Event::InitApply(service("b", "2", 80))]),
+            (vec!["+b".into()], false)
+        );
+        // The watch was lost, and begins again.
+        let whole = vec![Event::Init, Event::InitApply(service("b", "2", 80)), Event::InitDone];
+        assert_eq!(told(&mut all, whole), (vec!["-a".into()], true));
+    }
+
+    #[test]
+    fn what_cannot_be_served_keeps_its_last_good_content_and_says_why() {
+        let mut all = inventory();
+        told(&mut all, vec![Event::Apply(service("a", "1", 80))]);
+        let mut news = News::default();
+        all.take(Event::Apply(service("a", "2", 0)), &mut news);
+        assert!(news.edits.is_empty());
+        assert!(news.problems[0].1.iter().any(Problem::is_error), "{:?}", news.problems);
+        all.take(Event::Delete(service("a", "3", 0)), &mut news);
+        assert_eq!(news.edits.len(), 1);
+    }
+}

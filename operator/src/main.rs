@@ -1,0 +1,3 @@
+//! Installs and upgrades control planes.
+
+fn main() {}
