@@ -9,7 +9,10 @@ use crate::metrics::WatchMetrics;
 use futures::{Stream, StreamExt};
 use kube::{
     Api, Client,
-    runtime::{WatchStreamExt, watcher},
+    runtime::{
+        WatchStreamExt,
+        watcher::{self, Event, watcher},
+    },
 };
 use std::{pin::pin, time::Instant};
 use tokio::sync::{mpsc, watch};
@@ -27,6 +30,18 @@ pub(super) struct Watch {
     pub(super) inventory: Inventory,
     pub(super) told: mpsc::Sender<Told>,
     pub(super) metrics: WatchMetrics,
+    /// Whether lists are asked for as streams.
+    pub(super) streaming: bool,
+}
+
+/// Why following ended.
+enum Ended {
+    /// Nobody listens any more.
+    Unheard,
+    /// The kind is no longer served as it was.
+    Gone,
+    /// The API server cannot stream lists.
+    Unstreamed,
 }
 
 impl Watch {
@@ -42,52 +57,63 @@ impl Watch {
                 }
                 continue;
             };
-            let mut gone = self.served.clone();
-            let stream = self.stream(version);
-            let changed = async move { _ = gone.wait_for(|now| *now != Some(version)).await };
-            if self.follow(stream.take_until(Box::pin(changed))).await.is_err() {
-                return;
+            match self.follow(version).await {
+                Ended::Unheard => return,
+                Ended::Gone => {
+                    tracing::info!(kind = %self.kind, version, "no longer served: what was read last goes on being used");
+                }
+                Ended::Unstreamed => self.streaming = false,
             }
-            tracing::info!(kind = %self.kind, version, "no longer served: what was read last goes on being used");
         }
     }
 
-    fn stream(&self, version: &str) -> impl Stream<Item = watcher::Result<watcher::Event<Stored>>> + Send + use<> {
+    fn stream(&self, version: &'static str) -> impl Stream<Item = watcher::Result<Event<Stored>>> + Send + use<> {
         let resource = resource(self.kind, version);
         let api = Api::<Stored>::all_with(self.client.clone(), &resource);
-        watcher(api, config(self.kind)).default_backoff()
+        let mut served = self.served.clone();
+        let gone = async move { _ = served.wait_for(|now| *now != Some(version)).await };
+        watcher(api, config(self.kind, self.streaming)).default_backoff().take_until(Box::pin(gone))
     }
 
-    async fn follow(
-        &mut self,
-        stream: impl Stream<Item = watcher::Result<watcher::Event<Stored>>> + Send,
-    ) -> Result<(), mpsc::error::SendError<Told>> {
+    async fn follow(&mut self, version: &'static str) -> Ended {
         let mut failing: Option<Instant> = None;
-        let mut chunks = pin!(stream.ready_chunks(TOGETHER));
+        let mut chunks = pin!(self.stream(version).ready_chunks(TOGETHER));
         while let Some(chunk) = chunks.next().await {
             let mut news = News::default();
             for event in chunk {
                 match event {
                     Ok(event) => {
-                        if let Some(since) = failing.take() {
-                            self.metrics.recovered(self.kind);
-                            tracing::info!(kind = %self.kind, seconds = since.elapsed().as_secs(), "watched again");
+                        // That a list begins says nothing yet.
+                        if !matches!(event, Event::Init) {
+                            self.recovered(&mut failing);
                         }
                         self.inventory.take(event, &mut news);
                     }
-                    Err(error) => {
-                        if failing.is_none() {
-                            let fix = fix(&error);
-                            tracing::warn!(kind = %self.kind, "cannot be watched, what was read last goes on being used: {error}{fix}");
-                        }
-                        failing.get_or_insert_with(Instant::now);
-                        self.metrics.failed(self.kind);
-                    }
+                    Err(error) if self.streaming && cannot_stream(&error) => return Ended::Unstreamed,
+                    Err(error) => self.failed(&error, &mut failing),
                 }
             }
-            self.tell(news).await?;
+            if self.tell(news).await.is_err() {
+                return Ended::Unheard;
+            }
         }
-        Ok(())
+        Ended::Gone
+    }
+
+    fn recovered(&self, failing: &mut Option<Instant>) {
+        if let Some(since) = failing.take() {
+            self.metrics.recovered(self.kind);
+            tracing::info!(kind = %self.kind, seconds = since.elapsed().as_secs(), "watched again");
+        }
+    }
+
+    fn failed(&self, error: &watcher::Error, failing: &mut Option<Instant>) {
+        if failing.is_none() {
+            let fix = fix(error);
+            tracing::warn!(kind = %self.kind, "cannot be watched, what was read last goes on being used: {error}{fix}");
+            *failing = Some(Instant::now());
+        }
+        self.metrics.failed(self.kind);
     }
 
     async fn tell(&self, news: News) -> Result<(), mpsc::error::SendError<Told>> {
@@ -99,11 +125,21 @@ impl Watch {
 }
 
 /// Only what is read: of Secrets, keys for listeners.
-fn config(kind: Kind) -> watcher::Config {
-    let config = watcher::Config::default().streaming_lists();
+fn config(kind: Kind, streaming: bool) -> watcher::Config {
+    let config = watcher::Config::default();
+    let config = if streaming { config.streaming_lists() } else { config };
     match kind {
         Kind::Secret => config.fields("type=kubernetes.io/tls"),
         _ => config,
+    }
+}
+
+/// Streaming lists need Kubernetes 1.32 and etcd 3.4.25: older ones refuse the watch (422), or end it at once.
+fn cannot_stream(error: &watcher::Error) -> bool {
+    match error {
+        watcher::Error::WatchError(status) => status.message.contains("RequestWatchProgress"),
+        watcher::Error::WatchStartFailed(kube::Error::Api(status)) => status.code == 422 || status.code == 400,
+        _ => false,
     }
 }
 

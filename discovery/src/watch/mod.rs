@@ -96,6 +96,7 @@ impl Cluster {
                 inventory: Inventory::new(kind, self.id.clone(), self.observed.clone()),
                 told: told.clone(),
                 metrics: self.metrics.clone(),
+                streaming: true,
             };
             self.runtime.spawn(watch.run());
         }
