@@ -2,7 +2,6 @@
 
 mod addresses;
 mod admin;
-mod backoff;
 mod credentials;
 mod envoy;
 mod find;
@@ -10,7 +9,6 @@ mod identity;
 mod keeper;
 mod listening;
 mod log;
-mod process;
 mod proxies;
 mod records;
 mod report;
