@@ -94,6 +94,12 @@ impl Cache {
         }
     }
 
+    /// Forgets all answers.
+    pub(crate) fn clear(&mut self) {
+        self.entries.clear();
+        self.bytes = 0;
+    }
+
     /// The answer to a question whose time is not over, its TTLs counted down.
     pub(crate) fn fresh(&mut self, query: &Query, now: Instant) -> Option<Message> {
         let entry = self.entries.get(&*key(query))?;

@@ -3,7 +3,7 @@
 //! ```text
 //! client ──► server ──► message::read ──► table ──► message::answer ──► client        nothing allocated that lasts, no IO
 //!                            │              └─ not of the mesh ──► cache ──► client
-//!                            └─ malformed ──► error                  └──► forward ──► the servers of resolv.conf
+//!                            └─ malformed ──► error                  └──► forward ──► the servers of resolv.conf now
 //! ```
 //!
 //! The table is told of changes name by name ([`Dns::apply`]) or as a whole ([`Dns::replace`]), and serves whatever it was told last:
@@ -17,6 +17,7 @@ mod message;
 mod metrics;
 mod resolv;
 mod server;
+mod servers;
 mod table;
 #[cfg(test)]
 mod tests;
@@ -28,11 +29,12 @@ pub use server::{BindError, Sockets, serve};
 pub use table::{Scope, Table};
 
 use cache::Cache;
-use forward::{Answer, Upstreams};
+use forward::{Answer, Outcome, Upstreams};
 use hickory_proto::op::{Message, ResponseCode};
 use message::{Query, Refusal, Transport};
 use metrics::{Kind, Metrics};
 use prometheus_client::registry::Registry;
+use servers::Servers;
 use std::{
     net::SocketAddr,
     sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard},
@@ -49,7 +51,7 @@ pub struct Dns {
     config: Config,
     table: RwLock<Table>,
     cache: Mutex<Cache>,
-    upstreams: Upstreams,
+    servers: Servers,
     forwarding: Arc<Semaphore>,
     metrics: Metrics,
 }
@@ -93,12 +95,11 @@ pub struct ServerStatus {
 
 impl Dns {
     /// Without names yet. `own` is where it will be asked: that address is left out of the name servers.
-    pub fn new(mut config: Config, own: SocketAddr) -> Arc<Self> {
-        config.resolv = config.resolv.without(own);
+    pub fn new(config: Config, own: SocketAddr) -> Arc<Self> {
         Arc::new(Self {
             table: RwLock::new(Table::new(config.scope.clone())),
             cache: Mutex::new(Cache::new(config.limits.cache)),
-            upstreams: Upstreams::new(&config.resolv, config.timing.patience),
+            servers: Servers::new(config.resolv.clone(), own, config.timing.patience),
             forwarding: Arc::new(Semaphore::new(config.limits.forwarding)),
             metrics: Metrics::default(),
             config,
@@ -124,13 +125,15 @@ impl Dns {
     /// What there is to see.
     pub fn status(&self) -> Status {
         let (cached, cached_bytes) = self.cache().size();
+        let upstreams = self.servers.current();
+        let servers = upstreams.servers().map(|(address, failed)| ServerStatus { address, failed }).collect();
         Status {
             names: self.table().len(),
             cached,
             cached_bytes,
             forwarding: self.config.limits.forwarding.saturating_sub(self.forwarding.available_permits()),
             queries: Kind::ALL.into_iter().map(|kind| (kind.name(), self.metrics.get(kind))).collect(),
-            servers: self.upstreams.servers().map(|(address, failed)| ServerStatus { address, failed }).collect(),
+            servers,
         }
     }
 
@@ -179,26 +182,36 @@ impl Dns {
 
     /// Asks other servers; where none answers, gives the answer of before, if there is one, or says so.
     async fn forward(&self, query: &Arc<Query>) -> Option<Vec<u8>> {
-        let began = Instant::now();
-        let has_stale = self.cache().has_stale(query, began);
-        let within = if has_stale { self.config.timing.stale_after } else { self.config.resolv.timeout };
-        let deadline = began + within.min(self.config.resolv.timeout);
-        let (kind, reply) = match self.upstreams.ask(query, deadline, &self.metrics).await {
-            Ok(answer) => (Kind::Forwarded, self.learn(query, answer)),
+        let upstreams = self.upstreams();
+        let (kind, reply) = match upstreams.once(query, self.ask(&upstreams, query)).await {
+            Ok(Answer::Message(message)) => (Kind::Forwarded, message::reply(query, *message)),
+            Ok(Answer::Opaque(packet)) => (Kind::Forwarded, message::relay(query, packet)),
             Err(refused) => self.despite(query, refused),
         };
         self.metrics.count(kind);
         reply
     }
 
-    fn learn(&self, query: &Query, answer: Answer) -> Option<Vec<u8>> {
-        match answer {
-            Answer::Message(message) => {
-                self.cache().insert(query, &message, Instant::now());
-                message::reply(query, *message)
-            }
-            Answer::Opaque(packet) => message::relay(query, packet),
+    /// The servers of now, and all that follows where they are others than before: what those said, these might not say.
+    fn upstreams(&self) -> Arc<Upstreams> {
+        let (upstreams, changed) = self.servers.refreshed(Instant::now());
+        if let Some(resolv) = changed {
+            self.table.write().unwrap_or_else(PoisonError::into_inner).search(&resolv.search);
+            self.cache().clear();
         }
+        upstreams
+    }
+
+    /// Asks and learns: less patiently where there is an answer of before.
+    async fn ask(&self, upstreams: &Upstreams, query: &Arc<Query>) -> Outcome {
+        let began = Instant::now();
+        let has_stale = self.cache().has_stale(query, began);
+        let within = if has_stale { self.config.timing.stale_after } else { upstreams.timeout() };
+        let outcome = upstreams.ask(query, began + within.min(upstreams.timeout()), &self.metrics).await;
+        if let Ok(Answer::Message(message)) = &outcome {
+            self.cache().insert(query, message, Instant::now());
+        }
+        outcome
     }
 
     fn despite(&self, query: &Query, refused: Option<Box<Message>>) -> (Kind, Option<Vec<u8>>) {

@@ -17,6 +17,8 @@ const MOST_BYTES: u64 = 1 << 20;
 /// Who is asked for names that are not of the mesh, and how patiently. See resolv.conf(5).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Resolv {
+    /// Where it was read from. That file is read again while names are looked up, as it changes with the network.
+    pub file: Option<PathBuf>,
     /// The servers, in order of preference.
     pub servers: Vec<SocketAddr>,
     /// The domains that the machine's resolver appends to names.
@@ -45,6 +47,11 @@ impl Resolv {
     /// # Errors
     /// The file cannot be read, or is larger than 1 MiB.
     pub fn read(path: &Path) -> Result<Self, Unreadable> {
+        Ok(Self { file: Some(path.to_owned()), ..Self::parse(&Self::text(path)?) })
+    }
+
+    /// What a file holds, up to 1 MiB.
+    pub(crate) fn text(path: &Path) -> Result<Vec<u8>, Unreadable> {
         let unreadable = |source| Unreadable { path: path.to_owned(), source };
         let mut bytes = Vec::new();
         let file = std::fs::File::open(path).map_err(unreadable)?;
@@ -52,22 +59,29 @@ impl Resolv {
         if read as u64 > MOST_BYTES {
             return Err(unreadable(io::Error::other("it is larger than 1 MiB")));
         }
-        Ok(Self::parse(&bytes))
+        Ok(bytes)
     }
 
     /// Parses the text of a file. Without a server in it, the one on this machine is meant.
     pub fn parse(text: &[u8]) -> Self {
+        let mut resolv = Self::named(text);
+        if resolv.servers.is_empty() {
+            resolv.servers.push((Ipv4Addr::LOCALHOST, DNS_PORT).into());
+        }
+        resolv
+    }
+
+    /// Parses the text of a file, and takes no server for granted.
+    pub(crate) fn named(text: &[u8]) -> Self {
         let (parsed, errors) = resolv_conf::Config::parse_with_errors(text);
         for error in errors.iter().take(8) {
             tracing::warn!("resolv.conf: {error}");
         }
         // `ndots` is for those who append search domains, and that is done before a question gets here.
         let mut servers: Vec<_> = parsed.nameservers.iter().filter_map(address).collect();
-        if parsed.nameservers.is_empty() {
-            servers.push((Ipv4Addr::LOCALHOST, DNS_PORT).into());
-        }
         servers.truncate(MOST_SERVERS);
         Self {
+            file: None,
             servers,
             search: parsed.get_last_search_or_domain().filter(|domain| *domain != ".").map(String::from).collect(),
             timeout: Duration::from_secs(u64::from(parsed.timeout.clamp(1, 30))),

@@ -1,12 +1,10 @@
 //! Keeps one Envoy: takes it over or starts it, starts it again when it dies, drains it, and ends it or leaves it.
 
 use super::{
-    backoff::Backoff,
     bootstrap::Paths,
     client::Client,
     drain::{self, DrainSettings},
     log::Log,
-    process::Process,
     record::Record,
 };
 use crate::files;
@@ -19,6 +17,7 @@ use std::{
     time::{Duration, Instant},
 };
 use tokio::{process::Command, sync::watch, time};
+use tombolo_process::{Backoff, Process};
 use xxhash_rust::xxh3::xxh3_128;
 
 /// How long an Envoy that was told to end may take.
@@ -203,7 +202,7 @@ impl Keeper {
                 },
                 Err(error) => error.to_string(),
             };
-            let wait = backoff.after(began.elapsed());
+            let wait = backoff.wait_after(began.elapsed());
             tracing::error!(reason = failure, again_in = ?wait, "Envoy does not run");
             self.status.send_modify(|status| {
                 status.restarts += 1;

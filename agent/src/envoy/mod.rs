@@ -7,7 +7,6 @@
 //! Two ways to end: [`Control::end`] drains it and ends it, [`Control::leave`] lets it run. A pod uses the first: its containers end
 //! together. A machine uses the second to put a newer agent in place.
 
-mod backoff;
 mod bootstrap;
 mod client;
 mod drain;
@@ -16,7 +15,6 @@ mod keeper;
 mod log;
 mod metrics;
 mod node;
-mod process;
 mod readiness;
 mod record;
 
@@ -27,5 +25,5 @@ pub use keeper::{Control, Keeper, KeeperError, Phase, Settings, Status};
 pub use log::Log;
 pub use metrics::register;
 pub use node::{Kind, Node};
-pub use process::Identity;
 pub use readiness::readiness;
+pub use tombolo_process::Identity;

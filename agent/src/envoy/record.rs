@@ -1,9 +1,9 @@
 //! What the next agent must know to take an Envoy over.
 
-use super::process::Identity;
 use crate::files;
 use serde::{Deserialize, Serialize};
 use std::{io, path::Path};
+use tombolo_process::Identity;
 
 /// A record is much shorter; whatever is longer is not one.
 const LONGEST: u64 = 4096;

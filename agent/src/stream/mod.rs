@@ -9,7 +9,6 @@
 //!
 //! Envoy's stream stays open while the control plane is away or replaced. Only envelopes are read: type, name, version.
 
-mod backoff;
 mod books;
 mod downstream;
 mod links;

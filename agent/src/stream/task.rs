@@ -1,7 +1,6 @@
 //! The task's state: events from both sides into the relay, its actions out to both.
 
 use super::{
-    backoff::Backoff,
     books::Shared,
     downstream::{Downstream, Outgoing},
     links::{LinkEvent, Links},
@@ -23,6 +22,7 @@ use tokio::{
     sync::{mpsc, watch},
     time::Instant,
 };
+use tombolo_process::Backoff;
 
 /// gRPC's status `RESOURCE_EXHAUSTED`.
 const RESOURCE_EXHAUSTED: u16 = 8;
@@ -69,7 +69,7 @@ impl Task {
         let idle = self.dialling.is_none() && self.switching.is_none() && self.books.lock().relay.current().is_none();
         if idle {
             let first = self.links.is_fresh();
-            let wait = if first { Duration::ZERO } else { self.backoff.wait(fastrand::f64()) };
+            let wait = if first { Duration::ZERO } else { self.backoff.wait() };
             self.dialling = Some(self.links.dial(self.dial.clone(), wait));
         }
     }

@@ -5,17 +5,16 @@
 //! once there is one: either proves who we are.
 
 mod authority;
-mod backoff;
 mod connection;
 mod dial;
 mod refusal;
 mod tls;
 mod token;
 
-pub use backoff::Backoff;
 pub use connection::{Connection, Responses};
 pub use dial::{Attempt, ConnectError};
 pub use tls::{RootsError, TlsError};
+pub use tombolo_process::Backoff;
 
 use crate::identity::{Clock, Current, Proof};
 use connection::Details;

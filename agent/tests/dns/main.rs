@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 mod client;
+mod resolv_conf;
 mod upstream;
 
 use client::{DEADLINE, Server, addresses, config, framed, question, receive, send};
@@ -61,6 +62,31 @@ async fn other_names_are_forwarded_and_kept() {
     send(&mut stream, "example.com.").await;
     assert_eq!(addresses(&receive(&mut stream).await), ["192.0.2.1"]);
     server.stop().await;
+}
+
+/// Programs ask again before there is an answer, and many ask the same at once: servers are asked once, and each gets its own answer.
+#[tokio::test]
+async fn equal_questions_at_the_same_time_are_asked_once() {
+    let upstream = Upstream::start([192, 0, 2, 1], Manner::Late).await;
+    let mut config = config(&[upstream.address]);
+    config.timing.patience = DEADLINE;
+    let server = Server::start(config).await;
+    let mut stream = server.connect().await;
+    send(&mut stream, "example.org.").await;
+    let asking =
+        async { tokio::join!(server.ask("example.org."), server.ask("example.org."), server.ask("eXample.org.")) };
+    let ((first, second, other), ()) = tokio::join!(asking, async {
+        upstream.until_asked(1).await;
+        until("all wait", || server.dns.status().forwarding == 4, &server).await;
+        upstream.release();
+        upstream.until_asked(2).await;
+        upstream.release();
+    });
+    let over_tcp = receive(&mut stream).await;
+    assert!([&first, &second, &other, &over_tcp].iter().all(|answer| addresses(answer) == ["192.0.2.1"]));
+    assert_eq!(other.queries[0].name().to_string(), "eXample.org.", "spelled as it was asked");
+    assert_eq!((upstream.asked(), server.count("forwarded")), (2, 4), "once in each spelling");
+    assert_eq!(server.dns.status().forwarding, 0);
 }
 
 /// EDNS goes hop by hop: the server behind is asked with it where the client uses it, in the agent's own words.
@@ -267,6 +293,16 @@ async fn silence_ends_sooner_where_there_is_an_old_answer() {
         pass(Duration::from_secs(2)).await;
     });
     assert_eq!((addresses(&answer), server.count("stale")), (vec!["192.0.2.1".to_owned()], 1));
+}
+
+/// Waits for a condition, in real time.
+async fn until(what: &str, condition: impl Fn() -> bool, server: &Server) {
+    let wait = async {
+        while !condition() {
+            time::sleep(Duration::from_millis(1)).await;
+        }
+    };
+    timeout(DEADLINE, wait).await.unwrap_or_else(|_| panic!("not in time: {what}: {:#?}", server.dns.status()));
 }
 
 /// Time passes for the server. Real time goes on afterwards, as sockets need it.

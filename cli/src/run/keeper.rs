@@ -1,12 +1,10 @@
 //! Keeps one proxy's agent: takes it over or starts it, starts it again when it dies, and ends it with its Envoy.
 
 use super::{
-    backoff::Backoff,
     credentials::Credentials,
     envoy::Envoy,
     listening::{Listening, announce},
     log,
-    process::Process,
     records::{ProxyName, Record, Records},
 };
 use crate::terminal::{self, Style, paint};
@@ -26,6 +24,7 @@ use tokio_util::sync::CancellationToken;
 use tombolo_api::istio::ReadinessProbe;
 use tombolo_controlplane::{FileStore, GATEWAY_LABEL, Store as _, hash};
 use tombolo_core::ProxyKind;
+use tombolo_process::{Backoff, Process};
 
 /// How long an agent may take to end, once its Envoy is drained.
 const END: Duration = Duration::from_secs(10);
@@ -99,7 +98,7 @@ impl Keeper {
                 },
                 Err(error) => format!("its agent cannot be started: {error:#}"),
             };
-            let wait = backoff.after(began.elapsed());
+            let wait = backoff.wait_after(began.elapsed());
             self.say_wrong(&format!("{failure}; starting it again in {:.1} s", wait.as_secs_f64()));
             self.stop.run_until_cancelled(time::sleep(wait)).await;
         }

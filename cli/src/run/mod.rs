@@ -1,7 +1,11 @@
 //! `tombolo run`: a control plane over a directory, and an agent with an Envoy for each proxy. Here the parts are put together.
 
 mod addresses;
+<<<<<<< HEAD
 mod backoff;
+=======
+mod admin;
+>>>>>>> main
 mod credentials;
 mod envoy;
 mod find;
@@ -9,7 +13,6 @@ mod identity;
 mod keeper;
 mod listening;
 mod log;
-mod process;
 mod proxies;
 mod records;
 mod report;

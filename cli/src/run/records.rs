@@ -1,6 +1,5 @@
 //! What must be known after a restart: which agents run, and where.
 
-use super::process::Identity;
 use anyhow::{Context, bail};
 use serde::{Deserialize, Serialize};
 use std::{
@@ -12,6 +11,7 @@ use std::{
 };
 use tombolo_controlplane::{FileStore, Store, slug};
 use tombolo_core::{NamespacedName, ProxyKind};
+use tombolo_process::Identity;
 
 const SECURE: &str = "listen.json";
 

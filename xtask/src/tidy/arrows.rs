@@ -20,6 +20,7 @@ const PROGRAMS: &[&str] =
 const ARROWS: &[(&str, May)] = &[
     ("tombolo-core", May::Use(&[])),
     ("tombolo-proto", May::Use(&[])),
+    ("tombolo-process", May::Use(&[])),
     ("tombolo-api", May::Use(&["tombolo-core"])),
     ("tombolo-xds", May::Use(&["tombolo-proto", "tombolo-core"])),
     ("tombolo-ca", May::Use(&["tombolo-proto", "tombolo-core"])),
@@ -45,7 +46,7 @@ const ARROWS: &[(&str, May)] = &[
         "tombolo-operator",
         May::Use(&["tombolo-kubernetes", "tombolo-rollout", "tombolo-ca", "tombolo-api", "tombolo-core"]),
     ),
-    ("tombolo-agent", May::Use(&["tombolo-proto", "tombolo-core"])),
+    ("tombolo-agent", May::Use(&["tombolo-process", "tombolo-proto", "tombolo-core"])),
     ("tombolo-discovery", May::UseLibraries),
     ("tombolo", May::UseLibraries),
     ("tombolo-e2e", May::UseLibraries),

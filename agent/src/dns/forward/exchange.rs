@@ -95,7 +95,7 @@ async fn over_tcp(server: SocketAddr, query: &Query) -> Result<Answer, Failure> 
 
 /// The client's question under another id. EDNS is used where the client uses it: what its server did not have to understand so far, it
 /// does not have to now.
-fn question(query: &Query, id: u16) -> Result<Vec<u8>, hickory_proto::ProtoError> {
+pub(super) fn question(query: &Query, id: u16) -> Result<Vec<u8>, hickory_proto::ProtoError> {
     let mut message = Message::new(id, MessageType::Query, OpCode::Query);
     message.metadata.recursion_desired = query.metadata.recursion_desired;
     message.metadata.checking_disabled = query.metadata.checking_disabled;

@@ -1,6 +1,8 @@
 //! Asks other servers: the preferred one first, the next one as well when it does not answer soon, and the first good answer counts.
+//! Equal questions at the same time are asked once.
 
 mod exchange;
+mod flights;
 mod verdict;
 
 pub(crate) use exchange::Failure;
@@ -9,8 +11,10 @@ pub(crate) use verdict::Answer;
 pub(crate) use verdict::{Verdict, judge};
 
 use super::{message::Query, metrics::Metrics, resolv::Resolv};
+use flights::Flights;
 use hickory_proto::op::Message;
 use std::{
+    future::Future,
     net::SocketAddr,
     sync::{
         Arc, Mutex, PoisonError,
@@ -28,15 +32,21 @@ const SHUNNED: Duration = Duration::from_secs(30);
 /// Times that one question is put to servers.
 const MOST_TRIES: usize = 8;
 
+/// A good answer; or else the last bad one, if there was any.
+pub(crate) type Outcome = Result<Answer, Option<Box<Message>>>;
+
 /// The servers, and how they did.
 #[derive(Debug)]
 pub(crate) struct Upstreams {
     servers: Vec<Server>,
+    /// How long a question may take in all.
+    timeout: Duration,
     attempts: usize,
     rotate: bool,
     next: AtomicUsize,
     /// How long an answer is waited for before another server is asked as well.
     patience: Duration,
+    flights: Flights<Outcome>,
 }
 
 #[derive(Debug)]
@@ -61,11 +71,18 @@ impl Upstreams {
         let servers = resolv.servers.iter().map(|address| Server { address: *address, failed: Mutex::default() });
         Self {
             servers: servers.collect(),
+            timeout: resolv.timeout,
             attempts: resolv.attempts,
             rotate: resolv.rotate,
             next: AtomicUsize::new(0),
             patience,
+            flights: Flights::default(),
         }
+    }
+
+    /// How long a question may take in all.
+    pub(crate) const fn timeout(&self) -> Duration {
+        self.timeout
     }
 
     /// Each server, and whether it failed of late.
@@ -84,13 +101,17 @@ impl Upstreams {
         order.into_iter().cycle().take(tries)
     }
 
-    /// Asks until `deadline`. Where no server gave a good answer, the last bad one is returned, if there was any.
-    pub(crate) async fn ask(
-        &self,
-        query: &Arc<Query>,
-        deadline: Instant,
-        metrics: &Metrics,
-    ) -> Result<Answer, Option<Box<Message>>> {
+    /// Waits for the outcome of a question that is being asked already, of `ask` otherwise. Questions are equal where the same would
+    /// be sent, down to the spelling: an answer that is not understood here repeats it, and the client expects its own.
+    pub(crate) async fn once(&self, query: &Query, ask: impl Future<Output = Outcome>) -> Outcome {
+        match exchange::question(query, 0) {
+            Ok(question) => self.flights.join(question.into(), ask).await,
+            Err(_) => ask.await,
+        }
+    }
+
+    /// Asks until `deadline`.
+    pub(crate) async fn ask(&self, query: &Arc<Query>, deadline: Instant, metrics: &Metrics) -> Outcome {
         let mut race =
             Race { upstreams: self, query, metrics, tries: JoinSet::new(), running: Vec::new(), refused: None };
         let answer = timeout_at(deadline, race.run()).await;

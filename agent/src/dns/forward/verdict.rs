@@ -7,7 +7,7 @@ use hickory_proto::{
 };
 
 /// An answer that can be given to the client.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) enum Answer {
     Message(Box<Message>),
     /// It answers the question, but holds something that cannot be read here. Whoever asked for it may be able to.

@@ -55,6 +55,11 @@ impl Table {
         }
     }
 
+    /// Sets the search domains of the machine.
+    pub(crate) fn search(&mut self, domains: &[String]) {
+        self.scope = std::mem::take(&mut self.scope).with_search(domains.iter().map(String::as_str));
+    }
+
     /// A table of the same scope with these names and no others.
     #[must_use]
     pub fn replaced(&self, names: &NameTable) -> Self {

@@ -31,13 +31,19 @@ impl Scope {
             let full = [format!(".{}.svc.{domain}", normal(namespace)), format!(".svc.{domain}"), format!(".{domain}")];
             full.into_iter().map(|suffix| suffix.into_bytes().into()).collect()
         };
-        let cluster = format!(".{domain}");
+        Self { kubernetes, search: Vec::new() }.with_search(search)
+    }
+
+    /// The same place, on a machine with these search domains.
+    pub(super) fn with_search<'a>(mut self, search: impl IntoIterator<Item = &'a str>) -> Self {
+        let cluster = self.kubernetes.last();
         let search = search.into_iter().map(normal).filter(|search| !search.is_empty()).take(MOST_SEARCH_DOMAINS);
-        let search = search.map(|search| format!(".{search}")).map(|suffix| Search {
-            in_cluster: !domain.is_empty() && suffix.ends_with(&cluster),
-            suffix: suffix.into_bytes().into(),
+        let search = search.map(|search| format!(".{search}").into_bytes()).map(|suffix| Search {
+            in_cluster: cluster.is_some_and(|cluster| suffix.ends_with(cluster)),
+            suffix: suffix.into(),
         });
-        Self { kubernetes, search: search.collect() }
+        self.search = search.collect();
+        self
     }
 
     pub(super) fn kubernetes(&self) -> impl Iterator<Item = &[u8]> {
