@@ -133,6 +133,7 @@ fn setup(issuer: &LocalIssuer, state: &TempDir) -> anyhow::Result<IdentitySetup<
         names: ServerNames { dns: vec![SERVER.to_owned()], ips: vec![Ipv4Addr::LOCALHOST.into()] },
         provided: None,
         tokens: TokenVerifier::new(rules, KeyRing::new(issuer.jwks()?).into()),
+        others: Vec::new(),
         store: Arc::new(FileStore::open(state.path().join("store"))?),
         clock: Arc::new(SystemClock),
     })

@@ -2,6 +2,7 @@
 
 use super::{
     credentials::{self, Credentials},
+    issuers::Issuer,
     records::Records,
 };
 use anyhow::Context;
@@ -20,6 +21,7 @@ pub(crate) async fn start(
     source: SourceId,
     records: &Records,
     address: SocketAddr,
+    issuers: &[Issuer],
 ) -> anyhow::Result<(Identity, Credentials)> {
     plane.ready().await;
     let (installation, provided) = plane.ask(|world| (installation(world), provided(world))).await?;
@@ -42,6 +44,7 @@ pub(crate) async fn start(
         rotation,
         names: names(address),
         tokens: credentials::verifier(&issuer, &trust_domain, &store)?,
+        others: issuers.iter().map(|issuer| issuer.trusted(&trust_domain)).collect(),
         provided: provided.as_ref().map(Files::as_certs),
         store,
         clock: Arc::new(SystemClock),

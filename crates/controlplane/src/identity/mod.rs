@@ -19,7 +19,7 @@ use tokio::{
 use tokio_rustls::TlsAcceptor;
 use tombolo_ca::{
     Authority, CaCerts, CaCertsError, CertificateService, Issuing, LocalSigner, Ports, RootError, RotationPolicy,
-    ServerCertificate, ServerError, ServerNames, Settings, TokenVerifier,
+    ServerCertificate, ServerError, ServerNames, Settings, TokenVerifier, TrustedIssuer,
 };
 use tombolo_translate::engine::{Fact, Relation};
 
@@ -36,8 +36,12 @@ pub struct IdentitySetup<'a> {
     pub names: ServerNames,
     /// An intermediate that was provided, in place of a root of the mesh's own.
     pub provided: Option<CaCerts<'a>>,
-    /// Whose tokens count.
+    /// Checks tokens of the issuer that belongs to this control plane. They are bound to objects that are here, and count while those
+    /// are.
     pub tokens: TokenVerifier,
+    /// Whose tokens count besides, such as those of a cluster's API server: what they are bound to is not here, so they count for
+    /// ServiceAccounts that a workload here has.
+    pub others: Vec<TrustedIssuer>,
     /// Where the root is kept.
     pub store: Arc<dyn Store>,
     /// What time it is.
@@ -98,7 +102,7 @@ impl Identity {
     /// # Errors
     /// [`IdentityError`], each with what to do.
     pub async fn start(plane: &ControlPlane, setup: IdentitySetup<'_>) -> Result<Self, IdentityError> {
-        let IdentitySetup { settings, rotation, names, provided, tokens, store, clock } = setup;
+        let IdentitySetup { settings, rotation, names, provided, tokens, others, store, clock } = setup;
         let (signer, roots) = match provided {
             Some(files) => (Arc::new(LocalSigner::new(Issuing::provided(&files, clock.now())?)), None),
             None => {
@@ -106,8 +110,10 @@ impl Identity {
                 (roots.signer(), Some(roots))
             }
         };
-        let exists = Arc::new(Inhabitants(plane.commands().clone()));
-        let ports = Ports { tokens: Some(tokens), keys: None, exists, signer: signer.clone() };
+        let (commands, issuers) = (plane.commands().clone(), tokens.rules().issuers.clone());
+        let exists = Arc::new(Inhabitants { commands, issuers });
+        let tokens = std::iter::once(tokens.into()).chain(others).collect();
+        let ports = Ports { tokens, exists, signer: signer.clone() };
         let authority = Arc::new(Authority::new(settings, ports));
         let server = Arc::new(ServerCertificate::obtain(&*signer, names, clock.now()).await?);
         let tls = tombolo_ca::server_config(&authority, server.clone())?;
