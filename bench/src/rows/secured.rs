@@ -125,7 +125,7 @@ pub(super) fn server_name() -> anyhow::Result<rustls::pki_types::ServerName<'sta
     Ok(SERVER.try_into()?)
 }
 
-fn setup(issuer: &LocalIssuer, state: &TempDir) -> anyhow::Result<IdentitySetup<'static>> {
+fn setup(issuer: &LocalIssuer, state: &TempDir) -> anyhow::Result<IdentitySetup> {
     let rules = TokenRules::new(TrustDomain::default(), issuer.issuer());
     Ok(IdentitySetup {
         settings: Settings::new(TrustDomain::default()),
