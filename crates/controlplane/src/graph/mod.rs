@@ -6,7 +6,7 @@ mod status;
 mod world;
 
 pub(crate) use commands::{Command, Commands};
-pub use event::{Applied, Cause, Edited};
+pub use event::{Applied, Cause, Edited, Finding};
 pub use status::TimedStatus;
 pub use world::World;
 
@@ -20,6 +20,7 @@ use std::{
 };
 use tokio::sync::{broadcast, mpsc, watch};
 use tokio_util::sync::CancellationToken;
+use tombolo_api::ObjectKey;
 use tombolo_core::SourceId;
 use tombolo_proto::Change;
 use tombolo_translate::engine::{Fact, Relation};
@@ -118,6 +119,11 @@ impl ControlPlane {
         self.commands.replace(relation, facts).await
     }
 
+    /// Says all that is found of an object where it takes effect: conditions of its status, and problems.
+    pub async fn observe(&self, object: ObjectKey, findings: Vec<Finding>) -> Result<(), Stopped> {
+        self.commands.send(Command::Observe(object, findings)).await
+    }
+
     /// Resolves once [`ControlPlane::stop`] was called.
     pub async fn stopped(&self) {
         self.stop.cancelled().await;
@@ -189,6 +195,10 @@ impl Graph {
                 let (counted, applied, changes) = self.world.hear(&report, self.clock.now());
                 self.publish(applied, changes);
                 _ = reply.send(counted); // whoever has gone meanwhile needs no answer
+            }
+            Command::Observe(key, findings) => {
+                let applied = self.world.observe(&key, findings, self.clock.now());
+                self.publish(applied, Vec::new());
             }
             Command::Rejections => {
                 let problems = rejections::problems(&self.plane.hub, &self.world);

@@ -7,13 +7,26 @@ use tombolo_core::NamespacedName;
 use tombolo_translate::engine::{Fact, Relation};
 
 /// Answers from the graph thread's memory.
-pub(super) struct Inhabitants(pub(super) Commands);
+pub(super) struct Inhabitants {
+    /// Whom to ask.
+    pub(super) commands: Commands,
+    /// Who issues tokens that are bound to objects which are here. What others' tokens are bound to only their issuers know.
+    pub(super) issuers: Vec<String>,
+}
 
 impl Exists for Inhabitants {
     fn exists<'a>(&'a self, caller: &'a Caller) -> Answer<'a, Result<Existence, ExistsError>> {
-        let caller = caller.clone();
+        let mut caller = caller.clone();
+        if let Proven::Token(bound) = &mut caller.proven
+            && !self.issuers.contains(&bound.issuer)
+        {
+            bound.pod = None;
+        }
         Box::pin(async move {
-            self.0.ask(move |world| existence(world, &caller)).await.map_err(|stopped| ExistsError(Box::new(stopped)))
+            self.commands
+                .ask(move |world| existence(world, &caller))
+                .await
+                .map_err(|stopped| ExistsError(Box::new(stopped)))
         })
     }
 }
@@ -91,7 +104,10 @@ mod tests {
 
     fn caller(id: &str, instance: Option<&str>, pod: Option<ObjectUid>) -> Caller {
         let proven = match pod {
-            Some(pod) => Proven::Token(Bound { service_account: "x".into(), pod: Some(pod), secret: None }),
+            Some(pod) => {
+                let (issuer, service_account) = ("here".into(), "x".into());
+                Proven::Token(Bound { issuer, service_account, pod: Some(pod), secret: None })
+            }
             None => Proven::Certificate { serial: "1".into() },
         };
         let instance = instance.map(|instance| InstanceId::parse(instance).unwrap());

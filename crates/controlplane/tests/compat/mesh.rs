@@ -53,6 +53,7 @@ impl Mesh {
             names: ServerNames { dns: vec![SERVER.to_owned()], ips: Vec::new() },
             provided: None,
             tokens: TokenVerifier::new(rules, KeyRing::new(issuer.jwks().unwrap()).into()),
+            others: Vec::new(),
             store: Arc::new(FileStore::open(state.path()).unwrap()),
             clock,
         };
