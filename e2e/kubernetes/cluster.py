@@ -14,6 +14,7 @@ from .common import CACHE, HERE, ROOT, Broken, locked, output, say, tail, until
 from .machine import PRIVATE, Machine
 from .pki import Pki
 from .process import Process
+from .virtual_machine import all_of
 
 CLUSTERS = CACHE / "clusters"
 PATIENCE = 120  # seconds for anything to come to pass; only failures take that long
@@ -70,6 +71,7 @@ class Cluster:
         """Starts a component, unless it runs."""
         if name not in components.NAMES:
             raise Broken(f"there is no component {name!r}, but {', '.join(components.NAMES)}")
+        self._pid()
         if not self.process(name).pid:
             self.node.spawn(name, components.command(self, name), components.environment(self))
 
@@ -169,8 +171,9 @@ class Cluster:
             "directory": str(self.directory),
             "kubeconfig": str(self.kubeconfig),
             "auditLog": str(self.audit_log),
-            "namespacesOf": self.node.pid,
+            "pid": self.node.pid,
             "components": {name: {"pid": process.pid, "memoryMB": process.memory(), "log": str(self.log(name))} for name, process in running.items()},
+            "machines": {machine.name: {"pid": machine.pid, "address": machine.address} for machine in all_of(self)},
         }
 
     # === Down ===
@@ -186,8 +189,6 @@ class Cluster:
             CLUSTERS.rmdir()  # if this was the last one
 
     def _clear(self):
-        from .virtual_machine import all_of
-
         for machine in all_of(self):
             machine.kill()
         self.node.kill()
