@@ -19,10 +19,10 @@ ENVOY_STAMP := $(ENVOY_VENV)/.envoy-$(ENVOY_VERSION)
 PYTHON ?= python3
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check lint unit fuzz golden crds bench envoy
+.PHONY: help demo test check lint unit fuzz golden crds bench cluster conformance envoy
 
 help: ## This list
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 10
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 13
 
 DEMO = $(PYTHON) scripts/demo.py --tombolo "$(CARGO_TARGET_DIR)/debug/tombolo" --envoy "$$($(MAKE) --silent envoy-path)"
 
@@ -67,6 +67,12 @@ crds: ## Rewrite crds/ from the types
 bench: ## Measure; BENCH_JSON=FILE keeps the numbers
 	cargo build --release --package tombolo-bench --package tombolo-agent
 	"$(CARGO_TARGET_DIR)/release/tombolo-bench"
+
+cluster: ## A Kubernetes of one node on this machine (needs root); e2e/README.md says more
+	@e2e/cluster up
+
+conformance: ## The Gateway API's own tests; PROFILES=GATEWAY-HTTP,… REPORT=FILE RUN_TEST=NAME
+	@e2e/conformance/run
 
 envoy: $(if $(ENVOY_BIN),,$(ENVOY_STAMP)) ## Fetch Envoy, unless ENVOY_BIN names one
 

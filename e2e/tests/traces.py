@@ -1,0 +1,67 @@
+"""What a cluster could leave on a machine, taken down before and after."""
+
+import contextlib
+import os
+import pathlib
+import subprocess
+
+from kubernetes.process import started
+
+PRIVATE = ("/run", "/var/lib", "/var/log", "/etc", "/opt")
+KERNEL = ("vm/overcommit_memory", "vm/panic_on_oom", "kernel/panic", "kernel/panic_on_oops", "kernel/keys/root_maxkeys", "net/ipv4/ip_forward")
+NAMESPACES = ("net", "mnt", "pid", "ipc", "uts", "cgroup")
+
+
+def traces(clusters):
+    """All traces by kind. `clusters` is the directory of clusters' states; other directories are those that programs of a node like."""
+    hierarchies = pathlib.Path("/sys/fs/cgroup")
+    return {
+        "mounts": set(pathlib.Path("/proc/self/mounts").read_text().splitlines()),
+        "devices": _printed("ip", "-oneline", "link"),
+        "addresses": _printed("ip", "-oneline", "address"),
+        "routes": _printed("ip", "route", "show", "table", "all"),
+        "rules": _printed("nft", "list", "ruleset"),
+        "cgroups": {str(path) for pattern in ("tombolo-*", "*/tombolo-*") for path in hierarchies.glob(pattern)},
+        "kernel": {f"{name}={pathlib.Path('/proc/sys', name).read_text().strip()}" for name in KERNEL},
+        "files": {str(path) for directory in (*PRIVATE, clusters) for path in pathlib.Path(directory).glob("*")},
+    }
+
+
+def difference(before, after):
+    """What there is more, or less, by kind."""
+    return {kind: sorted(before[kind] ^ after[kind]) for kind in before if before[kind] != after[kind]}
+
+
+def namespaces(init):
+    """All namespaces that are a cluster's own: those of its first process and of every one below it."""
+    host = {_namespace("self", kind) for kind in NAMESPACES}
+    inside = {init}
+    while more := {pid for pid in _processes() if _parent(pid) in inside} - inside:
+        inside |= more
+    return {_namespace(pid, kind) for pid in inside for kind in NAMESPACES} - host - {None}
+
+
+def inhabitants(spaces):
+    """The processes in any of these namespaces, with their command lines. One that ended and is yet to be reaped is in none."""
+    found = {pid for pid in _processes() if any(_namespace(pid, kind) in spaces for kind in NAMESPACES) and started(pid)}
+    return {pid: pathlib.Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ") for pid in found}
+
+
+def _parent(pid):
+    with contextlib.suppress(OSError):
+        return int(pathlib.Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+    return None
+
+
+def _printed(*command):
+    return set(subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines())
+
+
+def _processes():
+    return [int(entry.name) for entry in pathlib.Path("/proc").iterdir() if entry.name.isdigit()]
+
+
+def _namespace(pid, kind):
+    with contextlib.suppress(OSError):
+        return os.readlink(f"/proc/{pid}/ns/{kind}")
+    return None
