@@ -1,11 +1,6 @@
 //! `tombolo run`: a control plane over a directory, and an agent with an Envoy for each proxy. Here the parts are put together.
 
 mod addresses;
-<<<<<<< HEAD
-mod backoff;
-=======
-mod admin;
->>>>>>> main
 mod credentials;
 mod envoy;
 mod find;
