@@ -1,6 +1,12 @@
 //! Where the parts are put together: one function for each.
 
-use crate::{args::Args, metrics::WatchMetrics, observed::Observed, watch::Cluster};
+use crate::{
+    args::Args,
+    metrics::WatchMetrics,
+    observed::Observed,
+    status::{StatusMetrics, StatusWriter},
+    watch::Cluster,
+};
 use anyhow::{Context, bail, ensure};
 use kube::{Client, Config, config::KubeConfigOptions};
 use prometheus_client::registry::Registry;
@@ -9,6 +15,7 @@ use tokio::{
     net::TcpListener,
     runtime::Handle,
     signal::unix::{SignalKind, signal},
+    sync::watch,
     task::JoinSet,
 };
 use tokio_util::sync::CancellationToken;
@@ -18,6 +25,10 @@ use tombolo_controlplane::{
     admin::{self, Admin},
 };
 use tombolo_core::SourceId;
+use tombolo_kubernetes::lease::{Lease, LeaseConfig, LeaseTask};
+
+/// Whoever holds this Lease writes.
+const WRITER: &str = "tombolo-writer";
 
 /// Serves until it is told to stop.
 pub(crate) fn run(args: Args) -> anyhow::Result<()> {
@@ -39,10 +50,10 @@ async fn serve(args: Args) -> anyhow::Result<()> {
     let (watches, observed) = (WatchMetrics::default(), Arc::new(Observed::default()));
     let source = Cluster {
         id: SourceId::new(args.cluster.as_str()),
-        client,
+        client: client.clone(),
         runtime: Handle::current(),
         fixed: settings(args.settings.as_deref())?,
-        observed,
+        observed: observed.clone(),
         metrics: watches.clone(),
     };
     let plane = ControlPlane::start(Setup {
@@ -53,9 +64,16 @@ async fn serve(args: Args) -> anyhow::Result<()> {
         clock: Arc::new(SystemClock),
     })?;
     let mut registry = Registry::default();
+    let statuses = StatusMetrics::default();
     watches.register(&mut registry);
+    statuses.register(&mut registry);
     let stop = CancellationToken::new();
     let mut servers = JoinSet::new();
+    let (lease, writer) = lease(&args, client.clone());
+    let cluster = SourceId::new(args.cluster.as_str());
+    let status = StatusWriter { plane: plane.clone(), client, observed, cluster, metrics: statuses };
+    servers.spawn(status.run(writer));
+    let election = tokio::spawn(lease.run(stop.clone()));
     serve_pages(&args, &plane, registry, &mut servers).await?;
     if let Some(address) = args.plaintext {
         let listener =
@@ -66,6 +84,7 @@ async fn serve(args: Args) -> anyhow::Result<()> {
     tracing::info!(revision = args.revision, namespace = args.namespace, "watching");
     until_told(&mut servers).await?;
     stop.cancel();
+    election.await?;
     plane.stop();
     Ok(())
 }
@@ -83,6 +102,12 @@ async fn serve_pages(
         servers.spawn(admin::serve(listener, admin));
     }
     Ok(())
+}
+
+/// What one replica alone does, whichever revision it is of.
+fn lease(args: &Args, client: Client) -> (LeaseTask, watch::Receiver<bool>) {
+    let identity = args.identity.clone().unwrap_or_else(|| format!("discovery-{:08x}", fastrand::u32(..)));
+    Lease::new(client, &args.namespace, WRITER, &identity, LeaseConfig::default())
 }
 
 /// Refuses what cannot work, before anything is started.

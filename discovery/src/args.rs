@@ -15,6 +15,10 @@ pub(crate) struct Args {
     #[arg(long, value_name = "NAME", env = "POD_NAMESPACE", default_value = "tombolo-system")]
     pub(crate) namespace: String,
 
+    /// Who this replica is among those that stand for a duty: unique. A random name where absent.
+    #[arg(long, value_name = "NAME", env = "POD_NAME")]
+    pub(crate) identity: Option<String>,
+
     /// The revision that this is a control plane of.
     #[arg(long, value_name = "NAME", env = "REVISION", default_value = "default")]
     pub(crate) revision: String,

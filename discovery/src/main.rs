@@ -4,6 +4,7 @@ mod app;
 mod args;
 mod metrics;
 mod observed;
+mod status;
 mod watch;
 
 use clap::Parser;

@@ -35,6 +35,11 @@ impl Inventory {
         Self { kind, source, known: HashMap::new(), listing: None, observed }
     }
 
+    /// The kind is served in this version.
+    pub(super) fn served(&self, version: &'static str) {
+        self.observed.serve(self.kind, version);
+    }
+
     /// Takes an event in.
     pub(super) fn take(&mut self, event: Event<Stored>, news: &mut News) {
         match event {

@@ -57,6 +57,7 @@ impl Watch {
                 }
                 continue;
             };
+            self.inventory.served(version);
             match self.follow(version).await {
                 Ended::Unheard => return,
                 Ended::Gone => {

@@ -5,6 +5,8 @@ mod kind;
 mod presence;
 mod stored;
 
+pub(crate) use stored::resource;
+
 use crate::{metrics::WatchMetrics, observed::Observed};
 use inventory::{Inventory, News};
 use kind::Watch;

@@ -91,7 +91,7 @@ impl Resource for Stored {
 }
 
 /// How a kind is asked for, in one of its versions.
-pub(super) fn resource(kind: Kind, version: &str) -> ApiResource {
+pub(crate) fn resource(kind: Kind, version: &str) -> ApiResource {
     let api_version = if kind.group().is_empty() { version.to_owned() } else { format!("{}/{version}", kind.group()) };
     ApiResource {
         group: kind.group().to_owned(),

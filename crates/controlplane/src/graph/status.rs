@@ -61,6 +61,10 @@ impl StatusTable {
         self.statuses.contains_key(key)
     }
 
+    pub(super) fn get(&self, key: &ObjectKey) -> Option<&TimedStatus> {
+        self.statuses.get(key)
+    }
+
     pub(super) fn iter(&self) -> impl Iterator<Item = (&ObjectKey, &TimedStatus)> {
         self.statuses.iter()
     }

@@ -173,6 +173,11 @@ impl World {
         self.statuses.iter()
     }
 
+    /// The status of one object, if it has one.
+    pub fn status(&self, key: &ObjectKey) -> Option<&TimedStatus> {
+        self.statuses.get(key)
+    }
+
     /// The objects of a kind and name, one for each source that has it.
     pub(crate) fn named<'w>(&'w self, kind: Kind, name: &'w NamespacedName) -> impl Iterator<Item = ObjectKey> + 'w {
         let keys =

@@ -1,0 +1,6 @@
+//! The writer against an API server of a few lines, which is as strict about versions as the real one.
+
+mod api;
+mod merge;
+mod queue;
+mod writer;

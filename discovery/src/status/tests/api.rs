@@ -1,0 +1,95 @@
+//! An API server that knows objects and how to patch their status.
+
+use http::{Method, Request, Response, StatusCode};
+use http_body_util::BodyExt;
+use kube::{Client, client::Body};
+use serde_json::{Value, json};
+use std::{
+    collections::{BTreeMap, VecDeque},
+    convert::Infallible,
+    sync::{Arc, Mutex, MutexGuard},
+};
+
+/// Objects by path. A handle: clones are the same one.
+#[derive(Clone, Default)]
+pub(super) struct Api(Arc<Mutex<State>>);
+
+#[derive(Default)]
+pub(super) struct State {
+    pub(super) objects: BTreeMap<String, Value>,
+    /// Each write that was accepted, by path.
+    pub(super) writes: Vec<(String, Value)>,
+    /// Every write that was asked for.
+    pub(super) asked: usize,
+    /// Answers to the next writes, instead of what would be.
+    pub(super) refusals: VecDeque<u16>,
+    /// Fields of statuses that are dropped, as an older schema would.
+    pub(super) unknown: Option<&'static str>,
+    version: u64,
+}
+
+impl Api {
+    pub(super) fn state(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap()
+    }
+
+    pub(super) fn client(&self) -> Client {
+        let api = self.clone();
+        let service = tower::service_fn(move |request: Request<Body>| {
+            let api = api.clone();
+            async move { Ok::<_, Infallible>(api.answer(request).await) }
+        });
+        Client::new(service, "default")
+    }
+
+    async fn answer(&self, request: Request<Body>) -> Response<Body> {
+        let (parts, body) = request.into_parts();
+        let body = body.collect().await.unwrap().to_bytes();
+        assert_eq!(parts.method, Method::PATCH, "nothing else is asked: {}", parts.uri);
+        assert_eq!(parts.uri.query(), Some("&fieldManager=tombolo-writer"));
+        assert_eq!(parts.headers["content-type"], "application/merge-patch+json");
+        let (code, body) = self.state().patch(parts.uri.path(), &serde_json::from_slice(&body).unwrap());
+        let body = Body::from(body.to_string().into_bytes());
+        Response::builder().status(code).body(body).unwrap()
+    }
+}
+
+impl State {
+    /// Stores an object, and returns its version.
+    pub(super) fn put(&mut self, path: &str, status: Value) -> String {
+        self.version += 1;
+        let version = self.version.to_string();
+        let name = path.rsplit('/').next().unwrap();
+        let object = json!({"apiVersion": "v1", "kind": "Any", "metadata": {"name": name, "resourceVersion": version},
+            "status": status});
+        self.objects.insert(path.to_owned(), object);
+        version
+    }
+
+    fn patch(&mut self, path: &str, patch: &Value) -> (StatusCode, Value) {
+        self.asked += 1;
+        let path = path.strip_suffix("/status").unwrap();
+        let refuse = |code: u16| {
+            let body = json!({"kind": "Status", "status": "Failure", "code": code, "message": "no", "reason": "No"});
+            (StatusCode::from_u16(code).unwrap(), body)
+        };
+        if let Some(code) = self.refusals.pop_front() {
+            return refuse(code);
+        }
+        let Some(object) = self.objects.get(path) else { return refuse(404) };
+        if object["metadata"]["resourceVersion"] != patch["metadata"]["resourceVersion"] {
+            return refuse(409);
+        }
+        let mut status = object["status"].as_object().cloned().unwrap_or_default();
+        for (name, value) in patch["status"].as_object().unwrap() {
+            match value {
+                _ if self.unknown == Some(name) => {}
+                Value::Null => drop(status.remove(name)),
+                value => drop(status.insert(name.clone(), value.clone())),
+            }
+        }
+        self.put(path, status.into());
+        self.writes.push((path.to_owned(), patch["status"].clone()));
+        (StatusCode::OK, self.objects[path].clone())
+    }
+}
