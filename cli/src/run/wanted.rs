@@ -88,7 +88,8 @@ fn gateways(world: &World) -> impl Iterator<Item = (ProxyName, Wish)> {
             let host = listener.hostname.as_ref().map(ToString::to_string);
             Some(GatewayListener { name: listener.name.to_string(), port: listener.port, scheme, host })
         });
-        let (service_account, place) = (gateway_service_account(&name.name), Place::Gateway(listeners.collect()));
+        let service_account = gateway_service_account(&name.name, &gateway.gateway_class_name);
+        let place = Place::Gateway(listeners.collect());
         (ProxyName::gateway(name), Wish { service_account, probe: None, place })
     })
 }

@@ -2,7 +2,7 @@
 
 use crate::{Stopped, World, graph::Commands};
 use std::{net::IpAddr, sync::Arc};
-use tombolo_api::Kind;
+use tombolo_api::{Kind, gateway::Gateway};
 use tombolo_core::{NamespacedName, ProxyId, ProxyKind, SpiffeId};
 use tombolo_proto::{
     Scope,
@@ -14,23 +14,17 @@ use tombolo_proto::{
 use tombolo_translate::{
     Interception, Variant,
     engine::{Fact, Relation},
+    gateway_api::infrastructure_name,
 };
 use tombolo_xds::{Class, Classify, Classifying, Peer, Refusal};
 
 /// The label of a gateway's proxies that names their Gateway.
 pub const GATEWAY_LABEL: &str = "gateway.networking.k8s.io/gateway-name";
 
-/// The ServiceAccount that a Gateway's proxies run as (GEP-1762: Gateway and class), whatever its class is called.
-pub fn gateway_service_account(gateway: &str) -> String {
-    format!("{gateway}{GATEWAY_ACCOUNT}")
+/// The ServiceAccount that the proxies of a Gateway of a class run as (GEP-1762).
+pub fn gateway_service_account(gateway: &str, class: &str) -> String {
+    infrastructure_name(gateway, class)
 }
-
-/// The Gateway whose proxies run as a ServiceAccount, if it is one of a Gateway.
-pub(crate) fn gateway_of(service_account: &str) -> Option<&str> {
-    service_account.strip_suffix(GATEWAY_ACCOUNT).filter(|gateway| !gateway.is_empty())
-}
-
-const GATEWAY_ACCOUNT: &str = "-tombolo";
 
 /// Classifies by node id, metadata and locality, as far as the caller's identity covers what these say.
 pub(crate) struct Classifier {
@@ -48,13 +42,8 @@ impl Classifier {
             proxy.is_covered_by(&peer.id)?;
         }
         if let Some(gateway) = proxy.gateway.clone() {
-            let known = self.commands.ask(move |world| is_served(world, &gateway)).await.map_err(stopped)?;
-            if !known {
-                let name = proxy.name();
-                return Err(Refusal::Unavailable(format!(
-                    "no Gateway {name} of a class of ours is accepted here: see its status"
-                )));
-            }
+            let id = peer.map(|peer| peer.id.clone());
+            self.commands.ask(move |world| may_serve(world, &gateway, id.as_ref())).await.map_err(stopped)??;
         }
         if let (Some(peer), Some(workload)) = (peer, proxy.explicit.clone()) {
             let (workload, account) =
@@ -81,9 +70,24 @@ impl Classify for Classifier {
     }
 }
 
-/// True for Gateways that have a status here: those of our classes.
-fn is_served(world: &World, gateway: &NamespacedName) -> bool {
-    world.named(Kind::Gateway, gateway).any(|key| world.has_status(&key))
+/// Gateways that have a status here are those of our classes. They are served by their own ServiceAccount alone: whoever serves one gets
+/// its keys.
+fn may_serve(world: &World, gateway: &NamespacedName, id: Option<&SpiffeId>) -> Result<(), Refusal> {
+    let mut keys = world.named(Kind::Gateway, gateway).filter(|key| world.has_status(key)).peekable();
+    if keys.peek().is_none() {
+        let message = format!("no Gateway {gateway} of a class of ours is accepted here: see its status");
+        return Err(Refusal::Unavailable(message));
+    }
+    let Some(id) = id else { return Ok(()) };
+    let holders = Relation::Holder(gateway.namespace.clone(), id.service_account.clone());
+    if keys.clone().any(|key| world.engine().facts(&holders).any(|fact| *fact == Fact::Object(key.clone()))) {
+        return Ok(());
+    }
+    let objects = keys.filter_map(|key| world.snapshot().get::<Gateway>(&key).cloned());
+    let accounts: Vec<_> = objects.map(|o| gateway_service_account(&gateway.name, &o.gateway_class_name)).collect();
+    let accounts = accounts.join(" or ");
+    let message = format!("Gateway {gateway} is served by ServiceAccount {accounts}, but the node proved to be {id}");
+    Err(Refusal::Denied(message))
 }
 
 /// Whether a workload outside Kubernetes is there, and runs as this ServiceAccount.
@@ -128,25 +132,14 @@ impl Proxy {
         Ok(Self { namespace, gateway, explicit, variant })
     }
 
-    /// What a node says of itself decides what it sees, so it must be what the caller proved: its namespace, and for a gateway, whose
-    /// keys it gets, its own ServiceAccount.
+    /// What a node says of itself decides what it sees, so it must be what the caller proved: its namespace, and for a gateway its own
+    /// ServiceAccount, see [`may_serve`].
     fn is_covered_by(&self, id: &SpiffeId) -> Result<(), Refusal> {
         if self.namespace != id.namespace {
             let message = format!("the node says that its namespace is {}, but it proved to be {id}", self.namespace);
             return Err(Refusal::Denied(message));
         }
-        let Some(gateway) = &self.gateway else { return Ok(()) };
-        let owner = gateway_service_account(&gateway.name);
-        if *id.service_account != *owner {
-            let message =
-                format!("Gateway {gateway} is served by ServiceAccount {owner}, but the node proved to be {id}");
-            return Err(Refusal::Denied(message));
-        }
         Ok(())
-    }
-
-    fn name(&self) -> String {
-        self.gateway.as_ref().map_or_else(|| self.namespace.to_string(), ToString::to_string)
     }
 
     /// What the engine must know before this proxy's resources exist.
@@ -197,6 +190,20 @@ fn record<'a>(parent: &'a Struct, name: &str) -> Option<&'a Struct> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{Edit, Update};
+    use serde_json::json;
+    use std::time::SystemTime;
+    use tombolo_api::manifest;
+    use tombolo_core::SourceId;
+
+    fn world(documents: &[serde_json::Value]) -> World {
+        let mut world = World::default();
+        let read =
+            |document: &serde_json::Value| Edit::Apply(manifest::decode(document.clone(), None).object.unwrap(), None);
+        let update = Update { edits: documents.iter().map(read).collect(), ..Update::default() };
+        world.update(&SourceId::new("here"), update, SystemTime::UNIX_EPOCH);
+        world
+    }
 
     fn string(text: &str) -> Value {
         Value { kind: Some(ValueKind::StringValue(text.into())) }
@@ -251,15 +258,36 @@ mod tests {
         let moved =
             Proxy::of(&node("sidecar~10.0.0.1~vm.infra~infra.svc.cluster.local", vec![("NAMESPACE", string("shop"))]));
         let id = |text: &str| text.parse::<SpiffeId>().unwrap();
-        let own = id("spiffe://cluster.local/ns/infra/sa/edge-tombolo");
-        let other = id("spiffe://cluster.local/ns/infra/sa/vm");
+        let own = id("spiffe://cluster.local/ns/infra/sa/vm");
         let foreign = id("spiffe://cluster.local/ns/shop/sa/edge-tombolo");
-        assert_eq!(gateway.is_covered_by(&own), Ok(()));
-        assert_eq!(sidecar.is_covered_by(&other), Ok(()));
-        let refused = [(&gateway, &other), (&gateway, &foreign), (&sidecar, &foreign), (&moved.unwrap(), &other)];
-        for (proxy, id) in refused {
+        assert_eq!(gateway.is_covered_by(&id("spiffe://cluster.local/ns/infra/sa/edge-tombolo")), Ok(()));
+        assert_eq!(sidecar.is_covered_by(&own), Ok(()));
+        for (proxy, id) in [(&gateway, &foreign), (&sidecar, &foreign), (&moved.unwrap(), &own)] {
             assert!(matches!(proxy.is_covered_by(id), Err(Refusal::Denied(_))), "{proxy:?} {id}");
         }
+    }
+
+    #[test]
+    fn a_gateway_is_served_by_the_account_of_its_class_alone() {
+        let class = json!({"apiVersion": "gateway.networking.k8s.io/v1", "kind": "GatewayClass",
+            "metadata": {"name": "istio"}, "spec": {"controllerName": tombolo_api::gateway::CONTROLLER}});
+        let gateway = |name: &str, class: &str| {
+            json!({"apiVersion": "gateway.networking.k8s.io/v1", "kind": "Gateway",
+                "metadata": {"name": name, "namespace": "infra"},
+                "spec": {"gatewayClassName": class, "listeners": [{"name": "http", "port": 80, "protocol": "HTTP"}]}})
+        };
+        let world = world(&[class, gateway("edge", "istio"), gateway("foreign", "nginx")]);
+        let asked = |gateway: &str, account: &str| {
+            let id: SpiffeId = format!("spiffe://cluster.local/ns/infra/sa/{account}").parse().unwrap();
+            may_serve(&world, &NamespacedName::new("infra", gateway), Some(&id))
+        };
+        assert_eq!(asked("edge", "edge-istio"), Ok(()));
+        let denied = asked("edge", "edge-tombolo");
+        assert!(matches!(&denied, Err(Refusal::Denied(why)) if why.contains("edge-istio")), "{denied:?}");
+        for absent in ["foreign", "missing"] {
+            assert!(matches!(asked(absent, &format!("{absent}-nginx")), Err(Refusal::Unavailable(_))), "{absent}");
+        }
+        assert_eq!(may_serve(&world, &NamespacedName::new("infra", "edge"), None), Ok(()), "plaintext asks nobody");
     }
 
     #[test]

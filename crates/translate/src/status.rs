@@ -34,7 +34,7 @@ pub enum Status {
         conditions: Vec<Condition>,
         /// What is claimed, by name, in order.
         #[serde(serialize_with = "features")]
-        supported_features: &'static [&'static str],
+        supported_features: Vec<&'static str>,
     },
     /// `ServiceEntryStatus`
     ServiceEntry {
@@ -74,6 +74,19 @@ pub struct GatewayStatus {
     pub conditions: Vec<Condition>,
     /// Of each listener, in the spec's order.
     pub listeners: Vec<ListenerStatus>,
+    /// Where it is reached; `None` where nobody deploys gateways, so that this is not ours to say.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub addresses: Option<Vec<GatewayAddress>>,
+}
+
+/// `GatewayStatusAddress`
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct GatewayAddress {
+    /// `IPAddress` or `Hostname`.
+    #[serde(rename = "type")]
+    pub kind: &'static str,
+    /// The address, or the name.
+    pub value: Arc<str>,
 }
 
 /// `ListenerStatus`
@@ -120,7 +133,7 @@ fn status_word<S: serde::Serializer>(status: &bool, s: S) -> Result<S::Ok, S::Er
     s.serialize_str(if *status { "True" } else { "False" })
 }
 
-fn features<S: serde::Serializer>(features: &&[&str], s: S) -> Result<S::Ok, S::Error> {
+fn features<S: serde::Serializer>(features: &[&str], s: S) -> Result<S::Ok, S::Error> {
     s.collect_seq(features.iter().map(|name| std::collections::BTreeMap::from([("name", name)])))
 }
 

@@ -186,7 +186,7 @@ mod tests {
             conditions: vec![condition("Programmed", listener)],
         };
         let conditions = vec![condition("Programmed", own)];
-        Some(Arc::new(Status::Gateway(GatewayStatus { conditions, listeners: vec![listener] })))
+        Some(Arc::new(Status::Gateway(GatewayStatus { conditions, listeners: vec![listener], addresses: None })))
     }
 
     #[test]

@@ -1,9 +1,8 @@
 //! Who there is: the workloads and gateways that the objects speak of, and which of their instances are revoked.
 
-use crate::{World, classify::gateway_of, graph::Commands};
+use crate::{World, graph::Commands};
 use tombolo_api::{Kind, ObjectKey};
 use tombolo_ca::{Answer, Bound, Caller, Existence, Exists, ExistsError, Proven, stable_uid};
-use tombolo_core::NamespacedName;
 use tombolo_translate::engine::{Fact, Relation};
 
 /// Answers from the graph thread's memory.
@@ -59,10 +58,8 @@ fn existence(world: &World, caller: &Caller) -> Existence {
 /// The objects whose proxies hold the caller's identity.
 fn holders(world: &World, caller: &Caller) -> Vec<ObjectKey> {
     let (namespace, account) = (&caller.id.namespace, &caller.id.service_account);
-    let gateway = gateway_of(account).map(|gateway| NamespacedName::new(namespace.clone(), gateway));
-    let gateways = gateway.iter().flat_map(|name| world.named(Kind::Gateway, name)).filter(|key| world.has_status(key));
-    let workloads = objects(world, &Relation::Holder(namespace.clone(), account.clone()));
-    gateways.chain(workloads.cloned()).collect()
+    let holders = objects(world, &Relation::Holder(namespace.clone(), account.clone()));
+    holders.filter(|key| key.kind != Kind::Gateway || world.has_status(key)).cloned().collect()
 }
 
 fn revoked_by(world: &World, caller: &Caller) -> Option<String> {
@@ -86,7 +83,7 @@ mod tests {
     use std::time::SystemTime;
     use tombolo_api::manifest;
     use tombolo_ca::ObjectUid;
-    use tombolo_core::{InstanceId, SourceId};
+    use tombolo_core::{InstanceId, NamespacedName, SourceId};
 
     fn world(documents: &[Value]) -> World {
         let mut world = World::default();

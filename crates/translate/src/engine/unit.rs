@@ -192,10 +192,16 @@ pub enum Relation {
     Inbound(ObjectKey),
     /// [`Fact::Unit`]: some workload makes its calls through an HTTP proxy of its own.
     HttpProxies,
-    /// [`Fact::Object`]: the workloads of a namespace that run as a ServiceAccount. For the outside.
+    /// [`Fact::Object`]: the workloads and Gateways of a namespace that run as a ServiceAccount. For the outside.
     Holder(Arc<str>, Arc<str>),
     /// [`Fact::Object`]: the WorkloadEntries and WorkloadGroups of a namespace that revoke an instance. For the outside.
     Revoked(Arc<str>, Arc<str>),
+    /// [`Fact::Unit`]: Gateways are deployed into a cluster, so where they are reached is known. Comes from outside.
+    Provisioned,
+    /// [`Fact::Name`]: the addresses or names that a load balancer gave a Service. Comes from outside.
+    Ingress(ObjectKey),
+    /// [`Fact::Hindrance`]: what stands in the way of a Gateway's being deployed. Comes from outside.
+    Hindered(ObjectKey),
 }
 
 /// A member of a relation. What the variants mean, each relation says.
@@ -215,6 +221,7 @@ pub enum Fact {
     Trust(Arc<str>),
     Health(mesh::Verdict),
     Inbound { port: Port, service: ServicePortKey },
+    Hindrance(gateway_api::Hindrance),
 }
 
 /// An output whose type is forgotten.

@@ -1,5 +1,6 @@
 //! GatewayClass: whether a Gateway is ours to serve.
 
+use super::placement::is_provisioned;
 use crate::{
     engine::{Built, Emits, Unit, View},
     status::{Condition, Status},
@@ -47,6 +48,17 @@ const FEATURES: &[&str] = &[
     "ReferenceGrant",
 ];
 
+/// What is claimed besides where gateways are deployed into a cluster.
+const PROVISIONED: &[&str] = &["GatewayAddressEmpty", "GatewayInfrastructure", "GatewayStaticAddresses"];
+
+/// What is claimed, in order.
+fn features(view: &View<'_>) -> Vec<&'static str> {
+    let more = if is_provisioned(view) { PROVISIONED } else { &[] };
+    let mut all: Vec<_> = FEATURES.iter().chain(more).copied().collect();
+    all.sort_unstable();
+    all
+}
+
 /// Whether a GatewayClass is ours, and serves.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Class(pub ObjectKey);
@@ -69,7 +81,8 @@ impl Unit for Class {
         };
         let serves = accepted.status;
         let mut emits = Emits::default();
-        emits.status(self.0.clone(), Status::GatewayClass { conditions: vec![accepted], supported_features: FEATURES });
+        let status = Status::GatewayClass { conditions: vec![accepted], supported_features: features(view) };
+        emits.status(self.0.clone(), status);
         Some(Built { output: serves, emits })
     }
 }

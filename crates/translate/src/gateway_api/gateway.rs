@@ -2,7 +2,9 @@
 
 use super::{
     class::is_ours,
+    deployment::infrastructure_name,
     listener_set::{self, ListenerRow, Refusal},
+    placement::{is_provisioned, refused_parameters},
 };
 use crate::engine::{Built, Emits, Fact, Relation, TableKey, Unit, View};
 use std::sync::Arc;
@@ -49,23 +51,31 @@ impl Unit for Gateway {
         let mut emits = Emits::default();
         let row = GatewayRow {
             generation: gateway.metadata.generation,
-            refused: refusal(gateway),
+            refused: refusal(view, &self.0, gateway),
             listeners: listener_set::check(view, &self.0, gateway, &mut emits),
         };
         state_facts(&self.0, &row, &mut emits);
+        let account = infrastructure_name(&self.0.name.name, &gateway.gateway_class_name);
+        let holder = Relation::Holder(self.0.name.namespace.clone(), account.into());
+        emits.fact(holder, Fact::Object(self.0.clone()));
         Some(Built { output: Some(Arc::new(row)), emits })
     }
 }
 
 /// Why a Gateway is not accepted as a whole.
-fn refusal(gateway: &Object<gateway::Gateway>) -> Option<Refusal> {
+fn refusal(view: &View<'_>, key: &ObjectKey, gateway: &Object<gateway::Gateway>) -> Option<Refusal> {
     if let Some(address) = gateway.addresses.iter().find(|a| !matches!(&*a.kind, "IPAddress" | "Hostname")) {
         let message = format!("addresses of type {} are not supported: use IPAddress or Hostname", address.kind);
         return Some(Refusal { reason: "UnsupportedAddress", message });
     }
     let parameters = gateway.infrastructure.as_ref()?.parameters_ref.as_ref()?;
-    let message =
-        format!("infrastructure.parametersRef names a {}, which is not supported: remove it", parameters.kind);
+    let message = match (&*parameters.group, &*parameters.kind, is_provisioned(view)) {
+        ("", "ConfigMap", true) => refused_parameters(view, key)?.to_string(),
+        (_, kind, true) => {
+            format!("infrastructure.parametersRef names a {kind}, which is not supported: use a ConfigMap")
+        }
+        (_, kind, false) => format!("infrastructure.parametersRef names a {kind}, which is not supported: remove it"),
+    };
     Some(Refusal { reason: "InvalidParameters", message })
 }
 

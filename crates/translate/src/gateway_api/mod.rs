@@ -6,10 +6,12 @@
 mod attach;
 mod backend;
 mod class;
+mod deployment;
 mod gateway;
 mod grants;
 mod listener;
 mod listener_set;
+mod placement;
 mod precedence;
 mod preflight;
 mod rules;
@@ -19,9 +21,11 @@ mod virtual_host;
 
 pub use attach::{Attachment, ParentRow, Route, RouteRow};
 pub use class::Class;
+pub use deployment::{Deployed, MANAGED_BY, MANAGED_LABEL, infrastructure_name};
 pub use gateway::{Gateway, GatewayRow};
 pub use listener::Listener;
 pub use listener_set::{ListenerRow, Refusal};
+pub use placement::Hindrance;
 pub use rules::{CompiledRule, Rules, RulesRow};
 pub use status::{GatewayStatus, RouteStatus};
 pub(crate) use virtual_host::virtual_host;

@@ -1,6 +1,6 @@
 //! What users are told of their Gateways and routes.
 
-use super::{Gateway, GatewayRow, ListenerRow, ParentRow, Refusal, Route, Rules, RulesRow};
+use super::{Gateway, GatewayRow, ListenerRow, ParentRow, Refusal, Route, Rules, RulesRow, placement::placement};
 use crate::{
     engine::{Built, Emits, Relation, Unit, View},
     status::{self, Condition, ListenerStatus, RouteParentStatus, Status},
@@ -24,7 +24,7 @@ impl Unit for GatewayStatus {
     const RANK: u8 = 10;
 
     fn build(&self, view: &View<'_>) -> Option<Built<()>> {
-        view.object::<gateway::Gateway>(&self.0)?;
+        let gateway = view.object::<gateway::Gateway>(&self.0)?;
         let mut emits = Emits::default();
         if let Some(Some(row)) = view.unit(&Gateway(self.0.clone())) {
             let listeners = row.listeners.iter().enumerate().map(|(i, listener)| {
@@ -35,8 +35,11 @@ impl Unit for GatewayStatus {
             });
             let listeners = listeners.collect();
             report(&self.0, &FieldPath::from("spec"), [&row.refused], &mut emits);
-            let status = status::GatewayStatus { conditions: gateway_conditions(row), listeners };
-            emits.status(self.0.clone(), Status::Gateway(status));
+            let placement = placement(view, &self.0, gateway);
+            let hindrance = placement.as_ref().and_then(|placement| placement.hindrance.as_ref());
+            let conditions = gateway_conditions(row, hindrance);
+            let addresses = placement.map(|placement| placement.addresses);
+            emits.status(self.0.clone(), Status::Gateway(status::GatewayStatus { conditions, listeners, addresses }));
         }
         Some(Built { output: (), emits })
     }
@@ -54,7 +57,7 @@ fn report<'a>(
     }
 }
 
-fn gateway_conditions(row: &GatewayRow) -> Vec<Condition> {
+fn gateway_conditions(row: &GatewayRow, hindrance: Option<&Refusal>) -> Vec<Condition> {
     let generation = row.generation;
     if let Some(Refusal { reason, message }) = &row.refused {
         let programmed = Condition::no("Programmed", "Invalid", "the Gateway is not accepted", generation);
@@ -71,9 +74,10 @@ fn gateway_conditions(row: &GatewayRow) -> Vec<Condition> {
         }
         _ => Condition::no("Accepted", "ListenersNotValid", "no listener is valid: see their conditions", generation),
     };
-    let programmed = match serving {
-        0 => Condition::no("Programmed", "Invalid", "no listener can serve: see their conditions", generation),
-        _ => Condition::yes("Programmed", "Programmed", "", generation),
+    let programmed = match (serving, hindrance) {
+        (0, _) => Condition::no("Programmed", "Invalid", "no listener can serve: see their conditions", generation),
+        (_, Some(Refusal { reason, message })) => Condition::no("Programmed", reason, message, generation),
+        (_, None) => Condition::yes("Programmed", "Programmed", "", generation),
     };
     vec![accepted, programmed]
 }

@@ -1,0 +1,113 @@
+//! How a Gateway's proxies are deployed: by us, or by hand; and the Service through which they are reached.
+
+use tombolo_api::{Object, gateway::Gateway};
+use xxhash_rust::xxh3::xxh3_64;
+
+/// The label by which Gateways are told to be left alone, as Istio's users set it: with any value but our controller's name,
+/// nothing is made for the Gateway.
+pub const MANAGED_LABEL: &str = "gateway.istio.io/managed";
+
+/// The value of [`MANAGED_LABEL`] on what is made by us. A `/` is not allowed in labels' values.
+pub const MANAGED_BY: &str = "mesh.tombolo.dev-gateway-controller";
+
+/// What Kubernetes allows for a Service's name and a label's value.
+const LONGEST: usize = 63;
+/// Hexadecimal digits of the hash, and the dash before them.
+const HASH: usize = 9;
+
+/// The name of the Deployment, Service and ServiceAccount of a Gateway (GEP-1762: `GATEWAY-CLASS`). One that would be too long,
+/// or that has a dot, which Services must not have, ends with a hash instead.
+pub fn infrastructure_name(gateway: &str, class: &str) -> String {
+    let full = format!("{gateway}-{class}");
+    if full.len() <= LONGEST && !full.contains('.') {
+        return full;
+    }
+    // Both are names of Kubernetes objects: ASCII.
+    let mut short = full.replace('.', "-");
+    short.truncate(LONGEST - HASH);
+    format!("{}-{:08x}", short.trim_end_matches('-'), xxh3_64(full.as_bytes()) >> 32)
+}
+
+/// Who deploys a Gateway's proxies.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Deployed {
+    /// We do; they are reached through the Service of this name.
+    ByUs(String),
+    /// Somebody else does, and they are reached through the Service of this name.
+    ByHand(String),
+    /// Somebody else does, and no Service of the Gateway's namespace is named: the host that is instead.
+    Elsewhere(String),
+}
+
+impl Deployed {
+    /// Who deploys the proxies of this Gateway. An address of type `Hostname` names the Service of a manual deployment, in the
+    /// Gateway's own namespace: `NAME`, `NAME.NAMESPACE`, or either with what cluster DNS adds.
+    pub fn of(gateway: &Object<Gateway>) -> Self {
+        let name = || infrastructure_name(&gateway.metadata.name, &gateway.gateway_class_name);
+        let host = gateway.addresses.iter().find(|a| &*a.kind == "Hostname" && !a.value.is_empty());
+        match host.map(|host| (service_in(&host.value, &gateway.metadata.namespace), &host.value)) {
+            Some((Some(service), _)) => Self::ByHand(service),
+            Some((None, host)) => Self::Elsewhere(host.to_string()),
+            None if gateway.metadata.label(MANAGED_LABEL).is_some_and(|by| by != MANAGED_BY) => Self::ByHand(name()),
+            None => Self::ByUs(name()),
+        }
+    }
+}
+
+/// The Service of a namespace that a host name stands for.
+fn service_in(host: &str, namespace: &str) -> Option<String> {
+    let (service, rest) = host.split_once('.').unwrap_or((host, ""));
+    let in_namespace = rest.is_empty()
+        || rest.strip_prefix(namespace).is_some_and(|suffix| matches!(suffix, "" | ".svc" | ".svc.cluster.local"));
+    in_namespace.then(|| service.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing;
+    use tombolo_api::AnyObject;
+
+    #[test]
+    fn a_name_is_short_enough_for_services_and_tells_gateways_apart() {
+        assert_eq!(infrastructure_name("edge", "tombolo"), "edge-tombolo");
+        let long = "g".repeat(100);
+        let (one, other) = (infrastructure_name(&long, "tombolo"), infrastructure_name(&long, "istio"));
+        assert!(one.len() == LONGEST && other.len() == LONGEST && one != other, "{one} {other}");
+        let exact = "g".repeat(LONGEST - "-tombolo".len());
+        assert_eq!(infrastructure_name(&exact, "tombolo"), format!("{exact}-tombolo"));
+        let dotted = infrastructure_name("a.example", "tombolo");
+        assert!(dotted.starts_with("a-example-tombolo-") && dotted != infrastructure_name("a-example", "tombolo"));
+        assert!(!infrastructure_name(&format!("{}.b", "a".repeat(53)), "tombolo").contains("--"));
+    }
+
+    fn deployed(metadata: &str, addresses: &str) -> Deployed {
+        let yaml = format!(
+            "{{apiVersion: gateway.networking.k8s.io/v1, kind: Gateway, metadata: {{name: edge, namespace: infra{metadata}}}, \
+             spec: {{gatewayClassName: tombolo, addresses: [{addresses}], listeners: [{{name: h, port: 80, protocol: HTTP}}]}}}}"
+        );
+        match testing::objects(&yaml).remove(0) {
+            AnyObject::Gateway(gateway) => Deployed::of(&gateway),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn a_host_name_is_the_service_of_a_manual_deployment() {
+        for host in ["own", "own.infra", "own.infra.svc", "own.infra.svc.cluster.local"] {
+            assert_eq!(deployed("", &format!("{{type: Hostname, value: {host}}}")), Deployed::ByHand("own".into()));
+        }
+        for host in ["own.other", "own.infra-2.svc", "www.example.com"] {
+            assert_eq!(deployed("", &format!("{{type: Hostname, value: {host}}}")), Deployed::Elsewhere(host.into()));
+        }
+        let ours = Deployed::ByUs("edge-tombolo".into());
+        for addresses in ["", "{type: Hostname}", "{type: IPAddress}", "{value: 10.0.0.1}"] {
+            assert_eq!(deployed("", addresses), ours, "{addresses}");
+        }
+        assert_eq!(
+            deployed(&format!(", labels: {{{MANAGED_LABEL}: other}}"), ""),
+            Deployed::ByHand("edge-tombolo".into())
+        );
+        assert_eq!(deployed(&format!(", labels: {{{MANAGED_LABEL}: {MANAGED_BY}}}"), ""), ours);
+    }
+}
