@@ -5,25 +5,38 @@ import pathlib
 
 from .common import until
 
+CONTROLLERS = {"cpu", "cpuset", "memory", "hugetlb", "pids"}
+
 
 class Cgroups:
     def __init__(self, name):
+        self.name = name
         self.path = f"/{name}"  # as the kubelet names it
 
     def _directories(self):
-        for line in pathlib.Path("/proc/self/mounts").read_text().splitlines():
-            _, point, kind, *_ = line.split()
-            if kind in ("cgroup", "cgroup2"):
-                yield pathlib.Path(point + self.path)
+        """Its directory in every hierarchy that is mounted."""
+        mounts = [line.split() for line in pathlib.Path("/proc/self/mounts").read_text().splitlines()]
+        points = [pathlib.Path(point) for _, point, kind, *_ in mounts if kind in ("cgroup", "cgroup2")]
+        return [point / self.name for point in points]
 
     def create(self):
         for directory in self._directories():
+            _delegate(directory.parent)
             directory.mkdir(exist_ok=True)
 
     def remove(self):
         """Removes them, once their processes have ended."""
-        left = lambda: [directory for directory in self._directories() if not _removed(directory)]
-        until("the cluster's cgroups are empty", 30, lambda: not left(), lambda: f"not empty: {left()}")
+        until("the cluster's cgroups are empty", 30, lambda: not self._left(), lambda: f"not empty: {self._left()}")
+
+    def _left(self):
+        return [directory for directory in self._directories() if not _removed(directory)]
+
+
+def _delegate(hierarchy):
+    """In version 2, children get the controllers that their parent names; the kubelet wants these."""
+    with contextlib.suppress(FileNotFoundError):  # version 1
+        for controller in set((hierarchy / "cgroup.controllers").read_text().split()) & CONTROLLERS:
+            (hierarchy / "cgroup.subtree_control").write_text(f"+{controller}")
 
 
 def _removed(directory):

@@ -10,6 +10,8 @@ from .common import Broken, output
 # Every program gets all of glibc, so that this layer is the same in every image and is imported once.
 GLIBC = ["libc.so.6", "libdl.so.2", "libgcc_s.so.1", "libm.so.6", "libpthread.so.0", "librt.so.1"]
 
+USERS = {"root": 0, "nonroot": 65532, "proxy": 1337}
+
 
 def libraries(program):
     """The shared libraries of a program, by the path that it asks the loader for; none for a static one."""
@@ -31,8 +33,8 @@ def base(program):
     return {
         **{path: file for path, file in loaded.items() if pathlib.Path(path).name.startswith("ld-")},
         **{str(file): file.resolve() for directory in directories for name in GLIBC if (file := directory / name).exists()},
-        "/etc/passwd": b"root:x:0:0:root:/:/sbin/nologin\nnonroot:x:65532:65532::/:/sbin/nologin\nproxy:x:1337:1337::/:/sbin/nologin\n",
-        "/etc/group": b"root:x:0:\nnonroot:x:65532:\nproxy:x:1337:\n",
+        "/etc/passwd": "".join(f"{name}:x:{user}:{user}::/:/sbin/nologin\n" for name, user in USERS.items()).encode(),
+        "/etc/group": "".join(f"{name}:x:{user}:\n" for name, user in USERS.items()).encode(),
         "/etc/nsswitch.conf": b"hosts: files dns\n",
         "/run": None,
         "/tmp": None,

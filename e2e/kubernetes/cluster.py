@@ -1,16 +1,17 @@
 """A cluster: what is started in which order, how it is looked at, and how nothing of it is left."""
 
 import contextlib
-import json
 import os
 import pathlib
 import re
 import shutil
+import socket
 import subprocess
 
 from . import components, namespaces, network, programs
+from .api import Api
 from .cgroups import Cgroups
-from .common import CACHE, HERE, ROOT, Broken, locked, output, say, tail, until
+from .common import CACHE, HERE, ROOT, Broken, locked, tail, until
 from .machine import PRIVATE, Machine
 from .pki import Pki
 from .process import Process
@@ -18,6 +19,8 @@ from .virtual_machine import all_of
 
 CLUSTERS = CACHE / "clusters"
 PATIENCE = 120  # seconds for anything to come to pass; only failures take that long
+DNS = "/apis/apps/v1/namespaces/kube-system/deployments/coredns"
+CAPTURED = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
 
 
 class Cluster:
@@ -30,8 +33,10 @@ class Cluster:
         self.directory = CLUSTERS / name
         self.node = Machine(self.directory)
         self.pki = Pki(self.directory / "pki")
+        self.api = Api(self.node, self.pki)
         self.cgroups = Cgroups(f"tombolo-{name}")
         self.cgroup = self.cgroups.path
+        self.started = []  # the components that are to run by now
         self.audit_log = self.directory / "audit" / "audit.log"
         self.kubeconfig = self.pki.path("admin.kubeconfig")
 
@@ -46,11 +51,15 @@ class Cluster:
                 self._lay_out()
             for name in components.AT_ONCE:
                 self.start(name)
-            self._wait_for_api_server(self._import_images())
+            imports = self._import_images()
+            self._until("the API server is ready", lambda: self.api.get("/readyz"))
             for name in components.WITH_API_SERVER:
                 self.start(name)
-            self._apply(channel)
-            self._wait_for_node()
+            applied = self._apply(channel)
+            finish(imports)
+            self._until("the node is Ready", lambda: self.api.holds("Ready", "/api/v1/nodes/node0"))
+            finish(applied)
+            self._until("cluster DNS answers", lambda: self.api.holds("Available", DNS))
 
     def _lay_out(self):
         for path in (ROOT, CACHE):
@@ -72,6 +81,7 @@ class Cluster:
         if name not in components.NAMES:
             raise Broken(f"there is no component {name!r}, but {', '.join(components.NAMES)}")
         self._pid()
+        self.started.append(name)
         if not self.process(name).pid:
             self.node.spawn(name, components.command(self, name), components.environment(self))
 
@@ -85,42 +95,35 @@ class Cluster:
         return self.directory / "logs" / f"{name}.log"
 
     def _import_images(self):
-        """Begins to import the images that every cluster needs; returns what waits for the end of it."""
-        socket = self.directory / "run" / "containerd" / "containerd.sock"
-        self._until("containerd listens", socket.exists)
+        """Begins to import the images that every cluster needs."""
+        self._until("containerd listens", lambda: listens(self.containerd))
         return self.load(*programs.images())
 
+    @property
+    def containerd(self):
+        """The path of containerd's socket; the node's own files are below /proc."""
+        return f"/proc/{self._pid()}/root/run/containerd/containerd.sock"
+
     def load(self, *archives):
-        """Imports images. The program that does it runs outside and finds containerd through the node's own files."""
+        """Begins to import images."""
         for archive in archives:
             if not pathlib.Path(archive).is_file():
                 raise Broken(f"{archive}: no such file")
-        address = f"/proc/{self._pid()}/root/run/containerd/containerd.sock"
-        return [
-            subprocess.Popen(["ctr", "--address", address, "--namespace", "k8s.io", "images", "import", archive], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-            for archive in archives
-        ]
-
-    def _wait_for_api_server(self, imports):
-        self._until("the API server is ready", lambda: self._answers("get", "--raw", "/readyz"))
-        wait_for_imports(imports)
+        importing = ["ctr", "--address", self.containerd, "--namespace", "k8s.io", "images", "import"]
+        return [self.node.popen(*importing, archive, **CAPTURED) for archive in archives]
 
     def _apply(self, channel):
-        self.kubectl("apply", "--server-side", "--force-conflicts", "--filename", HERE / "manifests" / "cluster.yaml")
-        if channel != "none":
-            self.kubectl("apply", "--server-side", "--force-conflicts", "--filename", programs.gateway_api(channel))
-
-    def _wait_for_node(self):
-        ready = lambda *what: self._answers("wait", "--timeout=1s", *what)
-        self._until("the node is Ready", lambda: ready("--for=condition=Ready", "node/node0"))
-        self._until("cluster DNS answers", lambda: ready("--for=condition=Available", "--namespace=kube-system", "deployment/coredns"))
+        """Begins to apply what a cluster has from the start."""
+        files = [HERE / "manifests" / "cluster.yaml"] + ([programs.gateway_api(channel)] if channel != "none" else [])
+        words = ["apply", "--server-side", "--force-conflicts", "--filename"]
+        kubectl = self.directory / "bin" / "kubectl"
+        return [self.node.popen(kubectl, *words, file, env=self.environment(), **CAPTURED) for file in files]
 
     def _until(self, what, condition):
         """Waits for a condition; it fails at once where a component has ended."""
 
         def met():
-            started = [name for name in components.NAMES if self.process(name).file.exists()]
-            if ended := [name for name in started if not self.process(name).pid]:
+            if ended := [name for name in self.started if not self.process(name).pid]:
                 raise Broken("\n".join(f"{name} ended:\n{tail(self.log(name))}" for name in ended))
             return condition()
 
@@ -156,12 +159,6 @@ class Cluster:
         self._pid()
         return self.node.run(self.directory / "bin" / "kubectl", *words, env=self.environment())
 
-    def _answers(self, *words):
-        with contextlib.suppress(Broken):
-            self.kubectl(*words)
-            return True
-        return False
-
     def status(self):
         """What there is, as data."""
         running = {name: self.process(name) for name in components.NAMES}
@@ -172,7 +169,10 @@ class Cluster:
             "kubeconfig": str(self.kubeconfig),
             "auditLog": str(self.audit_log),
             "pid": self.node.pid,
-            "components": {name: {"pid": process.pid, "memoryMB": process.memory(), "log": str(self.log(name))} for name, process in running.items()},
+            "components": {
+                name: {"pid": process.pid, "memoryMB": process.memory(), "log": str(self.log(name))}
+                for name, process in running.items()
+            },
             "machines": {machine.name: {"pid": machine.pid, "address": machine.address} for machine in all_of(self)},
         }
 
@@ -197,11 +197,18 @@ class Cluster:
             shutil.rmtree(entry) if entry.is_dir() and not entry.is_symlink() else entry.unlink()
 
 
-def wait_for_imports(imports):
-    for process in imports:
-        printed, _ = process.communicate()
+def finish(processes):
+    """Waits for programs that were begun; the first that failed is the error."""
+    printed = [process.communicate()[0] for process in processes]
+    for process, text in zip(processes, printed):
         if process.returncode:
-            raise Broken(f"{' '.join(map(str, process.args))}\n{printed.strip()}")
+            raise Broken(f"{' '.join(map(str, process.args))}\n{text.strip()}")
+
+
+def listens(path):
+    """Whether there is an end to a Unix socket."""
+    with socket.socket(socket.AF_UNIX) as client:
+        return client.connect_ex(path) == 0
 
 
 def tail_of(text, lines):

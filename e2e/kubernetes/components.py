@@ -12,6 +12,8 @@ AT_ONCE = ["etcd", "kube-apiserver", "containerd"]
 WITH_API_SERVER = ["kube-controller-manager", "kube-scheduler", "kubelet", "kube-proxy", "load-balancer"]
 NAMES = AT_ONCE + WITH_API_SERVER
 
+SNAPSHOTTERS = ["aufs", "btrfs", "devmapper", "zfs"]  # those that are not used, and complain where the kernel lacks them
+
 # What the kubelet would set on the whole machine. It finds it set already, in files that only the node sees.
 KERNEL = {
     "vm/overcommit_memory": 1,
@@ -29,15 +31,23 @@ def environment(cluster):
 
 def command(cluster, name):
     """The command line of a component."""
-    arguments = {"etcd": _etcd, "kube-apiserver": _api_server, "containerd": _containerd, "kubelet": _kubelet}
-    rest = {"kube-controller-manager": _controller_manager, "kube-scheduler": _scheduler, "kube-proxy": _proxy, "load-balancer": _load_balancer}
-    program, *words = (arguments | rest)[name](cluster)
+    arguments = {
+        "etcd": _etcd,
+        "kube-apiserver": _api_server,
+        "containerd": _containerd,
+        "kube-controller-manager": _controller_manager,
+        "kube-scheduler": _scheduler,
+        "kubelet": _kubelet,
+        "kube-proxy": _proxy,
+        "load-balancer": _load_balancer,
+    }
+    program, *words = arguments[name](cluster)
     found = shutil.which(program, path=f"{cluster.directory / 'bin'}:{PATH}")
     return [found, *words]
 
 
 def _etcd(cluster):
-    return ["etcd", f"--data-dir={cluster.directory / 'etcd'}", "--unsafe-no-fsync", "--log-level=warn"]
+    return ["etcd", f"--data-dir={cluster.directory / 'etcd'}", "--unsafe-no-fsync", "--logger=zap", "--log-level=warn"]
 
 
 def _api_server(cluster):
@@ -70,7 +80,8 @@ def _api_server(cluster):
         f"--proxy-client-key-file={pki('front-proxy.key')}",
         f"--audit-policy-file={HERE / 'manifests' / 'audit.yaml'}",
         f"--audit-log-path={cluster.audit_log}",
-        "--audit-log-maxsize=2000",
+        "--audit-log-maxsize=2000",  # MB
+        "--audit-log-maxbackup=1",
     ]
 
 
@@ -141,8 +152,7 @@ def kernel_layout(directory):
 # Where there is no CAP_SYS_RESOURCE, runc cannot set the oom score that it is asked for, and says "can't get final child's PID".
 def _containerd_configuration(directory):
     return f"""version = 2
-disabled_plugins = ["io.containerd.snapshotter.v1.aufs", "io.containerd.snapshotter.v1.btrfs", "io.containerd.snapshotter.v1.devmapper",
-  "io.containerd.snapshotter.v1.zfs", "io.containerd.tracing.processor.v1.otlp", "io.containerd.internal.v1.tracing"]
+disabled_plugins = [{", ".join(f'"io.containerd.snapshotter.v1.{name}"' for name in SNAPSHOTTERS)}]
 
 [plugins."io.containerd.internal.v1.opt"]
   path = "/var/lib/containerd/opt"
@@ -152,7 +162,7 @@ disabled_plugins = ["io.containerd.snapshotter.v1.aufs", "io.containerd.snapshot
   restrict_oom_score_adj = true
   [plugins."io.containerd.grpc.v1.cri".cni]
     bin_dir = "/usr/lib/cni"
-    conf_dir = "{directory / 'cni'}"
+    conf_dir = "{directory / "cni"}"
 """
 
 
@@ -161,7 +171,11 @@ def _kubelet_configuration(cluster):
     return {
         "apiVersion": "kubelet.config.k8s.io/v1beta1",
         "kind": "KubeletConfiguration",
-        "authentication": {"anonymous": {"enabled": False}, "webhook": {"enabled": True}, "x509": {"clientCAFile": str(pki("ca.crt"))}},
+        "authentication": {
+            "anonymous": {"enabled": False},
+            "webhook": {"enabled": True},
+            "x509": {"clientCAFile": str(pki("ca.crt"))},
+        },
         "authorization": {"mode": "Webhook"},
         "tlsCertFile": str(pki("node.crt")),
         "tlsPrivateKeyFile": str(pki("node.key")),
@@ -178,7 +192,12 @@ def _kubelet_configuration(cluster):
         "maxPods": 250,
         # The images came by hand and could not be fetched again, so they are never cleared away for space.
         "imageGCHighThresholdPercent": 100,
-        "evictionHard": {"memory.available": "50Mi", "nodefs.available": "1%", "nodefs.inodesFree": "1%", "imagefs.available": "1%"},
+        "evictionHard": {
+            "memory.available": "50Mi",
+            "nodefs.available": "1%",
+            "nodefs.inodesFree": "1%",
+            "imagefs.available": "1%",
+        },
     }
 
 

@@ -4,9 +4,11 @@ Its mounts are its own, and its /run, /var/lib and /var/log are directories of i
 that they expect, see nothing of the host's, leave nothing there, and all mounts end with the last process.
 """
 
+import contextlib
+import functools
 import os
-import signal
 import shutil
+import signal
 import subprocess
 import sys
 
@@ -54,8 +56,8 @@ class Machine:
         """Starts a program of the host's in this machine's network."""
         pid = self.pid
         environment = {**os.environ, **(env or {})}
-        enter = lambda: namespaces.enter(pid, namespaces.NETWORK)
-        return subprocess.Popen([str(word) for word in command], preexec_fn=enter, env=environment, **options)
+        options["preexec_fn"] = functools.partial(namespaces.enter, pid, namespaces.NETWORK)
+        return subprocess.Popen([str(word) for word in command], env=environment, **options)
 
     def replace(self, command, environment, *kinds):
         """Becomes a program in this machine's namespaces; does not return."""
@@ -79,14 +81,14 @@ class Machine:
         self.init.stop(patience=0)  # with it, the kernel ends every process of its process namespace
         if not self.namespace_file.exists():
             return
-        network = self.namespace_file.read_text()
-        rest = lambda: list(namespaces.inhabitants(namespaces.NETWORK, network))
-        for pid in rest():
-            try:
+        for pid in self._guests():
+            with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
-            except ProcessLookupError:
-                pass
-        until("no process is left in the machine's network", 30, lambda: not rest(), lambda: f"processes {rest()}")
+        until("the machine's network is empty", 30, lambda: not self._guests(), lambda: f"in it: {self._guests()}")
+
+    def _guests(self):
+        """The processes in its network that are left when its own are gone."""
+        return list(namespaces.inhabitants(namespaces.NETWORK, self.namespace_file.read_text()))
 
     def remove(self):
         self.kill()

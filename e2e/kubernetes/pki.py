@@ -17,6 +17,7 @@ USERS = {
 }
 API_NAMES = ["kubernetes", "kubernetes.default", "kubernetes.default.svc", "kubernetes.default.svc.cluster.local", "localhost"]
 CONFIGURATION = "[req]\ndistinguished_name = name\n[name]\n"
+KEY_IDENTIFIERS = ("subjectKeyIdentifier=hash", "authorityKeyIdentifier=keyid")  # strict verifiers ask for them
 KEY = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes")
 
 
@@ -43,7 +44,9 @@ class Pki:
         output("openssl", "rsa", "-in", self.path("service-accounts.key"), "-pubout", "-out", self.path("service-accounts.pub"))
 
     def _root(self, name):
-        self._request(name, f"/CN=tombolo-test-{name}", "basicConstraints=critical,CA:TRUE", "keyUsage=critical,keyCertSign,cRLSign")
+        self._request(
+            name, f"/CN=tombolo-test-{name}", "basicConstraints=critical,CA:TRUE", "keyUsage=critical,keyCertSign,cRLSign"
+        )
 
     def _issue(self, name, subject, sans=(), authority="ca"):
         extensions = ["basicConstraints=critical,CA:FALSE", "extendedKeyUsage=serverAuth,clientAuth"]
@@ -54,13 +57,29 @@ class Pki:
 
     def _request(self, name, subject, *extensions, signer=()):
         files = ("-keyout", self.path(f"{name}.key"), "-out", self.path(f"{name}.crt"))
-        added = [word for extension in extensions for word in ("-addext", extension)]
-        output("openssl", "req", "-x509", "-config", self.path("openssl.conf"), *KEY, *files, "-days", "3650", "-subj", subject, *added, *signer)
+        added = [word for extension in (*extensions, *KEY_IDENTIFIERS) for word in ("-addext", extension)]
+        output(
+            "openssl",
+            "req",
+            "-x509",
+            "-config",
+            self.path("openssl.conf"),
+            *KEY,
+            *files,
+            "-days",
+            "3650",
+            "-subj",
+            subject,
+            *added,
+            *signer,
+        )
 
     def _kubeconfig(self, user):
-        data = lambda name: base64.b64encode(self.path(name).read_bytes()).decode()
-        cluster = {"server": API_SERVER, "certificate-authority-data": data("ca.crt")}
-        credentials = {"client-certificate-data": data(f"{user}.crt"), "client-key-data": data(f"{user}.key")}
+        authority, certificate, key = (
+            base64.b64encode(self.path(name).read_bytes()).decode() for name in ("ca.crt", f"{user}.crt", f"{user}.key")
+        )
+        cluster = {"server": API_SERVER, "certificate-authority-data": authority}
+        credentials = {"client-certificate-data": certificate, "client-key-data": key}
         configuration = {
             "apiVersion": "v1",
             "kind": "Config",

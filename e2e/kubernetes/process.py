@@ -5,7 +5,7 @@ import os
 import pathlib
 import signal
 
-from .common import until
+from .common import Broken, tail, until
 
 
 class Process:
@@ -36,7 +36,7 @@ class Process:
         """Ends it: politely first, if there is patience."""
         if patience:
             self.kill(signal.SIGTERM)
-            with contextlib.suppress(Exception):
+            with contextlib.suppress(Broken):
                 until("", patience, lambda: not self.pid)
         self.kill()
         until(f"process {self.pid} ends after SIGKILL", 30, lambda: not self.pid)
@@ -76,7 +76,7 @@ def detach(argv, pid_file, log, environment, prepare=lambda: None):
         process = Process(pid_file)
         process.record(int(pid))
         return process
-    raise RuntimeError(f"{argv[0]} was not started: see {log}")
+    raise Broken(f"{argv[0]} was not started:\n{tail(log)}")
 
 
 def _launch(argv, log, environment, prepare, writer):

@@ -120,7 +120,18 @@ HELM_3 = _helm("helm3", "3.22.0", "helm.sh/helm/v3", "internal/version.version")
 
 # The names under which commands in the cluster find them.
 COMMANDS = {
-    **{name: KUBE for name in ("kubectl", "kubelet", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "kube-proxy", "load-balancer")},
+    **{
+        name: KUBE
+        for name in (
+            "kubectl",
+            "kubelet",
+            "kube-apiserver",
+            "kube-controller-manager",
+            "kube-scheduler",
+            "kube-proxy",
+            "load-balancer",
+        )
+    },
     "helm": HELM,
     "helm3": HELM_3,
 }

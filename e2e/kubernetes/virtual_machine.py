@@ -1,8 +1,8 @@
 """Virtual machines beside a cluster: a network of their own, joined to the node by a veth pair, and an /etc of their own."""
 
 import os
-import shutil
 import re
+import shutil
 
 from . import namespaces, network
 from .common import Broken, locked

@@ -1,11 +1,13 @@
 """One cluster, looked at from all sides."""
 
 import json
+import os
 import pathlib
+import signal
 import sys
 import unittest
 
-from kubernetes import network
+from kubernetes import network, programs
 from kubernetes.common import until
 
 from .support import PATIENCE, ROOT_NEEDED, TestCluster
@@ -117,7 +119,11 @@ class ClusterTest(unittest.TestCase):
         self.addCleanup(self.cluster.run, "vm remove", "box")
         self.assertEqual(self.cluster.run("vm add", "box").strip(), "10.98.0.2")
         where = ("vm exec", "box")
-        for address in (self.field("service/server", ".spec.clusterIP"), self.address("server"), f"{self.field('pod/server', '.status.podIP')}:8080"):
+        for address in (
+            self.field("service/server", ".spec.clusterIP"),
+            self.address("server"),
+            f"{self.field('pod/server', '.status.podIP')}:8080",
+        ):
             with self.subTest(address):
                 self.assertEqual(self.cluster.fetch(f"http://{address}/health", where), "OK")
         self.assertIn(network.DNS_SERVICE, self.cluster.run("vm exec", "box", "--", "cat", "/etc/resolv.conf"))
@@ -126,14 +132,25 @@ class ClusterTest(unittest.TestCase):
         self.cluster.kubectl("create", "configmap", "written", "--as=system:serviceaccount:default:somebody", check=False)
         log = pathlib.Path(self.cluster.status()["auditLog"])
         requests = [json.loads(line) for line in log.read_text().splitlines()]
-        found = [request["verb"] for request in requests if request.get("impersonatedUser", {}).get("username", "").endswith(":somebody")]
+        found = [
+            request["verb"] for request in requests if request.get("impersonatedUser", {}).get("username", "").endswith(":somebody")
+        ]
         self.assertEqual(found, ["create"])
 
     def test_tokens_may_be_for_the_meshs_ca(self):
         token = self.cluster.kubectl("create", "token", "default", "--audience=istio-ca").strip()
-        review = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenReview", "spec": {"token": token, "audiences": ["istio-ca"]}}
+        review = {
+            "apiVersion": "authentication.k8s.io/v1",
+            "kind": "TokenReview",
+            "spec": {"token": token, "audiences": ["istio-ca"]},
+        }
         answer = self.cluster.kubectl("create", "--filename=-", "--output=json", input=json.dumps(review))
         self.assertTrue(json.loads(answer)["status"]["authenticated"], answer)
+
+    def test_crds_are_of_the_suites_version(self):
+        crd = "crd/gateways.gateway.networking.k8s.io"
+        version = self.field(crd, r".metadata.annotations.gateway\.networking\.k8s\.io/bundle-version")
+        self.assertEqual(version, f"v{programs.GATEWAY_API}")
 
     def test_two_clusters_at_once_know_nothing_of_each_other(self):
         other = TestCluster("test-other")
@@ -146,13 +163,24 @@ class ClusterTest(unittest.TestCase):
         self.assertEqual(self.cluster.fetch(f"http://{self.address('server')}/health"), "OK")
 
     def test_up_starts_what_does_not_run_and_nothing_else(self):
-        before = {name: component["pid"] for name, component in self.cluster.status()["components"].items()}
+        before = self.pids()
         self.cluster.run("stop", "kube-apiserver")
         self.assertFalse(self.cluster.status()["up"])
         self.cluster.run("up")
-        after = {name: component["pid"] for name, component in self.cluster.status()["components"].items()}
-        self.assertEqual({name for name in before if before[name] != after[name]}, {"kube-apiserver"})
-        self.assertEqual(self.cluster.fetch(f"http://{self.address('server')}/health"), "OK")
+        after = self.pids()
+        self.assertEqual([name for name in before if before[name] != after[name]], ["kube-apiserver"])
+
+    def test_pods_outlive_all_components(self):
+        address = self.address("server")
+        for pid in self.pids().values():
+            os.kill(pid, signal.SIGKILL)
+        self.assertEqual(self.cluster.fetch(f"http://{address}/health"), "OK")
+        self.cluster.run("up")
+        self.assertEqual(self.cluster.fetch(f"http://{address}/health"), "OK")
+        self.assertEqual(self.field("pod/server", ".status.containerStatuses[0].restartCount"), "0")
+
+    def pids(self):
+        return {name: component["pid"] for name, component in self.cluster.status()["components"].items()}
 
 
 @ROOT_NEEDED
@@ -164,7 +192,13 @@ class MistakesTest(unittest.TestCase):
         self.assertNotIn("Traceback", str(refused.exception))
 
     def test_what_needs_a_cluster_says_so(self):
-        for command, *words in (("exec", "true"), ("load", __file__), ("vm add", "box"), ("vm exec", "box", "true"), ("start", "etcd")):
+        for command, *words in (
+            ("exec", "true"),
+            ("load", __file__),
+            ("vm add", "box"),
+            ("vm exec", "box", "true"),
+            ("start", "etcd"),
+        ):
             with self.subTest(command):
                 self.assert_refused("is not up", command, *words)
 

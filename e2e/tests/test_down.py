@@ -1,6 +1,7 @@
 """Nothing is left of a cluster, whatever of it still lived."""
 
 import os
+import shutil
 import signal
 import subprocess
 import unittest
@@ -19,7 +20,7 @@ class DownTest(unittest.TestCase):
         self.cluster = TestCluster("test-down")
         self.cluster.run("down")
         self.addCleanup(self.cluster.run, "down")
-        self.before = traces(CLUSTERS)
+        self.before = traces(self.cluster.name)
         self.cluster.run("up")
         self.cluster.run("vm add", "box")
         status = self.cluster.status()
@@ -28,12 +29,18 @@ class DownTest(unittest.TestCase):
 
     def assert_nothing_is_left_after_down(self):
         self.cluster.run("down")
-        self.assertEqual(difference(self.before, traces(CLUSTERS)), {})
+        self.assertEqual(difference(self.before, traces(self.cluster.name)), {})
         self.assertEqual(inhabitants(self.spaces), {})
+
+    def assert_up_says_why_it_fails(self):
+        data = CLUSTERS / self.cluster.name / "etcd"
+        shutil.rmtree(data)
+        data.write_text("no directory\n")
+        self.assertRegex(self.cluster.run("up", check=False), r"(?s)^etcd ended:.*not a directory")
 
     def test_of_one_that_runs(self):
         self.assertGreater(len(inhabitants(self.spaces)), len(components.NAMES))
-        self.assertIn("cgroups", difference(self.before, traces(CLUSTERS)))
+        self.assertIn("cgroups", difference(self.before, traces(self.cluster.name)))
         self.assert_nothing_is_left_after_down()
 
     def test_while_commands_run_in_it(self):
@@ -50,6 +57,7 @@ class DownTest(unittest.TestCase):
         for name in components.NAMES:
             os.kill(self.cluster.pid(name), signal.SIGKILL)
         self.assertFalse(self.cluster.status()["up"])
+        self.assert_up_says_why_it_fails()
         self.assert_nothing_is_left_after_down()
 
     def test_of_one_whose_first_process_was_killed(self):

@@ -5,15 +5,17 @@ import os
 import pathlib
 import subprocess
 
+from kubernetes import components
+from kubernetes.cluster import CLUSTERS
 from kubernetes.process import started
 
-PRIVATE = ("/run", "/var/lib", "/var/log", "/etc", "/opt")
-KERNEL = ("vm/overcommit_memory", "vm/panic_on_oom", "kernel/panic", "kernel/panic_on_oops", "kernel/keys/root_maxkeys", "net/ipv4/ip_forward")
+DAEMONS = ("/run", "/var/lib", "/var/log", "/etc", "/opt")  # where they would write, if they were the host's
+KERNEL = (*components.KERNEL, "net/ipv4/ip_forward")
 NAMESPACES = ("net", "mnt", "pid", "ipc", "uts", "cgroup")
 
 
-def traces(clusters):
-    """All traces by kind. `clusters` is the directory of clusters' states; other directories are those that programs of a node like."""
+def traces(cluster):
+    """All traces of a cluster by kind; others may come and go meanwhile."""
     hierarchies = pathlib.Path("/sys/fs/cgroup")
     return {
         "mounts": set(pathlib.Path("/proc/self/mounts").read_text().splitlines()),
@@ -21,9 +23,10 @@ def traces(clusters):
         "addresses": _printed("ip", "-oneline", "address"),
         "routes": _printed("ip", "route", "show", "table", "all"),
         "rules": _printed("nft", "list", "ruleset"),
-        "cgroups": {str(path) for pattern in ("tombolo-*", "*/tombolo-*") for path in hierarchies.glob(pattern)},
+        "cgroups": {str(path) for pattern in (f"tombolo-{cluster}", f"*/tombolo-{cluster}") for path in hierarchies.glob(pattern)},
         "kernel": {f"{name}={pathlib.Path('/proc/sys', name).read_text().strip()}" for name in KERNEL},
-        "files": {str(path) for directory in (*PRIVATE, clusters) for path in pathlib.Path(directory).glob("*")},
+        "files": {str(path) for directory in DAEMONS for path in pathlib.Path(directory).glob("*")},
+        "state": {str(path) for path in CLUSTERS.glob(f"{cluster}/*")},
     }
 
 
