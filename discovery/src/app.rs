@@ -1,6 +1,12 @@
 //! Where the parts are put together: one function for each.
 
-use crate::{args::Args, metrics::WatchMetrics, observed::Observed, watch::Cluster};
+use crate::{
+    args::Args,
+    gateways::{Gateways, Ingress, Place},
+    metrics::WatchMetrics,
+    observed::Observed,
+    watch::Cluster,
+};
 use anyhow::{Context, bail, ensure};
 use kube::{Client, Config, config::KubeConfigOptions};
 use prometheus_client::registry::Registry;
@@ -9,6 +15,7 @@ use tokio::{
     net::TcpListener,
     runtime::Handle,
     signal::unix::{SignalKind, signal},
+    sync::watch,
     task::JoinSet,
 };
 use tokio_util::sync::CancellationToken;
@@ -18,6 +25,7 @@ use tombolo_controlplane::{
     admin::{self, Admin},
 };
 use tombolo_core::SourceId;
+use tombolo_translate::engine::{Fact, Relation};
 
 /// Serves until it is told to stop.
 pub(crate) fn run(args: Args) -> anyhow::Result<()> {
@@ -36,10 +44,12 @@ pub(crate) fn run(args: Args) -> anyhow::Result<()> {
 async fn serve(args: Args) -> anyhow::Result<()> {
     check(&args)?;
     let client = client(&args).await?;
+    let id = SourceId::new(args.cluster.as_str());
+    let ingress = Ingress::read(client.clone(), id.clone()).await;
     let (watches, observed) = (WatchMetrics::default(), Arc::new(Observed::default()));
     let source = Cluster {
-        id: SourceId::new(args.cluster.as_str()),
-        client,
+        id: id.clone(),
+        client: client.clone(),
         runtime: Handle::current(),
         fixed: settings(args.settings.as_deref())?,
         observed,
@@ -47,7 +57,7 @@ async fn serve(args: Args) -> anyhow::Result<()> {
     };
     let plane = ControlPlane::start(Setup {
         sources: vec![Box::new(source)],
-        facts: Vec::new(),
+        facts: ingress.facts().into_iter().chain([(Relation::Provisioned, Fact::Unit)]).collect(),
         store: None,
         xds: tombolo_xds::Config::default(),
         clock: Arc::new(SystemClock),
@@ -56,6 +66,11 @@ async fn serve(args: Args) -> anyhow::Result<()> {
     watches.register(&mut registry);
     let stop = CancellationToken::new();
     let mut servers = JoinSet::new();
+    servers.spawn(ingress.follow(plane.clone()));
+    // Gateways that cannot connect are not deployed: a plaintext port is open to this machine alone.
+    let (_lead, leads) = watch::channel(args.plaintext.is_none());
+    let place = Place { namespace: args.namespace.clone(), revision: args.revision.clone() };
+    servers.spawn(Gateways::new(client, plane.clone(), id, place, leads).run());
     serve_pages(&args, &plane, registry, &mut servers).await?;
     if let Some(address) = args.plaintext {
         let listener =
