@@ -2,6 +2,7 @@
 
 use crate::{
     args::Args,
+    gateways::{Gateways, Ingress, Place},
     metrics::WatchMetrics,
     observed::Observed,
     status::{StatusMetrics, StatusWriter},
@@ -26,6 +27,7 @@ use tombolo_controlplane::{
 };
 use tombolo_core::SourceId;
 use tombolo_kubernetes::lease::{Lease, LeaseConfig, LeaseTask};
+use tombolo_translate::engine::{Fact, Relation};
 
 /// Whoever holds this Lease writes.
 const WRITER: &str = "tombolo-writer";
@@ -47,9 +49,11 @@ pub(crate) fn run(args: Args) -> anyhow::Result<()> {
 async fn serve(args: Args) -> anyhow::Result<()> {
     check(&args)?;
     let client = client(&args).await?;
+    let id = SourceId::new(args.cluster.as_str());
+    let ingress = Ingress::read(client.clone(), id.clone()).await;
     let (watches, observed) = (WatchMetrics::default(), Arc::new(Observed::default()));
     let source = Cluster {
-        id: SourceId::new(args.cluster.as_str()),
+        id: id.clone(),
         client: client.clone(),
         runtime: Handle::current(),
         fixed: settings(args.settings.as_deref())?,
@@ -58,7 +62,7 @@ async fn serve(args: Args) -> anyhow::Result<()> {
     };
     let plane = ControlPlane::start(Setup {
         sources: vec![Box::new(source)],
-        facts: Vec::new(),
+        facts: ingress.facts().into_iter().chain([(Relation::Provisioned, Fact::Unit)]).collect(),
         store: None,
         xds: tombolo_xds::Config::default(),
         clock: Arc::new(SystemClock),
@@ -69,11 +73,16 @@ async fn serve(args: Args) -> anyhow::Result<()> {
     statuses.register(&mut registry);
     let stop = CancellationToken::new();
     let mut servers = JoinSet::new();
+    servers.spawn(ingress.follow(plane.clone()));
     let (lease, writer) = lease(&args, client.clone());
-    let cluster = SourceId::new(args.cluster.as_str());
-    let status = StatusWriter { plane: plane.clone(), client, observed, cluster, metrics: statuses };
-    servers.spawn(status.run(writer));
     let election = tokio::spawn(lease.run(stop.clone()));
+    // Gateways that cannot connect are not deployed: a plaintext port is open to this machine alone.
+    if args.plaintext.is_none() {
+        let place = Place { namespace: args.namespace.clone(), revision: args.revision.clone() };
+        servers.spawn(Gateways::new(client.clone(), plane.clone(), id.clone(), place, writer.clone()).run());
+    }
+    let status = StatusWriter { plane: plane.clone(), client, observed, cluster: id, metrics: statuses };
+    servers.spawn(status.run(writer));
     serve_pages(&args, &plane, registry, &mut servers).await?;
     if let Some(address) = args.plaintext {
         let listener =

@@ -2,6 +2,7 @@
 
 mod app;
 mod args;
+mod gateways;
 mod metrics;
 mod observed;
 mod status;

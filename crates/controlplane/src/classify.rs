@@ -73,17 +73,17 @@ impl Classify for Classifier {
 /// Gateways that have a status here are those of our classes. They are served by their own ServiceAccount alone: whoever serves one gets
 /// its keys.
 fn may_serve(world: &World, gateway: &NamespacedName, id: Option<&SpiffeId>) -> Result<(), Refusal> {
-    let mut keys = world.named(Kind::Gateway, gateway).filter(|key| world.has_status(key)).peekable();
-    if keys.peek().is_none() {
+    let keys: Vec<_> = world.named(Kind::Gateway, gateway).filter(|key| world.has_status(key)).collect();
+    if keys.is_empty() {
         let message = format!("no Gateway {gateway} of a class of ours is accepted here: see its status");
         return Err(Refusal::Unavailable(message));
     }
     let Some(id) = id else { return Ok(()) };
     let holders = Relation::Holder(gateway.namespace.clone(), id.service_account.clone());
-    if keys.clone().any(|key| world.engine().facts(&holders).any(|fact| *fact == Fact::Object(key.clone()))) {
+    if world.engine().facts(&holders).any(|fact| matches!(fact, Fact::Object(key) if keys.contains(key))) {
         return Ok(());
     }
-    let objects = keys.filter_map(|key| world.snapshot().get::<Gateway>(&key).cloned());
+    let objects = keys.iter().filter_map(|key| world.snapshot().get::<Gateway>(key));
     let accounts: Vec<_> = objects.map(|o| gateway_service_account(&gateway.name, &o.gateway_class_name)).collect();
     let accounts = accounts.join(" or ");
     let message = format!("Gateway {gateway} is served by ServiceAccount {accounts}, but the node proved to be {id}");
