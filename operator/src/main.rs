@@ -1,3 +1,33 @@
-//! Installs and upgrades control planes.
+//! Installs and upgrades control planes: MeshInstallation to MeshRevision to what runs, and MeshRevisionTag to its address.
 
-fn main() {}
+mod app;
+mod apply;
+mod args;
+mod condition;
+mod context;
+mod controller;
+mod definitions;
+mod failure;
+mod installation;
+mod kinds;
+mod metrics;
+mod names;
+mod pages;
+mod proxies;
+mod release;
+mod revision;
+mod status;
+mod tag;
+
+use clap::Parser;
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    match app::run(args::Args::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            tracing::error!("{error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

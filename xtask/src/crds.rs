@@ -9,18 +9,48 @@ use serde_json::{Value, json};
 use tombolo_api::{
     Kind,
     istio::{ServiceEntry, WorkloadEntry, WorkloadGroup},
-    mesh::{MeshInstallation, MeshInstallationStatus},
+    mesh::{
+        self, MeshInstallation, MeshInstallationStatus, MeshRevision, MeshRevisionStatus, MeshRevisionTag,
+        MeshRevisionTagStatus,
+    },
 };
+
+/// Which version of Tombolo a definition is of: the operator puts a newer one in an older one's place.
+const VERSION_ANNOTATION: &str = "mesh.tombolo.dev/crd-version";
 
 /// What `kubectl get` shows: name, type, path.
 type Column = (&'static str, &'static str, &'static str);
 
-/// A kind's definition but for what [`Kind`] knows.
+/// How a kind is called.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Names {
+    kind: &'static str,
+    plural: &'static str,
+    group: &'static str,
+    versions: &'static [&'static str],
+    namespaced: bool,
+}
+
+impl From<Kind> for Names {
+    fn from(kind: Kind) -> Self {
+        let (versions, namespaced) = (kind.versions(), kind.namespaced());
+        Self { kind: kind.name(), plural: kind.plural(), group: kind.group(), versions, namespaced }
+    }
+}
+
+/// A kind of the operator's own, which no control plane reads.
+const fn operators(kind: &'static str, plural: &'static str) -> Names {
+    Names { kind, plural, group: mesh::GROUP, versions: &["v1alpha1"], namespaced: false }
+}
+
+/// A kind's definition.
 struct Definition {
-    kind: Kind,
+    names: Names,
     short_name: &'static str,
     categories: &'static [&'static str],
     columns: &'static [Column],
+    /// A rule for the whole object, and what is said where it is broken.
+    rule: Option<(&'static str, &'static str)>,
     spec: Value,
     spec_required: bool,
     status: Value,
@@ -34,34 +64,47 @@ const SERVICE_ENTRY_COLUMNS: &[Column] = &[
     AGE,
 ];
 const WORKLOAD_ENTRY_COLUMNS: &[Column] = &[AGE, ("Address", "string", ".spec.address")];
+const READY: Column = ("Ready", "string", ".status.conditions[?(@.type==\"Ready\")].status");
+const INSTALLATION_COLUMNS: &[Column] = &[
+    ("Version", "string", ".spec.version"),
+    ("Revision", "string", ".status.activeRevision"),
+    READY,
+    ("Status", "string", ".status.conditions[?(@.type==\"Ready\")].message"),
+    AGE,
+];
+const REVISION_COLUMNS: &[Column] = &[
+    ("Version", "string", ".status.servingVersion"),
+    READY,
+    ("In use", "string", ".status.conditions[?(@.type==\"InUse\")].status"),
+    ("Replicas", "string", ".status.readyReplicas"),
+    ("Status", "string", ".status.conditions[?(@.type==\"Ready\")].message"),
+    AGE,
+];
+const TAG_COLUMNS: &[Column] = &[("Revision", "string", ".status.revision"), READY, AGE];
+/// Names of Services are built of these names, and have 63 characters at most.
+const INSTALLATION_NAME: (&str, &str) = (
+    "self.metadata.name.matches('^[a-z0-9]([-a-z0-9]{0,30}[a-z0-9])?$')",
+    "the name has lower case letters, digits and inner hyphens, at most 32",
+);
+const REVISION_NAME: (&str, &str) = (
+    "self.metadata.name.matches('^[a-z0-9]([-a-z0-9]{0,43}[a-z0-9])?$')",
+    "the name has lower case letters, digits and inner hyphens, at most 45",
+);
 const ISTIO_CATEGORIES: &[&str] = &["istio-io", "networking-istio-io"];
 
 fn definitions() -> Vec<Definition> {
-    let istio = |kind, short_name, columns, spec| Definition {
-        kind,
+    let istio = |kind: Kind, short_name, columns, spec| Definition {
+        names: kind.into(),
         short_name,
         categories: ISTIO_CATEGORIES,
         columns,
+        rule: None,
         spec,
         spec_required: true,
         status: istio_status(),
     };
-    vec![
-        Definition {
-            kind: Kind::MeshInstallation,
-            short_name: "mesh",
-            categories: &["tombolo"],
-            columns: &[
-                ("Version", "string", ".spec.version"),
-                ("Revision", "string", ".status.activeRevision"),
-                ("Ready", "string", ".status.conditions[?(@.type==\"Ready\")].status"),
-                ("Status", "string", ".status.conditions[?(@.type==\"Progressing\")].message"),
-                AGE,
-            ],
-            spec: schema::<MeshInstallation>(),
-            spec_required: false,
-            status: schema::<MeshInstallationStatus>(),
-        },
+    let mut definitions = own();
+    definitions.extend([
         istio(Kind::ServiceEntry, "se", SERVICE_ENTRY_COLUMNS, schema::<ServiceEntry>()),
         istio(
             Kind::WorkloadEntry,
@@ -74,6 +117,52 @@ fn definitions() -> Vec<Definition> {
             ),
         ),
         istio(Kind::WorkloadGroup, "wg", &[AGE], schema::<WorkloadGroup>()),
+    ]);
+    definitions
+}
+
+fn own() -> Vec<Definition> {
+    let own = |names, short_name, columns, rule, spec, status| Definition {
+        names,
+        short_name,
+        categories: &["tombolo"],
+        columns,
+        rule: Some(rule),
+        spec,
+        spec_required: false,
+        status,
+    };
+    vec![
+        own(
+            Kind::MeshInstallation.into(),
+            "mesh",
+            INSTALLATION_COLUMNS,
+            INSTALLATION_NAME,
+            schema::<MeshInstallation>(),
+            schema::<MeshInstallationStatus>(),
+        ),
+        Definition {
+            spec_required: true,
+            ..own(
+                operators("MeshRevision", "meshrevisions"),
+                "mrev",
+                REVISION_COLUMNS,
+                REVISION_NAME,
+                schema::<MeshRevision>(),
+                schema::<MeshRevisionStatus>(),
+            )
+        },
+        Definition {
+            spec_required: true,
+            ..own(
+                operators("MeshRevisionTag", "meshrevisiontags"),
+                "mtag",
+                TAG_COLUMNS,
+                REVISION_NAME,
+                schema::<MeshRevisionTag>(),
+                schema::<MeshRevisionTagStatus>(),
+            )
+        },
     ]
 }
 
@@ -95,39 +184,42 @@ fn istio_status() -> Value {
     })
 }
 
-/// `crds/<plural>.<group>.yaml` for every kind, as they should be.
+/// `crds/<plural>.<group>.yaml` for every kind, as they should be, and their copies in the chart: Helm packs nothing from outside
+/// of its directory.
 pub(crate) fn files() -> Result<Vec<Generated>> {
-    definitions().into_iter().map(|definition| file(&definition)).collect()
+    let files = definitions().iter().map(file).collect::<Result<Vec<_>>>()?;
+    Ok(files.into_iter().flatten().collect())
 }
 
-fn file(definition: &Definition) -> Result<Generated> {
-    let name = format!("{}.{}", definition.kind.plural(), definition.kind.group());
+fn file(definition: &Definition) -> Result<[Generated; 2]> {
+    let name = format!("{}.{}", definition.names.plural, definition.names.group);
     let yaml = serde_saphyr::to_string(&resource(&name, definition))?;
-    Ok(Generated {
-        path: format!("crds/{name}.yaml").into(),
-        content: format!("# Made by `cargo xtask crds` from the types of crates/api.\n{yaml}").into_bytes(),
+    let content = format!("# Made by `cargo xtask crds` from the types of crates/api.\n{yaml}").into_bytes();
+    Ok(["crds", "charts/tombolo/crds"].map(|directory| Generated {
+        path: format!("{directory}/{name}.yaml").into(),
+        content: content.clone(),
         command: "cargo xtask crds",
-    })
+    }))
 }
 
 fn resource(name: &str, definition: &Definition) -> Value {
-    let kind = definition.kind;
+    let names = definition.names;
     json!({
         "apiVersion": "apiextensions.k8s.io/v1",
         "kind": "CustomResourceDefinition",
-        "metadata": {"name": name},
+        "metadata": {"name": name, "annotations": {VERSION_ANNOTATION: env!("CARGO_PKG_VERSION")}},
         "spec": {
-            "group": kind.group(),
+            "group": names.group,
             "names": {
-                "kind": kind.name(),
-                "listKind": format!("{}List", kind.name()),
-                "plural": kind.plural(),
-                "singular": kind.name().to_lowercase(),
+                "kind": names.kind,
+                "listKind": format!("{}List", names.kind),
+                "plural": names.plural,
+                "singular": names.kind.to_lowercase(),
                 "shortNames": [definition.short_name],
                 "categories": definition.categories,
             },
-            "scope": if kind.namespaced() { "Namespaced" } else { "Cluster" },
-            "versions": kind.versions().iter().map(|version| self::version(version, definition)).collect::<Vec<_>>(),
+            "scope": if names.namespaced { "Namespaced" } else { "Cluster" },
+            "versions": names.versions.iter().map(|version| self::version(version, definition)).collect::<Vec<_>>(),
         },
     })
 }
@@ -138,7 +230,7 @@ fn version(name: &str, definition: &Definition) -> Value {
     json!({
         "name": name,
         "served": true,
-        "storage": name == definition.kind.versions()[0],
+        "storage": name == definition.names.versions[0],
         "additionalPrinterColumns": definition.columns.iter().map(column).collect::<Vec<_>>(),
         "subresources": {"status": {}},
         "schema": {"openAPIV3Schema": object_schema(definition)},
@@ -152,6 +244,9 @@ fn object_schema(definition: &Definition) -> Value {
     });
     if definition.spec_required {
         schema["required"] = json!(["spec"]);
+    }
+    if let Some((rule, message)) = definition.rule {
+        schema = structural::with_rule(schema, rule, message);
     }
     schema
 }

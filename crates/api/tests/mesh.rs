@@ -40,6 +40,7 @@ spec:
     priorityClassName: system-cluster-critical
     podLabels: {a: b}
     podAnnotations: {a: b}
+    networkPolicy: true
   ca: {secretRef: {name: root}, rootRotation: {overlap: 30d}, workloadCertTTL: 12h}
   virtualMachines: {expose: false, tokenTTL: 2h, disconnectGrace: 30s, rejoinWindow: 14d}
   update:
@@ -50,6 +51,7 @@ spec:
       analysis: {maxRejectedConfigs: 1, maxUnready: 2, maxErrorRateIncrease: 0.5%}
       rollback: Manual
       retireAfter: 1h
+  deletionPolicy: RefuseWhileConnected
 status: {activeRevision: default-0-1-0}
 ";
 
@@ -114,6 +116,9 @@ fn what_can_be_installed_is_accepted() {
 }
 
 const REFUSED: &[support::Case] = &[
+    ("metadata: {name: a.b}", "metadata.name", "InvalidValue"),
+    ("metadata: {name: a23456789-123456789-123456789-123}", "metadata.name", "InvalidValue"),
+    ("spec: {deletionPolicy: Never}", "spec.deletionPolicy", "InvalidValue"),
     ("spec: {namespace: A}", "spec.namespace", "InvalidValue"),
     ("spec: {version: latest}", "spec.version", "InvalidValue"),
     ("spec: {version: 1.2}", "spec.version", "InvalidValue"),

@@ -9,13 +9,22 @@ use std::{borrow::Cow, collections::BTreeMap, sync::Arc};
 /// is written, and checked by the API server.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
+#[schemars(extend("x-kubernetes-validations" = [{
+    "rule": "!(has(self.replicas) && has(self.autoscaling))",
+    "message": "replicas and autoscaling exclude each other",
+}]))]
 pub struct Discovery {
     /// How many replicas; 2 where absent. Not beside `autoscaling`.
+    #[schemars(range(min = 1))]
     pub replicas: Option<u32>,
     /// What each replica asks for and may use.
     pub resources: Resources,
-    /// Replicas by load.
+    /// Replicas by load. Switching it on or off leaves the number of replicas as it is, where `replicas` names no other.
     pub autoscaling: Option<Autoscaling>,
+    /// Whether a NetworkPolicy closes all ports but those that proxies, the API server, the kubelet and scrapers use; false
+    /// where absent. Metrics and debug pages are then open to the control plane's own namespace, and to namespaces with the
+    /// label `mesh.tombolo.dev/monitoring: "true"`.
+    pub network_policy: bool,
     /// Labels that nodes must have.
     pub node_selector: BTreeMap<Arc<str>, Arc<str>>,
     /// `Affinity` of the pods.
@@ -88,6 +97,10 @@ impl JsonSchema for Quantity {
 /// Replicas by load.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
+#[schemars(extend("x-kubernetes-validations" = [{
+    "rule": "self.maxReplicas >= (has(self.minReplicas) ? self.minReplicas : 2)",
+    "message": "maxReplicas is less than minReplicas",
+}]))]
 pub struct Autoscaling {
     /// The fewest; 2 where absent.
     #[serde(default = "two")]

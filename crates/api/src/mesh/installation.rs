@@ -29,6 +29,8 @@ pub struct MeshInstallation {
     pub virtual_machines: VirtualMachines,
     /// How a new version or new settings take over.
     pub update: Update,
+    /// What a deletion of the installation does while proxies are connected; `Delete` where absent.
+    pub deletion_policy: DeletionPolicy,
 }
 
 impl Default for MeshInstallation {
@@ -42,6 +44,7 @@ impl Default for MeshInstallation {
             ca: CertificateAuthority::default(),
             virtual_machines: VirtualMachines::default(),
             update: Update::default(),
+            deletion_policy: DeletionPolicy::default(),
         }
     }
 }
@@ -70,4 +73,14 @@ pub enum PullPolicy {
     Always,
     /// By somebody else.
     Never,
+}
+
+/// What a deletion of the installation does while proxies are connected.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+pub enum DeletionPolicy {
+    /// The control planes go at once; proxies keep what they have.
+    #[default]
+    Delete,
+    /// The control planes stay until no proxy is connected to them.
+    RefuseWhileConnected,
 }

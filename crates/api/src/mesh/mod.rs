@@ -5,18 +5,22 @@ mod ca;
 mod discovery;
 mod installation;
 mod period;
+mod revision;
 mod settings;
 mod status;
+mod tag;
 mod update;
 mod virtual_machines;
 
 pub use amount::{Amount, Percent};
 pub use ca::{CertificateAuthority, KubernetesSigner, RootRotation, SecretReference, SelfSigned, Signer};
 pub use discovery::{Autoscaling, Discovery, Quantity, Resources};
-pub use installation::{Images, MeshInstallation, PullPolicy};
+pub use installation::{DeletionPolicy, Images, MeshInstallation, PullPolicy};
 pub use period::{Period, PeriodError};
+pub use revision::{MeshRevision, MeshRevisionStatus};
 pub use settings::{AccessLog, AccessLogFormat, Dns, GatewaySettings, MeshSettings, Mtls, MtlsMode, OutboundTraffic};
 pub use status::{Condition, MeshInstallationStatus, ProxyCounts, RevisionStatus, RolloutStatus};
+pub use tag::{MeshRevisionTag, MeshRevisionTagStatus, TagTarget};
 pub use update::{Analysis, Canary, Gate, GateMode, Rollback, Step, Strategy, Update};
 pub use virtual_machines::VirtualMachines;
 

@@ -11,9 +11,17 @@ use crate::{
 };
 use tombolo_core::FieldPath;
 
+/// Revisions and their Services are named after the installation, its version and its settings: 63 in all.
+const LONGEST_NAME: usize = 32;
+
 impl crate::Spec for MeshInstallation {
     fn validate(object: &Object<Self>, report: &mut Report) {
         let (spec, at) = (&object.spec, FieldPath::from("spec"));
+        if !check::is_dns_label(&object.metadata.name) || object.metadata.name.len() > LONGEST_NAME {
+            let message = format!("{:?} cannot be part of the names of control planes", object.metadata.name);
+            let fix = "use lower case letters, digits and inner hyphens, at most 32";
+            report.error(FieldPath::from("metadata").key("name"), "InvalidValue", message, fix);
+        }
         if !check::is_dns_label(&spec.namespace) {
             let message = format!("{:?} cannot be the name of a namespace", spec.namespace);
             let fix = "use lower case letters, digits and inner hyphens, at most 63";

@@ -1,0 +1,235 @@
+//! Where the parts are put together: one function for each.
+
+use crate::{
+    args::Args,
+    context::Context,
+    controller::{self, Reconciler},
+    definitions,
+    installation::Installation,
+    kinds::{self, Kind},
+    metrics::Metrics,
+    names,
+    pages::{self, Pages},
+    revision::Revision,
+    tag::Tag,
+};
+use anyhow::Context as _;
+use futures::StreamExt as _;
+use kube::{
+    Api, Client, Config, ResourceExt,
+    api::DynamicObject,
+    config::KubeConfigOptions,
+    runtime::{
+        Controller,
+        controller::Config as ControllerConfig,
+        reflector::{ObjectRef, Store},
+        watcher,
+    },
+};
+use prometheus_client::registry::Registry;
+use std::{
+    future::Future,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+use tokio::{
+    net::TcpListener,
+    signal::unix::{SignalKind, signal},
+};
+use tokio_util::sync::CancellationToken;
+use tombolo_api::mesh::MeshRevisionTag;
+
+/// Several changes at once are one reconciliation.
+const DEBOUNCE: Duration = Duration::from_millis(100);
+
+/// Reconciles until it is told to stop.
+pub(crate) fn run(args: Args) -> anyhow::Result<()> {
+    tracing_subscriber::fmt()
+        .with_env_filter(
+            tracing_subscriber::EnvFilter::builder()
+                .with_default_directive(tracing::Level::INFO.into())
+                .from_env_lossy(),
+        )
+        .with_writer(std::io::stderr)
+        .init();
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+    runtime.block_on(Box::pin(serve(args)))
+}
+
+async fn serve(args: Args) -> anyhow::Result<()> {
+    let client = client(&args).await?;
+    let (metrics, ready, stop) = (Metrics::default(), Arc::new(AtomicBool::new(false)), CancellationToken::new());
+    serve_pages(&args, &metrics, ready.clone()).await?;
+    let mut namespaces = args.mesh_namespaces.clone();
+    namespaces.insert(0, args.namespace.clone());
+    namespaces.dedup();
+    let context = Arc::new(Context::new(client, args.identity, namespaces, args.registry, metrics));
+    tokio::spawn(stop_when_told(stop.clone(), ready.clone())?);
+    ready.store(true, Ordering::Relaxed);
+    lead(context, stop).await;
+    Ok(())
+}
+
+async fn client(args: &Args) -> anyhow::Result<Client> {
+    let config = match &args.kubeconfig {
+        Some(file) => {
+            let file = kube::config::Kubeconfig::read_from(file)
+                .with_context(|| format!("--kubeconfig {} cannot be used", file.display()))?;
+            Config::from_custom_kubeconfig(file, &KubeConfigOptions::default()).await?
+        }
+        None => Config::infer().await.context("there is no API server to ask: name one with --kubeconfig")?,
+    };
+    Ok(Client::try_from(config)?)
+}
+
+async fn serve_pages(args: &Args, metrics: &Metrics, ready: Arc<AtomicBool>) -> anyhow::Result<()> {
+    let mut registry = Registry::default();
+    metrics.register(&mut registry);
+    let listener = TcpListener::bind(args.listen).await.with_context(|| format!("cannot listen on {}", args.listen))?;
+    tokio::spawn(pages::serve(listener, Pages { registry, ready }));
+    Ok(())
+}
+
+/// What is under way is finished; nothing new is begun.
+fn stop_when_told(stop: CancellationToken, ready: Arc<AtomicBool>) -> anyhow::Result<impl Future<Output = ()>> {
+    let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+    Ok(async move {
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+        }
+        tracing::info!("told to stop");
+        ready.store(false, Ordering::Relaxed);
+        stop.cancel();
+    })
+}
+
+/// Does what only one replica does, until it is told to stop.
+async fn lead(context: Arc<Context>, stop: CancellationToken) {
+    if !settle_definitions(&context, &stop).await {
+        return;
+    }
+    let revisions = revisions(&context);
+    let known_revisions = revisions.store();
+    let tags = tags(&context);
+    let installations = installations(&context);
+    tokio::join!(
+        drive::<Installation>(installations, &context, &stop),
+        drive::<Revision>(watch_tags(revisions, &context, known_revisions), &context, &stop),
+        drive::<Tag>(tags, &context, &stop),
+    );
+}
+
+/// Nothing of ours can be watched before it is defined.
+async fn settle_definitions(context: &Context, stop: &CancellationToken) -> bool {
+    let mut failures = 0;
+    while let Err(failure) = definitions::settle(context).await {
+        tracing::warn!(reason = failure.reason, "{failure}");
+        context.metrics.failed(kinds::DEFINITION, failure.reason);
+        let pause = failure.delay(failures, fastrand::f64()).unwrap_or(Duration::from_secs(60));
+        failures += 1;
+        tokio::select! {
+            () = tokio::time::sleep(pause) => {}
+            () = stop.cancelled() => return false,
+        }
+    }
+    true
+}
+
+async fn drive<R: Reconciler>(controller: Controller<DynamicObject>, context: &Arc<Context>, stop: &CancellationToken) {
+    let results = controller
+        .with_config(ControllerConfig::default().debounce(DEBOUNCE).concurrency(4))
+        .graceful_shutdown_on(stop.clone().cancelled_owned())
+        .run(controller::reconcile::<R>, controller::on_failure::<R>, context.clone());
+    results
+        .for_each(|result| {
+            // Failures of reconciliations are told where they are handled.
+            if let Err(error @ kube::runtime::controller::Error::QueueError(_)) = result {
+                tracing::warn!(kind = R::KIND.name, "cannot watch: {error}");
+            }
+            std::future::ready(())
+        })
+        .await;
+}
+
+fn of(kind: Kind, context: &Context) -> Controller<DynamicObject> {
+    Controller::new_with(kind.objects(&context.client, ""), watcher::Config::default(), kind.resource())
+}
+
+/// Watches the objects of a kind that the operator made, by their metadata.
+fn owns(
+    controller: Controller<DynamicObject>,
+    kind: Kind,
+    namespaces: &[String],
+    context: &Context,
+) -> Controller<DynamicObject> {
+    let everywhere = [String::new()];
+    let namespaces = if kind.namespaced { namespaces } else { &everywhere };
+    namespaces.iter().fold(controller, |controller, namespace| {
+        let ours = watcher::Config::default().labels(&format!("{}={}", names::MANAGED_BY, names::MANAGER));
+        controller.owns_with(kind.objects(&context.client, namespace), kind.resource(), ours)
+    })
+}
+
+fn installations(context: &Context) -> Controller<DynamicObject> {
+    let mut controller = of(kinds::INSTALLATION, context);
+    for kind in [kinds::REVISION, kinds::TAG, kinds::GATEWAY_CLASS] {
+        controller = owns(controller, kind, &context.namespaces, context);
+    }
+    let store = controller.store();
+    // Ours may be changed, and the Gateway API's may come and go.
+    let definitions: Api<DynamicObject> = kinds::DEFINITION.objects(&context.client, "");
+    let concerns = |definition: &DynamicObject| {
+        let name = definition.name_any();
+        [".mesh.tombolo.dev", ".networking.istio.io", ".gateway.networking.k8s.io"]
+            .iter()
+            .any(|group| name.ends_with(group))
+    };
+    controller.watches_with(definitions, kinds::DEFINITION.resource(), watcher::Config::default(), move |definition| {
+        if concerns(&definition) { all(&store) } else { Vec::new() }
+    })
+}
+
+fn all(store: &Store<DynamicObject>) -> Vec<ObjectRef<DynamicObject>> {
+    store.state().iter().map(|object| ObjectRef::from_obj_with(&**object, kinds::INSTALLATION.resource())).collect()
+}
+
+fn revisions(context: &Context) -> Controller<DynamicObject> {
+    let controller = of(kinds::REVISION, context);
+    kinds::OF_REVISION
+        .into_iter()
+        .fold(controller, |controller, kind| owns(controller, kind, &context.namespaces, context))
+}
+
+/// Whether a revision is in use is a matter of tags.
+fn watch_tags(
+    controller: Controller<DynamicObject>,
+    context: &Context,
+    revisions: Store<DynamicObject>,
+) -> Controller<DynamicObject> {
+    let tags = kinds::TAG.objects(&context.client, "");
+    controller.watches_with(tags, kinds::TAG.resource(), watcher::Config::default(), move |_tag| {
+        // One that it named before is concerned too.
+        let named = |object: &Arc<DynamicObject>| ObjectRef::from_obj_with(&**object, kinds::REVISION.resource());
+        revisions.state().iter().map(named).collect::<Vec<_>>()
+    })
+}
+
+/// Where a tag leads is a matter of revisions.
+fn tags(context: &Context) -> Controller<DynamicObject> {
+    let controller = owns(of(kinds::TAG, context), kinds::SERVICE, &context.namespaces, context);
+    let store = controller.store();
+    let revisions = kinds::REVISION.objects(&context.client, "");
+    controller.watches_with(revisions, kinds::REVISION.resource(), watcher::Config::default(), move |revision| {
+        let names_it = |tag: &&Arc<DynamicObject>| {
+            let spec =
+                tag.data.get("spec").cloned().and_then(|spec| serde_json::from_value::<MeshRevisionTag>(spec).ok());
+            spec.is_some_and(|spec| spec.targets.iter().any(|target| *target.revision == *revision.name_any()))
+        };
+        let named = |tag: &Arc<DynamicObject>| ObjectRef::from_obj_with(&**tag, kinds::TAG.resource());
+        store.state().iter().filter(names_it).map(named).collect::<Vec<_>>()
+    })
+}

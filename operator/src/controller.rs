@@ -1,0 +1,91 @@
+//! What all reconcilers have in common: an object is read, led through its steps, and told of.
+
+use crate::{
+    condition::Verdict,
+    context::Context,
+    failure::{Failure, Retry},
+    kinds::Kind,
+    status::{self, Status},
+};
+use kube::{ResourceExt, api::DynamicObject, runtime::controller::Action};
+use std::{future::Future, sync::Arc, time::Duration};
+use tracing::Instrument as _;
+
+/// What a reconciliation came to.
+pub(crate) struct Outcome<S> {
+    /// All of the status but its conditions.
+    pub(crate) status: S,
+    pub(crate) verdicts: Vec<Verdict>,
+    /// When to look again, though nothing that is watched changed.
+    pub(crate) again: Option<Duration>,
+}
+
+/// One kind's steps: dereference, validate, build, apply, status.
+pub(crate) trait Reconciler: 'static {
+    const KIND: Kind;
+    /// The types of the conditions that it writes.
+    const CONDITIONS: &'static [&'static str];
+    type Status: Status;
+
+    fn reconcile(
+        object: &DynamicObject,
+        context: &Context,
+    ) -> impl Future<Output = Result<Outcome<Self::Status>, Failure>> + Send;
+}
+
+/// Leads an object through its steps and writes what came of it, a failure too.
+pub(crate) async fn reconcile<R: Reconciler>(
+    object: Arc<DynamicObject>,
+    context: Arc<Context>,
+) -> Result<Action, Failure> {
+    let name = object.name_any();
+    let span = tracing::info_span!("reconcile", kind = R::KIND.name, name, generation = object.metadata.generation);
+    let _running = context.metrics.run(R::KIND);
+    let action = once::<R>(&name, &context).instrument(span).await?;
+    context.succeeded(R::KIND, &name);
+    Ok(action)
+}
+
+async fn once<R: Reconciler>(name: &str, context: &Context) -> Result<Action, Failure> {
+    // What is watched may be behind what was just written.
+    let Some(object) = context.get(R::KIND, name).await? else { return Ok(Action::await_change()) };
+    let object = &object.object;
+    match R::reconcile(object, context).await {
+        Ok(Outcome { status, verdicts, again }) => {
+            status::write(context, R::KIND, object, status, &verdicts, R::CONDITIONS).await?;
+            Ok(again.map_or_else(Action::await_change, Action::requeue))
+        }
+        Err(failure) => {
+            // What helps itself is nobody's concern.
+            if failure.retry != Retry::Soon {
+                let before: R::Status = status::of(object);
+                status::write(context, R::KIND, object, before, &failed(&failure), R::CONDITIONS).await?;
+            }
+            Err(failure)
+        }
+    }
+}
+
+/// What is said of an object that did not get through its steps. What ran before runs on.
+fn failed(failure: &Failure) -> Vec<Verdict> {
+    let (reason, message) = (failure.reason, &failure.message);
+    vec![
+        Verdict::new("Ready", false, reason, message),
+        Verdict::new("Progressing", false, reason, message),
+        Verdict::new("Degraded", true, reason, message).alarming(),
+    ]
+}
+
+/// When to try again.
+#[allow(clippy::needless_pass_by_value)] // kube's signature
+pub(crate) fn on_failure<R: Reconciler>(
+    object: Arc<DynamicObject>,
+    failure: &Failure,
+    context: Arc<Context>,
+) -> Action {
+    let name = object.name_any();
+    context.metrics.failed(R::KIND, failure.reason);
+    let failures = context.failed(R::KIND, &name);
+    tracing::warn!(kind = R::KIND.name, name, reason = failure.reason, "{failure}");
+    failure.delay(failures, fastrand::f64()).map_or_else(Action::await_change, Action::requeue)
+}

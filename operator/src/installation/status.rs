@@ -1,0 +1,111 @@
+//! What an installation's status says: what its revision's says, and what stands in the way of all. No client.
+
+use super::{apply::Applied, dereference::Seen, validate::Installation};
+use crate::{
+    apply::Live,
+    condition::{Truth, Verdict},
+    controller::Outcome,
+    definitions::{self, Finding},
+    status,
+};
+use tombolo_api::mesh::{Condition, MeshInstallationStatus, MeshRevisionStatus, MeshRevisionTagStatus, RevisionStatus};
+
+pub(super) fn outcome(
+    installation: &Installation,
+    applied: &Applied,
+    seen: &Seen,
+    findings: &[Finding],
+) -> Outcome<MeshInstallationStatus> {
+    let revision: MeshRevisionStatus = status::of(&applied.revision.object);
+    let tag: MeshRevisionTagStatus = status::of(&applied.tag.object);
+    let mut verdicts = of_revision(&revision.conditions, is_current(&applied.revision, revision.observed_generation));
+    if let Some(ready) = verdicts.first_mut().filter(|ready| ready.truth == Truth::True) {
+        if let Some(wrong) = of_tag(&tag, is_current(&applied.tag, tag.observed_generation)) {
+            *ready = wrong;
+        }
+    }
+    verdicts.push(definitions::verdict(findings));
+    verdicts.push(definitions::gateway_api(seen.gateway_api.as_ref().map(|live| &live.object)));
+    let row = RevisionStatus {
+        name: installation.name.clone(),
+        version: revision.serving_version,
+        ready: revision.ready_replicas > 0,
+        ..RevisionStatus::default()
+    };
+    let active_revision = tag.revision;
+    let status = MeshInstallationStatus { active_revision, revisions: vec![row], ..MeshInstallationStatus::default() };
+    Outcome { status, verdicts, again: None }
+}
+
+/// True where a status is about the spec as it is.
+fn is_current(live: &Live, observed: i64) -> bool {
+    live.object.metadata.generation.unwrap_or_default() == observed
+}
+
+/// What a revision says of itself, once it is about what was asked for.
+fn of_revision(conditions: &[Condition], current: bool) -> Vec<Verdict> {
+    let said = |about: &'static str, otherwise: bool| {
+        let condition = conditions.iter().find(|condition| current && condition.r#type == about);
+        let Some(condition) = condition else {
+            return Verdict::new(about, otherwise, "Applied", "the control plane is being made");
+        };
+        let truth = Truth::from(condition.status == "True");
+        let verdict = Verdict::new(about, truth, &condition.reason, &condition.message);
+        if about == "Degraded" && truth == Truth::True { verdict.alarming() } else { verdict }
+    };
+    vec![said("Ready", false), said("Progressing", true), said("Degraded", false)]
+}
+
+/// What keeps proxies from finding a control plane that serves.
+fn of_tag(tag: &MeshRevisionTagStatus, current: bool) -> Option<Verdict> {
+    let ready = tag.conditions.iter().find(|condition| condition.r#type == "Ready" && current);
+    match ready {
+        Some(ready) if ready.status == "True" => None,
+        Some(ready) => Some(Verdict::new("Ready", false, &ready.reason, &ready.message)),
+        None => Some(Verdict::new("Ready", false, "Applied", "the tag's Service is being made")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn condition(about: &str, status: &str, reason: &str) -> Condition {
+        Condition {
+            r#type: about.to_owned(),
+            status: status.to_owned(),
+            reason: reason.to_owned(),
+            message: String::new(),
+            last_transition_time: String::new(),
+            observed_generation: 1,
+        }
+    }
+
+    #[test]
+    fn a_revision_speaks_for_the_installation_once_it_has_seen_the_spec() {
+        let conditions = [condition("Ready", "True", "Serving"), condition("Degraded", "False", "Healthy")];
+        let of = |current| {
+            of_revision(&conditions, current).into_iter().map(|v| (v.truth.as_str(), v.reason)).collect::<Vec<_>>()
+        };
+        assert_eq!(of(true)[0], ("True", "Serving".to_owned()));
+        assert_eq!(of(false)[0], ("False", "Applied".to_owned()));
+        assert_eq!(of(false)[1], ("True", "Applied".to_owned()), "it progresses");
+    }
+
+    #[test]
+    fn what_hangs_is_said_of_the_installation() {
+        let conditions =
+            [condition("Ready", "False", "ImagePullBackOff"), condition("Degraded", "True", "ImagePullBackOff")];
+        let said = of_revision(&conditions, true);
+        assert_eq!((said[2].truth, &*said[2].reason, said[2].alarming), (Truth::True, "ImagePullBackOff", true));
+    }
+
+    #[test]
+    fn without_its_tags_service_nothing_is_ready() {
+        let mut tag = MeshRevisionTagStatus::default();
+        assert!(of_tag(&tag, true).is_some());
+        tag.conditions = vec![condition("Ready", "True", "Serving")];
+        assert_eq!(of_tag(&tag, true), None);
+        assert!(of_tag(&tag, false).is_some());
+    }
+}

@@ -1,0 +1,152 @@
+//! How a Deployment fares, and why. No client.
+
+use k8s_openapi::api::{
+    apps::v1::Deployment,
+    core::v1::{ContainerState, Pod},
+};
+
+/// How a Deployment fares.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Health {
+    /// How many replicas there should be.
+    pub(crate) wanted: u32,
+    /// How many serve, of whatever version.
+    pub(crate) available: u32,
+    /// How many are of the version that is wanted.
+    pub(crate) updated: u32,
+    /// All serve, and all are as wanted.
+    pub(crate) complete: bool,
+    /// What keeps it from that, if it is more than a little patience.
+    pub(crate) trouble: Option<Trouble>,
+}
+
+/// What keeps a Deployment from being complete, in Kubernetes' own words.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Trouble {
+    pub(crate) reason: String,
+    pub(crate) message: String,
+}
+
+/// How a Deployment fares, given its pods.
+pub(crate) fn of(deployment: &Deployment, pods: &[Pod]) -> Health {
+    let count = |count: Option<i32>| count.and_then(|count| u32::try_from(count).ok()).unwrap_or_default();
+    let status = deployment.status.clone().unwrap_or_default();
+    let wanted = deployment.spec.replicas.map_or(1, |replicas| count(Some(replicas)));
+    let seen = status.observed_generation >= deployment.metadata.generation;
+    let (total, updated) = (count(status.replicas), count(status.updated_replicas));
+    let available = count(status.available_replicas);
+    let complete = seen && updated == wanted && total == wanted && available == wanted;
+    let trouble = (!complete && seen).then(|| trouble(deployment, pods)).flatten();
+    Health { wanted, available, updated, complete, trouble }
+}
+
+/// A pod's own reason before the Deployment's: it says more.
+fn trouble(deployment: &Deployment, pods: &[Pod]) -> Option<Trouble> {
+    pods.iter().find_map(of_pod).or_else(|| of_deployment(deployment))
+}
+
+/// Reasons for which a container waits that pass by themselves.
+const PASSING: [&str; 2] = ["ContainerCreating", "PodInitializing"];
+
+fn of_pod(pod: &Pod) -> Option<Trouble> {
+    let (name, status) = (pod.metadata.name.as_deref().unwrap_or_default(), pod.status.as_ref()?);
+    let say = |reason: &str, message: &str| Trouble {
+        reason: reason.to_owned(),
+        message: format!("pod {name}: {reason}: {message}"),
+    };
+    let scheduled = status.conditions.iter().flatten().find(|condition| condition.type_ == "PodScheduled");
+    if let Some(condition) = scheduled.filter(|condition| condition.status == "False") {
+        let reason = condition.reason.as_deref().unwrap_or("Unschedulable");
+        return Some(say(reason, condition.message.as_deref().unwrap_or_default()));
+    }
+    status.container_statuses.iter().flatten().find_map(|container| {
+        let waiting = container.state.as_ref()?.waiting.as_ref()?;
+        let reason = waiting.reason.as_deref().filter(|reason| !PASSING.contains(reason))?;
+        let last = container.last_state.as_ref().and_then(ended).unwrap_or_default();
+        let message = waiting.message.as_deref().unwrap_or_default();
+        Some(say(reason, format!("{message}{last}").trim()))
+    })
+}
+
+/// How a container ended that is started again and again.
+fn ended(state: &ContainerState) -> Option<String> {
+    let ended = state.terminated.as_ref()?;
+    let reason = ended.reason.as_deref().unwrap_or("Error");
+    let message = ended.message.as_deref().map(|message| format!(": {}", message.trim())).unwrap_or_default();
+    Some(format!(" (it ended with {reason}, exit code {}{message})", ended.exit_code))
+}
+
+fn of_deployment(deployment: &Deployment) -> Option<Trouble> {
+    let conditions = deployment.status.as_ref()?.conditions.as_deref().unwrap_or_default();
+    let failed = |about: &str, status: &str| {
+        let is = |text: &Option<String>, expected| text.as_deref() == Some(expected);
+        conditions.iter().find(|condition| is(&condition.type_, about) && is(&condition.status, status))
+    };
+    let condition = failed("ReplicaFailure", "True").or_else(|| failed("Progressing", "False"))?;
+    Some(Trouble {
+        reason: condition.reason.clone().unwrap_or_else(|| "DeploymentFailed".to_owned()),
+        message: condition.message.clone().unwrap_or_default(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::{Value, json};
+
+    fn deployment(status: &Value) -> Deployment {
+        let document = json!({"metadata": {"generation": 2}, "spec": {"replicas": 2, "selector": {}, "template": {}}, "status": status});
+        serde_json::from_value(document).unwrap()
+    }
+
+    fn pod(status: &Value) -> Pod {
+        serde_json::from_value(json!({"metadata": {"name": "d-1"}, "status": status})).unwrap()
+    }
+
+    const UPDATING: &str = r#"{"observedGeneration": 2, "replicas": 3, "updatedReplicas": 1, "availableReplicas": 2}"#;
+
+    #[test]
+    fn complete_is_what_the_controller_has_seen_and_done() {
+        let complete = |status: Value| of(&deployment(&status), &[]).complete;
+        let done = json!({"observedGeneration": 2, "replicas": 2, "updatedReplicas": 2, "availableReplicas": 2});
+        assert!(complete(done.clone()));
+        for (field, value) in
+            [("observedGeneration", 1), ("replicas", 3), ("updatedReplicas", 1), ("availableReplicas", 1)]
+        {
+            let mut status = done.clone();
+            status[field] = value.into();
+            assert!(!complete(status), "{field} {value}");
+        }
+        assert!(!complete(json!({})));
+    }
+
+    #[test]
+    fn a_pods_own_reason_is_told() {
+        let updating = deployment(&serde_json::from_str(UPDATING).unwrap());
+        let waiting = |reason: &str| {
+            let state = json!({"waiting": {"reason": reason, "message": "because"}});
+            let last = json!({"terminated": {"exitCode": 2, "reason": "Error", "message": "no settings\n"}});
+            let container = json!({"name": "discovery", "image": "i", "imageID": "", "ready": false, "restartCount": 1,
+                "state": state, "lastState": last});
+            of(&updating, &[pod(&json!({"containerStatuses": [container]}))]).trouble
+        };
+        assert_eq!(waiting("ContainerCreating"), None);
+        let trouble = waiting("CrashLoopBackOff").unwrap();
+        assert_eq!(trouble.reason, "CrashLoopBackOff");
+        assert_eq!(
+            trouble.message,
+            "pod d-1: CrashLoopBackOff: because (it ended with Error, exit code 2: no settings)"
+        );
+        let unschedulable = json!({"conditions": [{"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": "0/1 nodes"}]});
+        assert_eq!(of(&updating, &[pod(&unschedulable)]).trouble.unwrap().reason, "Unschedulable");
+    }
+
+    #[test]
+    fn a_deployment_without_pods_has_its_reason() {
+        let mut status: Value = serde_json::from_str(UPDATING).unwrap();
+        status["conditions"] =
+            json!([{"type": "ReplicaFailure", "status": "True", "reason": "FailedCreate", "message": "quota"}]);
+        let trouble = of(&deployment(&status), &[]).trouble.unwrap();
+        assert_eq!((&*trouble.reason, &*trouble.message), ("FailedCreate", "quota"));
+    }
+}

@@ -1,0 +1,37 @@
+//! MeshRevisionTag: the address that proxies are bound to.
+
+mod apply;
+mod build;
+mod dereference;
+mod status;
+mod validate;
+
+use crate::{
+    context::Context,
+    controller::{Outcome, Reconciler},
+    failure::Failure,
+    kinds::{self, Kind},
+};
+use kube::api::DynamicObject;
+use tombolo_api::mesh::MeshRevisionTagStatus;
+
+/// Makes of a MeshRevisionTag its Service.
+pub(crate) enum Tag {}
+
+impl Reconciler for Tag {
+    const KIND: Kind = kinds::TAG;
+    const CONDITIONS: &'static [&'static str] = &["Degraded", "Progressing", "Ready"];
+    type Status = MeshRevisionTagStatus;
+
+    async fn reconcile(object: &DynamicObject, context: &Context) -> Result<Outcome<MeshRevisionTagStatus>, Failure> {
+        if object.metadata.deletion_timestamp.is_some() {
+            return Ok(Outcome { status: crate::status::of(object), verdicts: Vec::new(), again: None });
+        }
+        let spec = validate::read(object)?;
+        let seen = dereference::read(object, &spec, context).await?;
+        let tag = validate::check(object, &spec, &seen)?;
+        let wanted = build::service(&tag);
+        apply::apply(context, &tag, &seen, &wanted).await?;
+        Ok(status::outcome(&tag))
+    }
+}
