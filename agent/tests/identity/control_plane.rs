@@ -1,6 +1,6 @@
 //! A control plane that issues certificates, over TLS.
 
-use super::ca::Ca;
+use super::{ca::Ca, listener::Listeners};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use rustls::{
     DigitallySignedStruct, DistinguishedName, RootCertStore, ServerConfig, SignatureScheme,
@@ -20,7 +20,10 @@ use std::{
 };
 use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsAcceptor;
-use tombolo_proto::agent::{CREATE_CERTIFICATE, CertificateRequest, CertificateResponse};
+use tombolo_proto::{
+    agent::{CREATE_CERTIFICATE, CertificateRequest, CertificateResponse, DELTA_ADS},
+    envoy::envoy::service::discovery::v3::{DeltaDiscoveryRequest, DeltaDiscoveryResponse},
+};
 use tonic::{Request, Response, Status, body::Body, server::Grpc, server::UnaryService};
 use tonic_prost::ProstCodec;
 
@@ -56,6 +59,7 @@ struct State {
     ca: Arc<Ca>,
     behaviour: Mutex<Behaviour>,
     seen: Mutex<Vec<Seen>>,
+    called: Mutex<Vec<String>>,
 }
 
 impl ControlPlane {
@@ -82,7 +86,8 @@ impl ControlPlane {
     fn with(listener: TcpListener, ca: Arc<Ca>, lifetime: Duration, verifier: Arc<dyn ClientCertVerifier>) -> Self {
         let address = listener.local_addr().unwrap();
         let behaviour = Mutex::new(Behaviour::Issue(lifetime));
-        let state = Arc::new(State { ca: ca.clone(), behaviour, seen: Mutex::default() });
+        let (seen, called) = Default::default();
+        let state = Arc::new(State { ca: ca.clone(), behaviour, seen, called });
         let (acceptor, shared) = (acceptor(&ca, verifier), state.clone());
         let task = tokio::spawn(async move {
             // Dropped with the task, so that a control plane that is killed ends its connections.
@@ -105,7 +110,12 @@ impl ControlPlane {
         *self.state.behaviour.lock().unwrap() = behaviour;
     }
 
-    /// Every request so far.
+    /// The path of every call so far.
+    pub(crate) fn called(&self) -> Vec<String> {
+        self.state.called.lock().unwrap().clone()
+    }
+
+    /// Every request for a certificate so far.
     pub(crate) fn seen(&self) -> Vec<Seen> {
         self.state.seen.lock().unwrap().clone()
     }
@@ -123,6 +133,11 @@ async fn serve(stream: TcpStream, acceptor: TlsAcceptor, state: Arc<State>) {
     let service = hyper::service::service_fn(move |mut request: http::Request<hyper::body::Incoming>| {
         let (state, shown) = (state.clone(), shown.clone());
         async move {
+            state.called.lock().unwrap().push(request.uri().path().to_owned());
+            if request.uri().path() == DELTA_ADS {
+                let codec = ProstCodec::<DeltaDiscoveryResponse, DeltaDiscoveryRequest>::default();
+                return Ok(Grpc::new(codec).streaming(Listeners, request).await);
+            }
             if request.uri().path() != CREATE_CERTIFICATE {
                 return Ok::<http::Response<Body>, Infallible>(Status::unimplemented("not here").into_http());
             }

@@ -4,8 +4,10 @@
 mod ca;
 mod control_plane;
 mod envoy;
+mod listener;
 mod renewals;
 mod secrets;
 mod socket;
+mod sources;
 mod upstream;
 mod world;
