@@ -4,6 +4,7 @@
 mod ca;
 mod control_plane;
 mod envoy;
+mod frozen;
 mod listener;
 mod renewals;
 mod secrets;
