@@ -1,5 +1,6 @@
 //! The command line.
 
+use crate::run::KeySource;
 use clap::{Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 use std::{net::SocketAddr, path::PathBuf};
@@ -22,7 +23,7 @@ pub(crate) enum Command {
     Translate(TranslateArgs),
     /// Serve a directory of manifests with Envoys of its own; edits apply as they are saved
     #[command(after_help = RUN_EXAMPLES)]
-    Run(RunArgs),
+    Run(Box<RunArgs>),
     /// Print a completion script for a shell
     #[command(after_help = COMPLETIONS_EXAMPLES)]
     Completions {
@@ -89,6 +90,22 @@ pub(crate) struct RunArgs {
     /// Seconds that an Envoy is given to finish its requests before it is stopped
     #[arg(long, value_name = "SECONDS", default_value_t = 5)]
     pub(crate) drain: u64,
+    #[command(flatten)]
+    pub(crate) tokens: TokenArgs,
+}
+
+/// Whose tokens count besides those that `run` makes itself.
+#[derive(Debug, Default, clap::Args)]
+pub(crate) struct TokenArgs {
+    /// Take ServiceAccount tokens of this issuer too (their `iss`), such as a cluster's API server; may be repeated
+    #[arg(long = "token-issuer", value_name = "ISSUER", requires = "jwks")]
+    pub(crate) issuers: Vec<String>,
+    /// The keys of that issuer (JWKS): a file, or an https:// URL; one for each --token-issuer, in the same order
+    #[arg(long = "token-jwks", value_name = "FILE|URL", requires = "issuers")]
+    pub(crate) jwks: Vec<KeySource>,
+    /// What tokens of those issuers must be for (their `aud`); may be repeated
+    #[arg(long = "token-audience", value_name = "AUDIENCE", requires = "issuers", default_value = "istio-ca")]
+    pub(crate) audiences: Vec<String>,
 }
 
 /// How `validate` prints.
@@ -147,7 +164,9 @@ Envoys outlive a `tombolo run` that is killed; the next one on the same state ta
 Examples:
   tombolo run manifests/
   tombolo run manifests/ --admin 127.0.0.1:15014
-  tombolo run manifests/ --envoy /usr/local/bin/envoy --state /var/lib/tombolo";
+  tombolo run manifests/ --envoy /usr/local/bin/envoy --state /var/lib/tombolo
+  kubectl get --raw /openid/v1/jwks > jwks.json    tokens of a cluster, for machines that join with them:
+  tombolo run manifests/ --listen 0.0.0.0:15012 --token-issuer https://kubernetes.default.svc --token-jwks jwks.json";
 
 const COMPLETIONS_EXAMPLES: &str = "\
 Examples:

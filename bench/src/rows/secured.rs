@@ -125,7 +125,7 @@ pub(super) fn server_name() -> anyhow::Result<rustls::pki_types::ServerName<'sta
     Ok(SERVER.try_into()?)
 }
 
-fn setup(issuer: &LocalIssuer, state: &TempDir) -> anyhow::Result<IdentitySetup<'static>> {
+fn setup(issuer: &LocalIssuer, state: &TempDir) -> anyhow::Result<IdentitySetup> {
     let rules = TokenRules::new(TrustDomain::default(), issuer.issuer());
     Ok(IdentitySetup {
         settings: Settings::new(TrustDomain::default()),
@@ -133,6 +133,7 @@ fn setup(issuer: &LocalIssuer, state: &TempDir) -> anyhow::Result<IdentitySetup<
         names: ServerNames { dns: vec![SERVER.to_owned()], ips: vec![Ipv4Addr::LOCALHOST.into()] },
         provided: None,
         tokens: TokenVerifier::new(rules, KeyRing::new(issuer.jwks()?).into()),
+        others: Vec::new(),
         store: Arc::new(FileStore::open(state.path().join("store"))?),
         clock: Arc::new(SystemClock),
     })

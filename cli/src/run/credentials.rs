@@ -16,7 +16,7 @@ const LIFETIME: Duration = Duration::from_secs(3600);
 /// What tokens are for, as Istio's agents have it.
 const AUDIENCE: &str = "istio-ca";
 /// Who signs tokens, in their `iss`.
-const ISSUER: &str = "https://tombolo.local";
+pub(crate) const ISSUER: &str = "https://tombolo.local";
 const ISSUER_KEY: &str = "token-issuer.json";
 const JWKS: &str = "jwks.json";
 

@@ -2,6 +2,7 @@
 
 use super::{
     credentials::{self, Credentials},
+    issuers::Issuer,
     records::Records,
 };
 use anyhow::Context;
@@ -9,10 +10,10 @@ use std::{
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
     sync::Arc,
 };
-use tombolo_api::{Kind, ObjectKey, kubernetes::Secret, mesh::MeshInstallation};
-use tombolo_ca::{CaCerts, RotationPolicy, ServerNames, Settings};
-use tombolo_controlplane::{ControlPlane, Identity, IdentitySetup, SystemClock, World};
-use tombolo_core::{NamespacedName, SourceId, TrustDomain};
+use tombolo_api::mesh::MeshInstallation;
+use tombolo_ca::{RotationPolicy, ServerNames, Settings};
+use tombolo_controlplane::{ControlPlane, Identity, IdentitySetup, ProvidedFiles, SystemClock, World};
+use tombolo_core::{SourceId, TrustDomain};
 
 /// Waits until the directory is read, as it says what the mesh trusts, and starts the service.
 pub(crate) async fn start(
@@ -20,9 +21,10 @@ pub(crate) async fn start(
     source: SourceId,
     records: &Records,
     address: SocketAddr,
+    issuers: &[Issuer],
 ) -> anyhow::Result<(Identity, Credentials)> {
     plane.ready().await;
-    let (installation, provided) = plane.ask(|world| (installation(world), provided(world))).await?;
+    let (installation, provided) = plane.ask(|world| (installation(world), ProvidedFiles::of(world))).await?;
     let trust_domain = TrustDomain::parse(&installation.mesh.trust_domain).context("spec.mesh.trustDomain")?;
     let store = records.store();
     let issuer = credentials::issuer(&store)?;
@@ -42,7 +44,8 @@ pub(crate) async fn start(
         rotation,
         names: names(address),
         tokens: credentials::verifier(&issuer, &trust_domain, &store)?,
-        provided: provided.as_ref().map(Files::as_certs),
+        others: issuers.iter().map(|issuer| issuer.trusted(&trust_domain)).collect(),
+        provided,
         store,
         clock: Arc::new(SystemClock),
     };
@@ -76,27 +79,6 @@ fn reachable(address: SocketAddr) -> SocketAddr {
 /// The MeshInstallation that counts; the defaults where there is none.
 fn installation(world: &World) -> MeshInstallation {
     world.installation().map(|object| object.spec.clone()).unwrap_or_default()
-}
-
-/// The four files of a provided intermediate.
-struct Files([Option<Vec<u8>>; 4]);
-
-impl Files {
-    fn as_certs(&self) -> CaCerts<'_> {
-        let [cert, key, chain, root] = self.0.each_ref().map(Option::as_deref);
-        CaCerts { cert, key, chain, root }
-    }
-}
-
-/// What `spec.ca.secretRef` names, if anything. A Secret that is not there has none of the files: which is said.
-fn provided(world: &World) -> Option<Files> {
-    let object = world.installation()?;
-    let name = object.ca.secret_ref.as_ref()?.name.clone();
-    let source = world.installation_source()?;
-    let name = NamespacedName::new(object.namespace.clone(), name);
-    let secret = world.snapshot().get::<Secret>(&ObjectKey { source, kind: Kind::Secret, name });
-    let file = |name: &str| Some(secret?.data.get(name)?.expose().to_vec());
-    Some(Files(["ca-cert.pem", "ca-key.pem", "cert-chain.pem", "root-cert.pem"].map(file)))
 }
 
 #[cfg(test)]

@@ -118,6 +118,8 @@ impl Keeper {
         let Some((mut process, told)) = recorded.or_else(unrecorded) else { return Ok(None) };
         let pid = process.identity().pid;
         if told == self.told()? {
+            // The mesh may have another root by now, and its certificate may be over.
+            self.settings.credentials.give(&self.proxy, &self.service_account, &self.records.agent(&self.proxy)?)?;
             self.say(&format!("took over agent {pid}"));
             return Ok(Some(process));
         }

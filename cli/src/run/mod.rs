@@ -6,13 +6,17 @@ mod credentials;
 mod envoy;
 mod find;
 mod identity;
+mod issuers;
 mod keeper;
+mod keys;
 mod listening;
 mod log;
 mod proxies;
 mod records;
 mod report;
 mod wanted;
+
+pub(crate) use keys::KeySource;
 
 use crate::{args::RunArgs, terminal};
 use addresses::Addresses;
@@ -47,13 +51,15 @@ async fn serve(args: RunArgs) -> anyhow::Result<ExitCode> {
     let plain = plaintext(&args)?;
     let source = Directory::new(&args.directory).remembering(records.store());
     let source_id = source.id().clone();
+    let issuers = issuers::open(&args.tokens).await?;
     let addresses = Addresses::new(source_id.clone(), records.all()?);
     let plane = start_plane(source, &addresses, &records)?;
     say_where(&args, listener.local_addr()?, &records);
 
     let stop = CancellationToken::new();
     let reporter = tokio::spawn(report::run(plane.clone(), plane.subscribe()));
-    let (identity, credentials) = identity::start(&plane, source_id, &records, listener.local_addr()?).await?;
+    let (identity, credentials) =
+        identity::start(&plane, source_id, &records, listener.local_addr()?, &issuers).await?;
     let servers = serve_xds(listener, plain, &plane, &identity, &stop);
     let admin = serve_admin(&args, &plane, &identity).await?;
     let drain = Duration::from_secs(args.drain);

@@ -9,6 +9,7 @@ mod capture;
 mod client;
 mod load;
 mod outage;
+mod provided;
 mod refusal;
 mod renewal;
 mod rotation;

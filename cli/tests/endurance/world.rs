@@ -27,6 +27,8 @@ pub(crate) struct World {
     directory: TempDir,
     envoy: PathBuf,
     admin: u16,
+    /// But for the spec of the MeshInstallation.
+    manifests: String,
     /// Where the gateway listens.
     pub(crate) gateway: SocketAddrV4,
     /// Where the workload's Envoy takes the mesh's calls.
@@ -39,6 +41,11 @@ pub(crate) struct World {
 impl World {
     /// One with this `spec` of its MeshInstallation. `None` where there is no Envoy or no agent to test with.
     pub(crate) fn start(spec: &str) -> Option<Self> {
+        Self::start_with(spec, &[])
+    }
+
+    /// One with more files of manifests.
+    pub(crate) fn start_with(spec: &str, files: &[(&str, &str)]) -> Option<Self> {
         let envoy = support::envoy()?;
         agent_is_built().then_some(())?;
         let (directory, app) = (TempDir::new().unwrap(), App::start());
@@ -46,17 +53,29 @@ impl World {
         let workload = SocketAddrV4::new(own_address(), app.port);
         fs::create_dir(directory.path().join("m")).unwrap();
         let manifests = MANIFESTS
-            .replace("SPEC", spec)
             .replace("GATEWAY", &gateway.port().to_string())
             .replace("ADDRESS", &workload.ip().to_string())
             .replace("PORT", &workload.port().to_string());
-        fs::write(directory.path().join("m/mesh.yaml"), manifests).unwrap();
-        let mut world = Self { directory, envoy, admin: free_port(), gateway, workload, app, run: None };
+        let mut world = Self { directory, envoy, admin: free_port(), manifests, gateway, workload, app, run: None };
+        world.respec(spec);
+        files.iter().for_each(|(name, text)| world.write(name, text));
         world.run();
         world.until("the gateway reaches the workload by mutual TLS", || {
             world.get("/").ok().filter(|(status, body)| *status == 200 && body.contains("Hash=")).map(drop)
         });
         Some(world)
+    }
+
+    /// Gives the MeshInstallation another spec.
+    pub(crate) fn respec(&self, spec: &str) {
+        self.write("mesh.yaml", &self.manifests.replace("SPEC", spec));
+    }
+
+    /// Writes a file of manifests, as editors do: a new one moved over the old one.
+    pub(crate) fn write(&self, name: &str, text: &str) {
+        let path = |name: &str| self.directory.path().join("m").join(name);
+        fs::write(path(&format!(".{name}.new")), text).unwrap();
+        fs::rename(path(&format!(".{name}.new")), path(name)).unwrap();
     }
 
     /// Starts `tombolo run`.

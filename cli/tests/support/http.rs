@@ -3,6 +3,7 @@
 use std::{
     io::{self, BufRead, BufReader, Read, Write},
     net::{TcpListener, TcpStream},
+    sync::Arc,
     thread,
     time::Duration,
 };
@@ -13,12 +14,14 @@ pub struct Backend {
 }
 
 impl Backend {
-    pub fn start(name: &'static str) -> Self {
+    pub fn start(name: &str) -> Self {
+        let name: Arc<str> = name.into();
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();
         thread::spawn(move || {
             for stream in listener.incoming().map_while(Result::ok) {
-                thread::spawn(move || answer(stream, name));
+                let name = name.clone();
+                thread::spawn(move || answer(stream, &name));
             }
         });
         Self { port }

@@ -97,10 +97,15 @@ impl Mesh {
     }
 
     pub fn run(&self) -> Run {
+        self.run_with(&[])
+    }
+
+    /// With these arguments besides.
+    pub fn run_with(&self, arguments: &[&str]) -> Run {
         let mut command = tombolo();
         command.arg("run").arg(self.path("")).arg("--state").arg(self.directory.path().join("s"));
         command.arg("--envoy").arg(&self.envoy).arg("--admin").arg(format!("127.0.0.1:{}", self.admin));
-        command.args(["--drain", "2"]);
+        command.args(["--drain", "2"]).args(arguments);
         Run::start(command)
     }
 
@@ -124,7 +129,7 @@ impl Mesh {
     }
 
     /// What the agents' state directories hold.
-    fn kept(&self, name: &str) -> Vec<PathBuf> {
+    pub fn kept(&self, name: &str) -> Vec<PathBuf> {
         let directories = self.state("gateway-").into_iter().chain(self.state("workload-"));
         directories.map(|directory| directory.join(name)).collect()
     }

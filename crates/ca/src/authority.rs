@@ -1,8 +1,8 @@
 //! Who gets a certificate: proof, existence, request, signature, in that order, and the cheap before the dear.
 
 use crate::{
-    Caller, Csr, Existence, Exists, FetchKeys, IssueRequest, Issued, Proof, Proven, Refusal, Signer, Subject,
-    Telemetry, TokenVerifier, TrustBundle, chain::to_pem,
+    Caller, Csr, Existence, Exists, IssueRequest, Issued, Proof, Proven, Refusal, Signer, Subject, Telemetry,
+    TrustBundle, TrustedIssuer, chain::to_pem, token,
 };
 use std::{
     fmt,
@@ -46,10 +46,8 @@ impl Settings {
 
 /// The ports of an [`Authority`].
 pub struct Ports {
-    /// Checks tokens. `None` where only certificates count.
-    pub tokens: Option<TokenVerifier>,
-    /// Where fresh keys come from when a token's key is unknown.
-    pub keys: Option<Arc<dyn FetchKeys>>,
+    /// Whose tokens count; none where only certificates do.
+    pub tokens: Vec<TrustedIssuer>,
     /// Who still is.
     pub exists: Arc<dyn Exists>,
     /// Who signs.
@@ -179,7 +177,7 @@ impl Authority {
         let by_certificate = (!proof.chain.is_empty()).then(|| self.by_certificate(proof, rejoin, now));
         match (by_certificate, proof.token) {
             (Some(Ok(caller)), _) => Ok(caller),
-            (_, Some(token)) => self.by_token(token, now).await,
+            (_, Some(token)) => token::verify(&self.ports.tokens, token, now).await,
             (Some(Err(refusal)), None) => Err(refusal),
             (None, None) => Err(Refusal::NoProof),
         }
@@ -196,18 +194,6 @@ impl Authority {
         }
         let proven = Proven::Certificate { serial: certificate.serial };
         Ok(Caller { id: certificate.id, instance: certificate.instance, proven, expires })
-    }
-
-    async fn by_token(&self, token: &str, now: SystemTime) -> Result<Caller, Refusal> {
-        let Some(verifier) = &self.ports.tokens else { return Err(Refusal::NoProof) };
-        let seen = verifier.keys().current();
-        match (verifier.verify(token, now), &self.ports.keys) {
-            (Err(Refusal::UnknownKey(key)), Some(source)) => {
-                let fresh = verifier.keys().refresh(&seen, &**source, now).await;
-                if fresh { verifier.verify(token, now) } else { Err(Refusal::UnknownKey(key)) }
-            }
-            (outcome, _) => outcome,
-        }
     }
 
     async fn is_there(&self, caller: &Caller) -> Result<(), Refusal> {

@@ -32,6 +32,8 @@ pub enum Proven {
 /// The objects that a ServiceAccount token is bound to (Kubernetes' claims `kubernetes.io`).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Bound {
+    /// Who issued the token (`iss`), and so where these objects are.
+    pub issuer: String,
     /// The ServiceAccount's UID.
     pub service_account: String,
     /// The pod, where the token was projected into one.

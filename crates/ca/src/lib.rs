@@ -48,5 +48,5 @@ pub use signer::{
 };
 pub use telemetry::Telemetry;
 pub use tls::{ClientCertificates, ServerCertificate, ServerError, server_config};
-pub use token::{FetchError, FetchKeys, Jwks, JwksError, KeyRing, TokenRules, TokenVerifier};
+pub use token::{FetchError, FetchKeys, Jwks, JwksError, KeyRing, TokenRules, TokenVerifier, TrustedIssuer};
 pub use trust::TrustBundle;

@@ -1,6 +1,6 @@
 //! Who a proxy is, and so what it sees.
 
-use crate::{Stopped, World, graph::Commands};
+use crate::{Stopped, World, graph::Commands, revocations};
 use std::{net::IpAddr, sync::Arc};
 use tombolo_api::Kind;
 use tombolo_core::{NamespacedName, ProxyId, ProxyKind, SpiffeId};
@@ -47,25 +47,8 @@ impl Classifier {
         if let Some(peer) = peer {
             proxy.is_covered_by(&peer.id)?;
         }
-        if let Some(gateway) = proxy.gateway.clone() {
-            let known = self.commands.ask(move |world| is_served(world, &gateway)).await.map_err(stopped)?;
-            if !known {
-                let name = proxy.name();
-                return Err(Refusal::Unavailable(format!(
-                    "no Gateway {name} of a class of ours is accepted here: see its status"
-                )));
-            }
-        }
-        if let (Some(peer), Some(workload)) = (peer, proxy.explicit.clone()) {
-            let (workload, account) =
-                (NamespacedName::new(proxy.namespace.clone(), workload), peer.id.service_account.clone());
-            let own = workload.clone();
-            if !self.commands.ask(move |world| runs_as(world, &own, &account)).await.map_err(stopped)? {
-                let message =
-                    format!("no WorkloadEntry {workload} of ServiceAccount {} is here", peer.id.service_account);
-                return Err(Refusal::Denied(message));
-            }
-        }
+        let (asked, by) = (proxy.clone(), peer.cloned());
+        self.commands.ask(move |world| asked.is_known(world, by.as_ref())).await.map_err(stopped)??;
         self.commands.learn(proxy.facts()).await.map_err(stopped)?;
         Ok(Class { scopes: proxy.scopes().into(), proxy: node.id.as_str().into() })
     }
@@ -145,8 +128,24 @@ impl Proxy {
         Ok(())
     }
 
-    fn name(&self) -> String {
-        self.gateway.as_ref().map_or_else(|| self.namespace.to_string(), ToString::to_string)
+    /// Whether what it is for is here, and its instance may be served.
+    fn is_known(&self, world: &World, peer: Option<&Peer>) -> Result<(), Refusal> {
+        if let Some(gateway) = self.gateway.as_ref().filter(|gateway| !is_served(world, gateway)) {
+            let message = format!("no Gateway {gateway} of a class of ours is accepted here: see its status");
+            return Err(Refusal::Unavailable(message));
+        }
+        let Some(peer) = peer else { return Ok(()) };
+        if let Some(workload) = &self.explicit {
+            let workload = NamespacedName { namespace: self.namespace.clone(), name: workload.clone() };
+            let account = &peer.id.service_account;
+            if !runs_as(world, &workload, account) {
+                return Err(Refusal::Denied(format!(
+                    "no WorkloadEntry {workload} of ServiceAccount {account} is here"
+                )));
+            }
+        }
+        // Asked when it was let in, too; but a revocation in between found no stream to end.
+        revocations::refusal(world, peer).map_or(Ok(()), Err)
     }
 
     /// What the engine must know before this proxy's resources exist.

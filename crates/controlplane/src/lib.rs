@@ -19,13 +19,14 @@ mod identity;
 mod metrics;
 mod port;
 mod rejections;
+mod revocations;
 mod store;
 
 pub use allocate::Allocator;
 pub use classify::{GATEWAY_LABEL, gateway_service_account};
-pub use graph::{Applied, Cause, ControlPlane, Edited, Setup, TimedStatus, World};
+pub use graph::{Applied, Cause, ControlPlane, Edited, Finding, Setup, TimedStatus, World};
 pub use health::HealthReport;
-pub use identity::{Identity, IdentityError, IdentitySetup, SecureFront, directory_uid};
+pub use identity::{Identity, IdentityError, IdentitySetup, ProvidedFiles, SecureFront, directory_uid};
 pub use metrics::Metrics;
 pub use port::{Clock, Edit, Sink, Source, Stopped, SystemClock, Update};
 pub use store::{FileStore, Store, StoreError, hash, slug};

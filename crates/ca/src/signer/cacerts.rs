@@ -70,6 +70,16 @@ pub enum CaCertsError {
     /// A certificate signed with it would not be trusted.
     #[error("a certificate signed with ca-cert.pem would not lead to root-cert.pem by way of cert-chain.pem: {0}")]
     Chain(String),
+    /// Peers would not trust it yet.
+    #[error(
+        "no root that the mesh trusts now leads to ca-cert.pem: first put the new root into root-cert.pem beside the old one, and give certificates one lifetime to learn of it"
+    )]
+    Unannounced,
+    /// Peers would not be trusted any more.
+    #[error(
+        "root-cert.pem lacks the root of the certificates that were signed until now: keep it there until they have been renewed"
+    )]
+    Forgotten,
 }
 
 impl Issuing {
@@ -95,12 +105,25 @@ impl Issuing {
         let between = between(authority, chain, &roots);
         let trust = TrustBundle::new(roots).map_err(|_| malformed(ROOT))?;
         let issuing = Self::new(authority, key, between, trust).map_err(|_| malformed(CERT))?;
-        issuing.rehearse(now)?;
+        issuing.rehearse(&issuing.trust(), now)?;
         Ok(issuing)
     }
 
+    /// Whether it can take the place of another while everybody goes on: whoever trusts the other one's roots trusts what this one
+    /// signs, and the other way round. One whose time is over can be replaced by any.
+    ///
+    /// # Errors
+    /// [`CaCertsError::Unannounced`], [`CaCertsError::Forgotten`].
+    pub fn can_follow(&self, other: &Self, now: SystemTime) -> Result<(), CaCertsError> {
+        if other.rehearse(&other.trust(), now).is_err() {
+            return Ok(());
+        }
+        self.rehearse(&other.trust(), now).map_err(|_| CaCertsError::Unannounced)?;
+        other.rehearse(&self.trust(), now).map_err(|_| CaCertsError::Forgotten)
+    }
+
     /// Signs a certificate and verifies it: this finds out about path lengths, names, gaps in the chain, whatever peers look at.
-    fn rehearse(&self, now: SystemTime) -> Result<(), CaCertsError> {
+    fn rehearse(&self, trust: &TrustBundle, now: SystemTime) -> Result<(), CaCertsError> {
         let failed = |error: &dyn std::fmt::Display| CaCertsError::Chain(error.to_string());
         let key = KeyPair::generate().map_err(|error| failed(&error))?;
         let request = CertificateParams::default().serialize_request(&key).map_err(|error| failed(&error))?;
@@ -115,7 +138,7 @@ impl Issuing {
         let issued = self.issue(&request).map_err(|error| failed(&error))?;
         let chain: Vec<CertificateDer<'static>> =
             [issued.leaf].into_iter().chain(issued.chain.ders().iter().cloned()).collect();
-        issued.trust.verify(&chain, now, Duration::ZERO).map(drop).map_err(|error| match error {
+        trust.verify(&chain, now, Duration::ZERO).map(drop).map_err(|error| match error {
             crate::Refusal::ForeignRoot(reason) => CaCertsError::Chain(reason),
             error => failed(&error),
         })

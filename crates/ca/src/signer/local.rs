@@ -61,6 +61,11 @@ impl Issuing {
         Ok(Self { issuer, last, chain: Arc::new(Chain::new(chain)), trust: Arc::new(trust), expiries })
     }
 
+    /// The roots that peers are to trust.
+    pub(super) fn trust(&self) -> Arc<TrustBundle> {
+        self.trust.clone()
+    }
+
     pub(super) fn issue(&self, request: &IssueRequest<'_>) -> Result<Issued, SignerError> {
         let leaf = leaf::sign(&self.issuer, request, self.last)?;
         Ok(Issued {
@@ -87,6 +92,11 @@ impl LocalSigner {
     /// Signs with this.
     pub fn new(issuing: Issuing) -> Self {
         Self(ArcSwap::from_pointee(issuing))
+    }
+
+    /// What it signs with.
+    pub fn current(&self) -> Arc<Issuing> {
+        self.0.load_full()
     }
 
     /// Signs with that from now on.

@@ -50,7 +50,7 @@ impl Claims {
         if (namespace, name) != (&*bound_namespace, &*serviceaccount.name) {
             return Err(Refusal::NotServiceAccount("sub and kubernetes.io name different ServiceAccounts"));
         }
-        let bound = Bound { service_account: serviceaccount.uid, pod, secret };
+        let bound = Bound { issuer: self.iss, service_account: serviceaccount.uid, pod, secret };
         Ok((bound_namespace, serviceaccount.name, bound))
     }
 }

@@ -6,9 +6,13 @@
 mod claims;
 mod jwks;
 mod keys;
+mod trusted;
 
 pub use jwks::{Jwks, JwksError};
 pub use keys::{FetchError, FetchKeys, KeyRing};
+pub use trusted::TrustedIssuer;
+
+pub(crate) use trusted::verify;
 
 use crate::{Caller, Proven, Refusal, moment};
 use claims::Claims;
@@ -53,6 +57,11 @@ impl TokenVerifier {
         // the library's choice ambiguous, and it panics then.
         let _ = jsonwebtoken::crypto::aws_lc::DEFAULT_PROVIDER.install_default();
         Self { rules, keys }
+    }
+
+    /// Whose tokens count.
+    pub fn rules(&self) -> &TokenRules {
+        &self.rules
     }
 
     /// The keys.

@@ -150,6 +150,25 @@ fn what_would_not_be_trusted_is_refused() {
     assert!(matches!(too_long.refusal(), CaCertsError::Chain(reason) if reason.contains("PathLen")));
 }
 
+/// As an organisation replaces its root: each step is accepted, a leap is not.
+#[test]
+fn another_intermediate_follows_where_peers_trust_both() {
+    let (old, new) = (Files::good(), Files::good());
+    let issuing = |files: &Files| Issuing::provided(&files.files(), now()).unwrap();
+    let announced = Files { root: format!("{}{}", new.root, old.root), ..old.clone() };
+    let switched = Files { root: format!("{}{}", old.root, new.root), ..new.clone() };
+    for [before, after] in [[&old, &announced], [&announced, &switched], [&switched, &new]] {
+        assert_eq!(issuing(after).can_follow(&issuing(before), now()), Ok(()));
+    }
+    assert_eq!(issuing(&new).can_follow(&issuing(&old), now()), Err(CaCertsError::Unannounced));
+    assert_eq!(issuing(&switched).can_follow(&issuing(&old), now()), Err(CaCertsError::Unannounced));
+    assert_eq!(issuing(&new).can_follow(&issuing(&announced), now()), Err(CaCertsError::Forgotten));
+
+    // Nobody trusts one that is over: there is nothing to keep.
+    let short = Files::with(|_, _, ca| ca.not_after = day(1));
+    assert_eq!(issuing(&new).can_follow(&issuing(&short), now() + 2 * DAY), Ok(()));
+}
+
 #[test]
 fn certificates_that_cannot_sign_now_are_refused_with_their_file() {
     let expired = |file: &'static str| CaCertsError::Expired(file);

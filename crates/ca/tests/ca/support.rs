@@ -11,7 +11,7 @@ use std::{
 };
 use tombolo_ca::{
     Answer, Authority, Caller, Existence, Exists, ExistsError, FetchKeys, Issuing, KeyRing, LocalIssuer, LocalSigner,
-    ObjectUid, Ports, Proof, Refusal, Roots, Settings, Signer, TokenRules, TokenSpec, TokenVerifier,
+    ObjectUid, Ports, Proof, Refusal, Roots, Settings, Signer, TokenRules, TokenSpec, TokenVerifier, TrustedIssuer,
 };
 use tombolo_core::TrustDomain;
 use tombolo_proto::{
@@ -82,8 +82,7 @@ impl Mesh {
         let rules = TokenRules::new(TrustDomain::default(), "https://issuer.test");
         let keys = Arc::new(KeyRing::new(issuer.jwks().unwrap()));
         let ports = Ports {
-            tokens: Some(TokenVerifier::new(rules, keys)),
-            keys: None,
+            tokens: vec![TokenVerifier::new(rules, keys).into()],
             exists: world.clone(),
             signer: signer.clone(),
         };
@@ -245,11 +244,22 @@ impl Mesh {
     pub(crate) fn with_ports(&self, keys: Option<Arc<dyn FetchKeys>>, signer: Arc<dyn Signer>) -> Authority {
         let rules = TokenRules::new(TrustDomain::default(), "https://issuer.test");
         let ring = Arc::new(KeyRing::new(self.issuer.jwks().unwrap()));
-        let tokens = Some(TokenVerifier::new(rules, ring));
-        Authority::new(
-            Settings::new(TrustDomain::default()),
-            Ports { tokens, keys, exists: self.world.clone(), signer },
-        )
+        let verifier = TokenVerifier::new(rules, ring);
+        let tokens = vec![match keys {
+            Some(source) => TrustedIssuer::new(verifier, source),
+            None => verifier.into(),
+        }];
+        self.build(tokens, signer)
+    }
+
+    /// An authority that takes these issuers' tokens.
+    pub(crate) fn with_issuers(&self, tokens: Vec<TrustedIssuer>) -> Authority {
+        self.build(tokens, self.signer.clone())
+    }
+
+    fn build(&self, tokens: Vec<TrustedIssuer>, signer: Arc<dyn Signer>) -> Authority {
+        let ports = Ports { tokens, exists: self.world.clone(), signer };
+        Authority::new(Settings::new(TrustDomain::default()), ports)
     }
 }
 

@@ -200,3 +200,36 @@ async fn unknown_keys_are_looked_for_but_not_at_every_forged_token() {
     }
     assert_eq!(elsewhere.0.lock().unwrap().1, 1, "forged tokens must not become requests to the issuer");
 }
+
+/// Each issuer's keys count for its own tokens: who holds one issuer's key cannot sign in another's name.
+#[tokio::test]
+async fn several_issuers_are_kept_apart() {
+    let mesh = Mesh::new();
+    let cluster = LocalIssuer::create("https://kubernetes.default.svc").unwrap();
+    let impostor = LocalIssuer::create("https://issuer.test").unwrap();
+    let jwks = |issuers: [&LocalIssuer; 2]| {
+        let key = |issuer: &LocalIssuer| {
+            let document: Value = serde_json::from_slice(&issuer.jwks_document().unwrap()).unwrap();
+            document["keys"][0].clone()
+        };
+        Jwks::parse(json!({ "keys": issuers.map(key) }).to_string().as_bytes()).unwrap()
+    };
+    // The cluster's document has a key with which somebody signs as the mesh's own issuer.
+    let keys = [("https://issuer.test", mesh.issuer.jwks().unwrap()), (cluster.issuer(), jwks([&cluster, &impostor]))];
+    let trusted = keys.map(|(issuer, keys)| {
+        TokenVerifier::new(TokenRules::new(TrustDomain::default(), issuer), KeyRing::new(keys).into()).into()
+    });
+    let authority = mesh.with_issuers(trusted.into());
+    let outcome = async |token: String| {
+        let issued = authority.issue(by_token(&token), &request(&KeyPair::generate().unwrap()), mesh.now).await;
+        issued.map(drop).map_err(|refusal| refusal.reason())
+    };
+    assert_eq!(outcome(mesh.token()).await, Ok(()));
+    assert_eq!(outcome(cluster.token(&spec(None), mesh.now).unwrap()).await, Ok(()));
+    assert_eq!(outcome(impostor.token(&spec(None), mesh.now).unwrap()).await, Err("unknown_key"));
+    let other = LocalIssuer::create("https://other.test").unwrap();
+    assert_eq!(outcome(other.token(&spec(None), mesh.now).unwrap()).await, Err("wrong_issuer"));
+    for garbage in ["", "a.b.c", "..", "a.e30.c"] {
+        assert_eq!(outcome(garbage.to_owned()).await, Err("garbage_token"), "{garbage:?}");
+    }
+}

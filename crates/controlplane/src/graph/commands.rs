@@ -1,8 +1,9 @@
 //! How the graph thread is spoken to.
 
 use super::World;
-use crate::{HealthReport, Stopped, Update};
+use crate::{Finding, HealthReport, Stopped, Update};
 use tokio::sync::{mpsc, oneshot};
+use tombolo_api::ObjectKey;
 use tombolo_core::SourceId;
 use tombolo_translate::engine::{Fact, Relation};
 
@@ -19,6 +20,8 @@ pub(crate) enum Command {
     Replace(Relation, Vec<Fact>, oneshot::Sender<()>),
     /// An agent says how its workload is. Answered likewise, by the number of the newest of its reports that counts.
     Health(HealthReport, oneshot::Sender<Option<u64>>),
+    /// All that is found of an object where it takes effect.
+    Observe(ObjectKey, Vec<Finding>),
     /// What proxies reject may have changed.
     Rejections,
     /// A question.

@@ -7,6 +7,16 @@ use std::{
 use tombolo_api::ObjectKey;
 use tombolo_core::{Problem, SourceId};
 use tombolo_proto::{ResourceType, Scope};
+use tombolo_translate::status::Condition;
+
+/// What is found of an object where it takes effect, such as by the certificate authority of its MeshInstallation.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Finding {
+    /// For its status.
+    pub condition: Condition,
+    /// What is wrong with it, if anything.
+    pub problem: Option<Problem>,
+}
 
 /// What one change came to.
 #[derive(Clone, Debug)]

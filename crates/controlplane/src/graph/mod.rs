@@ -6,12 +6,13 @@ mod status;
 mod world;
 
 pub(crate) use commands::{Command, Commands};
-pub use event::{Applied, Cause, Edited};
+pub use event::{Applied, Cause, Edited, Finding};
 pub use status::TimedStatus;
 pub use world::World;
 
 use crate::{
     Allocator, Clock, Metrics, Sink, Source, Stopped, Store, classify::Classifier, health::HealthPort, rejections,
+    revocations,
 };
 use std::{
     collections::BTreeSet,
@@ -20,6 +21,7 @@ use std::{
 };
 use tokio::sync::{broadcast, mpsc, watch};
 use tokio_util::sync::CancellationToken;
+use tombolo_api::ObjectKey;
 use tombolo_core::SourceId;
 use tombolo_proto::Change;
 use tombolo_translate::engine::{Fact, Relation};
@@ -118,6 +120,11 @@ impl ControlPlane {
         self.commands.replace(relation, facts).await
     }
 
+    /// Says all that is found of an object where it takes effect: conditions of its status, and problems.
+    pub async fn observe(&self, object: ObjectKey, findings: Vec<Finding>) -> Result<(), Stopped> {
+        self.commands.send(Command::Observe(object, findings)).await
+    }
+
     /// Resolves once [`ControlPlane::stop`] was called.
     pub async fn stopped(&self) {
         self.stop.cancelled().await;
@@ -168,6 +175,7 @@ impl Graph {
             Command::Update(source, update) => {
                 let synced = update.synced;
                 let (applied, changes) = self.world.update(&source, update, self.clock.now());
+                revocations::enforce(&self.plane.hub, &self.world, &applied.objects);
                 self.publish(applied, changes);
                 if synced && self.waiting.remove(&source) && self.waiting.is_empty() {
                     self.world.synced();
@@ -189,6 +197,10 @@ impl Graph {
                 let (counted, applied, changes) = self.world.hear(&report, self.clock.now());
                 self.publish(applied, changes);
                 _ = reply.send(counted); // whoever has gone meanwhile needs no answer
+            }
+            Command::Observe(key, findings) => {
+                let applied = self.world.observe(&key, findings, self.clock.now());
+                self.publish(applied, Vec::new());
             }
             Command::Rejections => {
                 let problems = rejections::problems(&self.plane.hub, &self.world);

@@ -14,11 +14,16 @@ use tombolo_translate::status::{Condition, Status};
 #[derive(Default)]
 pub(super) struct StatusTable {
     statuses: BTreeMap<ObjectKey, TimedStatus>,
+    /// Conditions that translation knows nothing of.
+    observed: BTreeMap<ObjectKey, Vec<Condition>>,
 }
 
 /// A status, and since when each of its conditions has been what it is.
 #[derive(Clone, Debug)]
 pub struct TimedStatus {
+    /// As translation has it.
+    translated: Arc<Status>,
+    /// What was observed included.
     status: Arc<Status>,
     since: HashMap<(String, &'static str), (bool, SystemTime)>,
 }
@@ -29,11 +34,27 @@ impl StatusTable {
             match status {
                 Some(status) => {
                     let old = self.statuses.remove(&key);
-                    self.statuses.insert(key, TimedStatus::after(old.as_ref(), status, now));
+                    let observed = self.observed.get(&key).map_or(&[][..], |conditions| conditions);
+                    self.statuses.insert(key, TimedStatus::after(old.as_ref(), status, observed, now));
                 }
                 None => drop(self.statuses.remove(&key)),
             }
         }
+    }
+
+    /// Takes in all that is observed of an object now. True where that is something else than before, and the object has a status.
+    pub(super) fn observe(&mut self, key: &ObjectKey, conditions: Vec<Condition>, now: SystemTime) -> bool {
+        if self.observed.get(key).map_or(&[][..], |old| old) == conditions {
+            return false;
+        }
+        let changed = self.statuses.get_mut(key).map(|timed| {
+            *timed = TimedStatus::after(Some(timed), timed.translated.clone(), &conditions, now);
+        });
+        match conditions.is_empty() {
+            true => drop(self.observed.remove(key)),
+            false => drop(self.observed.insert(key.clone(), conditions)),
+        }
+        changed.is_some()
     }
 
     pub(super) fn contains(&self, key: &ObjectKey) -> bool {
@@ -47,7 +68,8 @@ impl StatusTable {
 
 impl TimedStatus {
     /// The status after another: conditions that hold as before keep their time.
-    fn after(old: Option<&Self>, status: Arc<Status>, now: SystemTime) -> Self {
+    fn after(old: Option<&Self>, translated: Arc<Status>, observed: &[Condition], now: SystemTime) -> Self {
+        let status = with_observed(&translated, observed);
         let mut since = HashMap::new();
         for (section, conditions) in sections(&status) {
             for condition in conditions {
@@ -56,10 +78,10 @@ impl TimedStatus {
                 since.insert(key, kept.copied().unwrap_or((condition.status, now)));
             }
         }
-        Self { status, since }
+        Self { translated, status, since }
     }
 
-    /// The status alone.
+    /// The status without times.
     pub fn status(&self) -> &Arc<Status> {
         &self.status
     }
@@ -84,6 +106,16 @@ impl TimedStatus {
             }
         }
         value
+    }
+}
+
+/// Observed conditions come after the others. Kinds of status that are more than conditions have none.
+fn with_observed(translated: &Arc<Status>, observed: &[Condition]) -> Arc<Status> {
+    match &**translated {
+        Status::Conditions { conditions } if !observed.is_empty() => {
+            Arc::new(Status::Conditions { conditions: conditions.iter().chain(observed).cloned().collect() })
+        }
+        _ => translated.clone(),
     }
 }
 
@@ -168,5 +200,31 @@ mod tests {
         assert_eq!(json["listeners"][0]["conditions"][0]["status"], "False");
         table.take([(key.clone(), None)].into(), at(40));
         assert!(table.iter().next().is_none());
+    }
+
+    #[test]
+    fn what_is_observed_stands_beside_what_is_translated() {
+        let name = NamespacedName::new("shop", "mesh");
+        let key = ObjectKey { source: SourceId::new("here"), kind: Kind::MeshInstallation, name };
+        let at = |seconds| SystemTime::UNIX_EPOCH + Duration::from_secs(seconds);
+        let accepted = |message: &str| {
+            let conditions = vec![Condition::yes("Accepted", "Accepted", message, 1)];
+            [(key.clone(), Some(Arc::new(Status::Conditions { conditions })))].into()
+        };
+        let signs = |reason| vec![Condition::no("Signs", reason, "", 1)];
+        let mut table = StatusTable::default();
+        assert!(!table.observe(&key, signs("Early"), at(5)), "there is no such object yet");
+        table.take(accepted(""), at(10));
+        assert!(!table.observe(&key, signs("Early"), at(20)), "as before");
+        assert!(table.observe(&key, signs("Late"), at(30)));
+        table.take(accepted("again"), at(40));
+        let json = table.statuses[&key].to_json();
+        assert_eq!(
+            (&json["conditions"][0]["message"], &json["conditions"][1]["reason"]),
+            (&json!("again"), &json!("Late"))
+        );
+        assert_eq!(json["conditions"][1]["lastTransitionTime"], "1970-01-01T00:00:10Z", "{json:#}");
+        assert!(table.observe(&key, Vec::new(), at(50)));
+        assert_eq!(table.statuses[&key].to_json()["conditions"].as_array().unwrap().len(), 1);
     }
 }

@@ -1,7 +1,7 @@
 //! All that one control plane knows, kept current by one writer. No threads, no sockets.
 
 use super::{
-    event::{Applied, Cause, Edited},
+    event::{Applied, Cause, Edited, Finding},
     status::{StatusTable, TimedStatus},
 };
 use crate::{Allocator, Edit, HealthReport, Update, health::HealthBook};
@@ -32,6 +32,8 @@ pub struct World {
     /// Problems that translation found, and those that proxies found.
     translated: BTreeSet<Problem>,
     rejected: BTreeSet<Problem>,
+    /// Problems of objects that neither sources nor translation can know of.
+    observed: BTreeMap<ObjectKey, BTreeSet<Problem>>,
     /// Where objects stand, for problems that translation finds.
     origins: HashMap<ObjectRef, Origin>,
     facts: BTreeSet<(Relation, Fact)>,
@@ -139,6 +141,23 @@ impl World {
         applied
     }
 
+    /// Takes in all that is found of an object where it takes effect.
+    pub(crate) fn observe(&mut self, key: &ObjectKey, findings: Vec<Finding>, now: SystemTime) -> Applied {
+        let mut applied = Applied::new(Cause::Facts);
+        let (conditions, problems): (Vec<_>, Vec<_>) =
+            findings.into_iter().map(|finding| (finding.condition, finding.problem)).unzip();
+        let problems = self.located(problems.into_iter().flatten().collect());
+        let old = match problems.is_empty() {
+            true => self.observed.remove(key),
+            false => self.observed.insert(key.clone(), problems.clone()),
+        };
+        applied.differ(&old.unwrap_or_default(), &problems);
+        if self.statuses.observe(key, conditions, now) {
+            applied.statuses.insert(key.clone());
+        }
+        applied
+    }
+
     /// All objects now.
     pub fn snapshot(&self) -> &Snapshot {
         self.index.current()
@@ -176,9 +195,9 @@ impl World {
         self.installations().map(|(_, object)| object).next()
     }
 
-    /// Where that comes from.
-    pub fn installation_source(&self) -> Option<SourceId> {
-        self.installations().map(|(key, _)| key.source.clone()).next()
+    /// Its key.
+    pub fn installation_key(&self) -> Option<&ObjectKey> {
+        self.installations().map(|(key, _)| key).next()
     }
 
     fn installations(&self) -> impl Iterator<Item = (&ObjectKey, &Arc<Object<MeshInstallation>>)> {
@@ -195,7 +214,8 @@ impl World {
 
     /// Everything that is wrong now.
     pub fn problems(&self) -> BTreeSet<Problem> {
-        self.said.values().flatten().chain(&self.translated).chain(&self.rejected).cloned().collect()
+        let found = self.translated.iter().chain(&self.rejected).chain(self.observed.values().flatten());
+        self.said.values().flatten().chain(found).cloned().collect()
     }
 
     /// Where an object stands, if it stands in a file.

@@ -2,13 +2,18 @@
 
 mod front;
 mod inhabitants;
+mod installation;
+mod provided;
 mod roots;
 
 pub use front::SecureFront;
 pub use inhabitants::directory_uid;
+pub(crate) use inhabitants::revoked_by;
+pub use provided::ProvidedFiles;
 
-use crate::{Clock, ControlPlane, Store, StoreError};
+use crate::{Applied, Clock, ControlPlane, Store, StoreError};
 use inhabitants::Inhabitants;
+use installation::Follower;
 use prometheus_client::registry::Registry;
 use roots::KeptRoots;
 use std::{sync::Arc, time::Duration};
@@ -17,9 +22,10 @@ use tokio::{
     time::MissedTickBehavior,
 };
 use tokio_rustls::TlsAcceptor;
+use tombolo_api::Kind;
 use tombolo_ca::{
-    Authority, CaCerts, CaCertsError, CertificateService, Issuing, LocalSigner, Ports, RootError, RotationPolicy,
-    ServerCertificate, ServerError, ServerNames, Settings, TokenVerifier,
+    Authority, CaCertsError, CertificateService, LocalSigner, Ports, RootError, RotationPolicy, ServerCertificate,
+    ServerError, ServerNames, Settings, TokenVerifier, TrustedIssuer,
 };
 use tombolo_translate::engine::{Fact, Relation};
 
@@ -27,7 +33,7 @@ use tombolo_translate::engine::{Fact, Relation};
 const LOOK: Duration = Duration::from_secs(5);
 
 /// What an identity service starts from.
-pub struct IdentitySetup<'a> {
+pub struct IdentitySetup {
     /// What is issued, and to whom.
     pub settings: Settings,
     /// When roots are rotated. Its `announce` should not be less than the lifetime of certificates.
@@ -35,9 +41,13 @@ pub struct IdentitySetup<'a> {
     /// By what names and addresses the server is reached.
     pub names: ServerNames,
     /// An intermediate that was provided, in place of a root of the mesh's own.
-    pub provided: Option<CaCerts<'a>>,
-    /// Whose tokens count.
+    pub provided: Option<ProvidedFiles>,
+    /// Checks tokens of the issuer that belongs to this control plane. They are bound to objects that are here, and count while those
+    /// are.
     pub tokens: TokenVerifier,
+    /// Whose tokens count besides, such as those of a cluster's API server: what they are bound to is not here, so they count for
+    /// ServiceAccounts that a workload here has.
+    pub others: Vec<TrustedIssuer>,
     /// Where the root is kept.
     pub store: Arc<dyn Store>,
     /// What time it is.
@@ -54,7 +64,7 @@ pub enum IdentityError {
     #[error(transparent)]
     Root(#[from] RootError),
     /// The provided intermediate cannot be used.
-    #[error(transparent)]
+    #[error("{0} (spec.ca.secretRef of the MeshInstallation)")]
     Provided(#[from] CaCertsError),
     /// The server has no certificate.
     #[error(transparent)]
@@ -97,17 +107,25 @@ impl Identity {
     ///
     /// # Errors
     /// [`IdentityError`], each with what to do.
-    pub async fn start(plane: &ControlPlane, setup: IdentitySetup<'_>) -> Result<Self, IdentityError> {
-        let IdentitySetup { settings, rotation, names, provided, tokens, store, clock } = setup;
-        let (signer, roots) = match provided {
-            Some(files) => (Arc::new(LocalSigner::new(Issuing::provided(&files, clock.now())?)), None),
+    pub async fn start(plane: &ControlPlane, setup: IdentitySetup) -> Result<Self, IdentityError> {
+        let IdentitySetup { settings, rotation, names, provided, tokens, others, store, clock } = setup;
+        let domain = settings.trust_domain.clone();
+        let (signer, provided, roots) = match provided {
+            Some(files) => {
+                let (issuing, files) = files.open(&*store, clock.now())?;
+                (Arc::new(LocalSigner::new(issuing)), Some(files), None)
+            }
             None => {
-                let roots = KeptRoots::open(&settings.trust_domain, rotation, store, clock.clone())?;
-                (roots.signer(), Some(roots))
+                ProvidedFiles::forget(&*store)?;
+                let roots = KeptRoots::open(&domain, rotation, store.clone(), clock.clone())?;
+                (roots.signer(), None, Some(roots))
             }
         };
-        let exists = Arc::new(Inhabitants(plane.commands().clone()));
-        let ports = Ports { tokens: Some(tokens), keys: None, exists, signer: signer.clone() };
+        let follower = Follower { signer: signer.clone(), provided, domain, store, seen: None };
+        let (commands, issuers) = (plane.commands().clone(), tokens.rules().issuers.clone().into());
+        let exists = Arc::new(Inhabitants { commands, issuers });
+        let tokens = std::iter::once(tokens.into()).chain(others).collect();
+        let ports = Ports { tokens, exists, signer: signer.clone() };
         let authority = Arc::new(Authority::new(settings, ports));
         let server = Arc::new(ServerCertificate::obtain(&*signer, names, clock.now()).await?);
         let tls = tombolo_ca::server_config(&authority, server.clone())?;
@@ -117,7 +135,7 @@ impl Identity {
         trust(plane, &mesh).await?;
         let (rotations, asked) = mpsc::channel(1);
         let front = SecureFront::new(TlsAcceptor::from(Arc::new(tls)), mesh.clone());
-        tokio::spawn(keep(plane.clone(), mesh.clone(), roots, asked));
+        tokio::spawn(Keeper { plane: plane.clone(), mesh: mesh.clone(), roots, follower }.run(asked));
         Ok(Self { mesh, front, rotations })
     }
 
@@ -155,42 +173,58 @@ impl Mesh {
 
 /// Tells translation whom the mesh's proxies are to trust.
 async fn trust(plane: &ControlPlane, mesh: &Mesh) -> Result<(), IdentityError> {
-    let fact = Fact::Trust(mesh.bundle().into());
-    plane.replace(Relation::Trust, vec![fact]).await.map_err(|_| IdentityError::Stopped)
+    let domain = mesh.authority.settings().trust_domain.as_str();
+    let facts = vec![Fact::Trust(mesh.bundle().into()), Fact::Name(domain.into())];
+    plane.replace(Relation::Trust, facts).await.map_err(|_| IdentityError::Stopped)
 }
 
-async fn keep(
+/// Keeps certificates, roots and what the MeshInstallation asks for current.
+struct Keeper {
     plane: ControlPlane,
     mesh: Arc<Mesh>,
-    mut roots: Option<KeptRoots>,
-    mut asked: mpsc::Receiver<oneshot::Sender<Result<(), IdentityError>>>,
-) {
-    let mut tick = tokio::time::interval(LOOK);
-    tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    loop {
-        let stopped = plane.stopped();
-        tokio::select! {
-            () = stopped => return,
-            reply = asked.recv() => {
-                let Some(reply) = reply else { return };
-                _ = reply.send(roots.as_mut().map_or(Err(IdentityError::NotOurs), KeptRoots::rotate));
+    roots: Option<KeptRoots>,
+    follower: Follower,
+}
+
+impl Keeper {
+    async fn run(mut self, mut asked: mpsc::Receiver<oneshot::Sender<Result<(), IdentityError>>>) {
+        let plane = self.plane.clone();
+        let mut events = plane.subscribe();
+        let mut tick = tokio::time::interval(LOOK);
+        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                () = plane.stopped() => return,
+                reply = asked.recv() => {
+                    let Some(reply) = reply else { return };
+                    _ = reply.send(self.roots.as_mut().map_or(Err(IdentityError::NotOurs), KeptRoots::rotate));
+                }
+                // What was missed, the next tick makes up for.
+                Ok(event) = events.recv() => if !concerns(&event) { continue },
+                _ = tick.tick() => {}
             }
-            _ = tick.tick() => {}
+            if let Err(error) = self.renew().await {
+                tracing::error!("the mesh's identity is not kept current, trying again: {error}");
+            }
         }
-        if let Err(error) = renew(&plane, &mesh, roots.as_mut()).await {
-            tracing::error!("the mesh's identity is not kept current, trying again: {error}");
+    }
+
+    async fn renew(&mut self) -> Result<(), IdentityError> {
+        let Self { plane, mesh, roots, follower } = self;
+        if let Some(roots) = roots {
+            while roots.advance()? {}
         }
+        follower.look(plane, mesh.clock.now()).await?;
+        trust(plane, mesh).await?;
+        let signer = mesh.authority.signer();
+        if mesh.server.due(&**signer, mesh.clock.now()) {
+            mesh.server.renew(&**signer, mesh.clock.now()).await?;
+        }
+        Ok(())
     }
 }
 
-async fn renew(plane: &ControlPlane, mesh: &Mesh, roots: Option<&mut KeptRoots>) -> Result<(), IdentityError> {
-    if let Some(roots) = roots {
-        while roots.advance()? {}
-    }
-    trust(plane, mesh).await?;
-    let signer = mesh.authority.signer();
-    if mesh.server.due(&**signer, mesh.clock.now()) {
-        mesh.server.renew(&**signer, mesh.clock.now()).await?;
-    }
-    Ok(())
+/// Whether a change may be one of what the MeshInstallation asks for.
+fn concerns(event: &Applied) -> bool {
+    event.objects.iter().any(|(key, _)| matches!(key.kind, Kind::MeshInstallation | Kind::Secret))
 }

@@ -175,7 +175,8 @@ pub enum Relation {
     /// [`Fact::Service`]: the HTTP services that have an address at a port, seen by one namespace, or, without one, by all.
     SidecarVip(Option<Arc<str>>, Arc<str>, Port),
     /// [`Fact::Trust`]: the roots that the mesh trusts. Comes from outside: the certificate authority. Replaced at a rotation,
-    /// the new bundle before the old one goes; where there are several, each is trusted.
+    /// the new bundle before the old one goes; where there are several, each is trusted. And [`Fact::Name`]: the trust domain of the
+    /// identities that it issues, which may not be that of the settings yet.
     Trust,
     /// [`Fact::Unit`]: the mesh trusts some root, so proxies have certificates. Unlike [`Relation::Trust`] it stays as it is
     /// while roots change.

@@ -23,7 +23,7 @@ pub struct Trust;
 pub struct Roots {
     /// The roots, as a part of every secret that says whose certificates are accepted.
     pub bundle: Arc<Part>,
-    /// The mesh's own trust domain, and those that are trusted as if they were it; ordered.
+    /// The mesh's own trust domain, that of the identities which are issued, and those that are trusted as if they were it; ordered.
     pub domains: BTreeSet<TrustDomain>,
 }
 
@@ -51,7 +51,11 @@ fn domains(view: &View<'_>) -> BTreeSet<TrustDomain> {
     let settings = settings(view);
     let own = TrustDomain::parse(&settings.trust_domain).unwrap_or_default();
     let aliases = settings.trust_domain_aliases.iter().filter_map(|alias| TrustDomain::parse(alias).ok());
-    aliases.chain([own]).collect()
+    let issued = view.relation(Relation::Trust).filter_map(|fact| match fact {
+        Fact::Name(domain) => TrustDomain::parse(domain).ok(),
+        _ => None,
+    });
+    aliases.chain(issued).chain([own]).collect()
 }
 
 /// True where proxies have certificates. Stays as it is while roots change.

@@ -2,6 +2,7 @@
 
 use crate::{
     Interception, Variant,
+    engine::{Fact, Relation},
     testing::{World, addresses, world},
 };
 use prost::Message as _;
@@ -146,6 +147,17 @@ fn identities_are_of_every_trust_domain() {
     let settings =
         STRICT.replace("mtls: {mode: STRICT}", "trustDomain: new.example, trustDomainAliases: [cluster.local]");
     let world = trusting(&[SERVICE, &workload("a", "10.0.0.1", "istio", "reviews"), &settings]);
+    let expected = ["spiffe://cluster.local/ns/shop/sa/reviews", "spiffe://new.example/ns/shop/sa/reviews"];
+    assert_eq!(identities(&world), expected);
+}
+
+/// Settings change at once, certificates when the control plane is started again: until then both count.
+#[test]
+fn the_trust_domain_that_is_issued_counts_beside_that_of_the_settings() {
+    let settings = STRICT.replace("mtls: {mode: STRICT}", "trustDomain: new.example");
+    let mut world = trusting(&[SERVICE, &workload("a", "10.0.0.1", "istio", "reviews"), &settings]);
+    assert_eq!(identities(&world), ["spiffe://new.example/ns/shop/sa/reviews"]);
+    world.insert(vec![(Relation::Trust, Fact::Name("cluster.local".into()))]);
     let expected = ["spiffe://cluster.local/ns/shop/sa/reviews", "spiffe://new.example/ns/shop/sa/reviews"];
     assert_eq!(identities(&world), expected);
 }
