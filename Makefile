@@ -53,7 +53,7 @@ FUZZ := no_client_can_hurt no_server_can_hurt garbage:: claims_of_any_bytes_are_
 FUZZ_PACKAGES := --package tombolo-ca --package tombolo-agent --lib --test ca
 
 # A bootstrap holds two hundred made-up texts.
-fuzz: ## Ten million inputs for each reader of what others send; CASES=N for as many
+fuzz: ## Ten million inputs for each reader of what others send, a quarter of an hour of one core; CASES=N for as many
 	PROPTEST_CASES=$(CASES) FUZZ_CASES=$(CASES) cargo test --release $(FUZZ_PACKAGES) -- $(FUZZ)
 	PROPTEST_CASES=$$(($(CASES) / 200)) cargo test --release $(FUZZ_PACKAGES) -- any_strings_render_to_json_that_reads_back
 

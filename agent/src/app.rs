@@ -31,7 +31,7 @@ use tombolo_agent::{
     state::StateDir,
     stream,
 };
-use tombolo_proto::bootstrap::Limits;
+use tombolo_proto::bootstrap::{Bootstrap, Limits};
 
 /// A supervisor is told that the agent has started when the proxy is ready, but after this long in any case: what waits for the agent
 /// must not wait for a control plane that is away.
@@ -80,9 +80,9 @@ async fn serve(args: &RunArgs, config: Config) -> anyhow::Result<()> {
 
     let identified = wiring::identify(&config, &paths, state.clone()).await?;
     let dns = wiring::names(&config).await?;
-    let (keeper, control) = Keeper::new(settings(&config, &paths));
+    let (keeper, control) = Keeper::new(settings(&config, &paths, &identified));
     let client = Client::at(paths.admin());
-    let reasons = start_readiness(&client, &control, wiring::reasons(&identified.handle));
+    let reasons = start_readiness(&client, &control, wiring::reasons(&identified));
     let health = start_health(&config, &paths, reasons.clone());
     let stream = wiring::relay(&config, &paths, &state, identified.upstreams.clone(), dns.clone(), health.clone())?;
     let kept = tokio::spawn(keeper.run());
@@ -142,8 +142,9 @@ fn endings(keep_envoy: bool) -> anyhow::Result<mpsc::Receiver<Ending>> {
     Ok(receiver)
 }
 
-fn settings(config: &Config, paths: &Paths) -> Settings {
+fn settings(config: &Config, paths: &Paths, identified: &Identified) -> Settings {
     let bootstrap = envoy::bootstrap(&config.node(), paths, Limits::default());
+    let bootstrap = Bootstrap { sds: Some(identified.sds.clone()), ..bootstrap };
     Settings {
         program: config.envoy.program.clone(),
         paths: paths.clone(),
@@ -189,6 +190,9 @@ fn registry(control: &Control, reasons: watch::Receiver<Vec<String>>, parts: &Pa
     let mut registry = Registry::default();
     envoy::register(control.status(), reasons, &mut registry);
     parts.identified.handle.register(parts.identified.current.clone(), &mut registry);
+    if let Some(verdicts) = &parts.identified.verdicts {
+        verdicts.register(&mut registry);
+    }
     parts.stream.register(&mut registry);
     if let Some(dns) = &parts.dns {
         dns.register(&mut registry);
@@ -203,11 +207,14 @@ fn debug(config: Config, parts: Parts) -> Vec<(&'static str, admin::Debug)> {
     let Parts { identified, dns, stream, health } = parts;
     let certificate = move || {
         let material = identified.current.get();
+        let rejected: Vec<_> = identified.verdicts.iter().flat_map(|verdicts| verdicts.reasons()).collect();
         let reasons = identified.handle.health.borrow().reasons();
         json!({
             "id": material.as_ref().map(|material| material.id().to_string()),
             "expires": material.map(|material| seconds(material.not_after())),
+            "socket": identified.sds,
             "reasons": reasons,
+            "rejected": rejected,
         })
     };
     vec![

@@ -4,6 +4,7 @@ use anyhow::Context;
 use prost::Message;
 use std::{
     future::Future,
+    path::{Path, PathBuf},
     pin::Pin,
     sync::{
         Arc,
@@ -18,7 +19,10 @@ use tombolo_agent::{
     dns::{self, Dns, Resolv, Scope, Sockets},
     envoy::Paths,
     health,
-    identity::{self, Clock, Current, Failure, Identity, Proof, sds::SdsServer},
+    identity::{
+        self, Clock, Current, Failure, Identity, Proof, Provided, Publisher, Source,
+        sds::{SdsServer, Verdicts},
+    },
     state::StateDir,
     stream::{
         self, Cache, ConfigStream, Dial, Item, Report, Request, Response, Settings, Sink, Subscription, UpstreamError,
@@ -45,16 +49,58 @@ pub(crate) struct Identified {
     pub(crate) current: Current,
     /// How it stands.
     pub(crate) handle: identity::Handle,
+    /// The socket where Envoy asks for it.
+    pub(crate) sds: PathBuf,
+    /// What Envoy says of it, where the agent serves it.
+    pub(crate) verdicts: Option<Verdicts>,
     /// The ways to the control plane.
     pub(crate) upstreams: Upstreams,
 }
 
-/// Gets a certificate and renews it, and serves it to Envoy.
+/// Finds out where the identity comes from, keeps it current, and serves it to Envoy.
 pub(crate) async fn identify(config: &Config, paths: &Paths, state: Arc<StateDir>) -> anyhow::Result<Identified> {
     let clock: Clock = Arc::new(SystemTime::now);
     let (publisher, current) = identity::channel();
     let ways = |addresses: &[Address]| Upstreams::new(config, addresses, &current, &clock);
     let (upstreams, ca) = (ways(&config.discovery)?, ways(&config.ca())?);
+    let source = Source::find(Path::new("")).await.context("the working directory cannot be used")?;
+    tracing::info!(?source, "where the identity comes from");
+    let handle = match source {
+        Source::Socket(sds) => {
+            let handle = identity::Handle::elsewhere(clock);
+            return Ok(Identified { current, handle, sds, verdicts: None, upstreams });
+        }
+        Source::Files(directory) => {
+            let (provided, handle) = Provided::new(directory, config.identity.spiffe.clone(), clock, publisher);
+            tokio::spawn(provided.run());
+            handle
+        }
+        Source::ControlPlane => obtain(config, ca, state, clock, publisher)?,
+    };
+    let sds = paths.sds();
+    let server = SdsServer::bind(&sds).await?;
+    let verdicts = Some(server.verdicts());
+    tokio::spawn(server.serve(current.clone()));
+    for upstream in upstreams.each.iter() {
+        let (upstream, renewals) = (upstream.clone(), handle.clone());
+        tokio::spawn(async move {
+            loop {
+                upstream.refused().await;
+                renewals.renew_now();
+            }
+        });
+    }
+    Ok(Identified { current, handle, sds, verdicts, upstreams })
+}
+
+/// Gets certificates from the control plane.
+fn obtain(
+    config: &Config,
+    ca: Upstreams,
+    state: Arc<StateDir>,
+    clock: Clock,
+    publisher: Publisher,
+) -> anyhow::Result<identity::Handle> {
     let instance = match &config.identity.instance {
         Some(instance) => instance.clone(),
         None => identity::instance_id(&state)?,
@@ -65,20 +111,9 @@ pub(crate) async fn identify(config: &Config, paths: &Paths, state: Arc<StateDir
         provisioned: config.provided_certs.clone(),
         ..identity::Config::new(config.identity.spiffe.clone(), instance)
     };
-    let sds = SdsServer::bind(&paths.sds()).await?;
     let (identity, handle) = Identity::new(wanted, ca, state, clock, publisher);
     tokio::spawn(identity.run());
-    tokio::spawn(sds.serve(current.clone()));
-    for upstream in upstreams.each.iter() {
-        let (upstream, renewals) = (upstream.clone(), handle.clone());
-        tokio::spawn(async move {
-            loop {
-                upstream.refused().await;
-                renewals.renew_now();
-            }
-        });
-    }
-    Ok(Identified { current, handle, upstreams })
+    Ok(handle)
 }
 
 /// Control planes that are tried in turn. Clones take turns together.
@@ -120,14 +155,20 @@ fn way(config: &Config, address: String) -> upstream::Config {
     }
 }
 
-/// Why the identity keeps the proxy from being ready.
-pub(crate) fn reasons(handle: &identity::Handle) -> watch::Receiver<Vec<String>> {
-    let mut health = handle.health.clone();
+/// Why the identity keeps the proxy from being ready: there is none that lasts, or Envoy does not take it.
+pub(crate) fn reasons(identified: &Identified) -> watch::Receiver<Vec<String>> {
+    let (mut health, verdicts) = (identified.handle.health.clone(), identified.verdicts.clone());
     let (sender, reasons) = watch::channel(health.borrow_and_update().reasons());
     tokio::spawn(async move {
-        while health.changed().await.is_ok() {
-            let now = health.borrow_and_update().reasons();
-            sender.send_replace(now);
+        let mut rejected = verdicts.as_ref().map(Verdicts::watch);
+        loop {
+            tokio::select! {
+                Ok(()) = health.changed() => {}
+                Some(Ok(())) = async { Some(rejected.as_mut()?.changed().await) } => {}
+                else => return,
+            }
+            let of_envoy = verdicts.iter().flat_map(Verdicts::reasons);
+            sender.send_replace(health.borrow().reasons().into_iter().chain(of_envoy).collect());
         }
     });
     reasons

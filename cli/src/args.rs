@@ -23,7 +23,7 @@ pub(crate) enum Command {
     Translate(TranslateArgs),
     /// Serve a directory of manifests with Envoys of its own; edits apply as they are saved
     #[command(after_help = RUN_EXAMPLES)]
-    Run(RunArgs),
+    Run(Box<RunArgs>),
     /// Print a completion script for a shell
     #[command(after_help = COMPLETIONS_EXAMPLES)]
     Completions {

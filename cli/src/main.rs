@@ -19,7 +19,7 @@ fn main() -> ExitCode {
     let result = match Args::parse().command {
         Command::Validate(args) => validate::validate(&args),
         Command::Translate(args) => translate::translate(&args),
-        Command::Run(args) => run::run(args),
+        Command::Run(args) => run::run(*args),
         Command::Completions { shell } => {
             clap_complete::generate(shell, &mut Args::command(), "tombolo", &mut std::io::stdout());
             Ok(ExitCode::SUCCESS)

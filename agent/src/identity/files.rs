@@ -41,6 +41,11 @@ pub(crate) fn load(directory: &Path, now: SystemTime) -> Result<Option<Material>
     }
 }
 
+/// Whether a directory has all of the three files.
+pub(crate) fn are_there(directory: &Path) -> bool {
+    [KEY, CHAIN, ROOTS].iter().all(|name| directory.join(name).is_file())
+}
+
 /// Writes the three files, each whole. Who reads them between two of them finds a key that does not fit, and tries again.
 ///
 /// # Errors

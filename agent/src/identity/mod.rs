@@ -5,7 +5,7 @@
 //! an [`Authority`].
 //!
 //! Two other sources are known, as to Istio's agents: files that somebody else replaces ([`Provided`]), and a provider of SDS
-//! that Envoy asks itself ([`sds::EXTERNAL_SOCKET`]). With either, no certificate is asked for.
+//! that Envoy asks itself. With either, no certificate is asked for. [`Source`] says which one there is.
 
 mod authority;
 mod current;
@@ -17,6 +17,7 @@ mod provided;
 mod renewal;
 mod request;
 mod schedule;
+mod source;
 mod stored;
 
 pub mod sds;
@@ -27,9 +28,10 @@ pub use files::{FilesError, ROOTS};
 pub use instance::{InstanceError, instance_id};
 pub use material::{Material, MaterialError, PrivateKey};
 pub use metrics::Metrics;
-pub use provided::{PROVIDED_DIRECTORY, Provided};
+pub use provided::Provided;
 pub use renewal::{Clock, Config, Handle, Identity};
 pub use schedule::Health;
+pub use source::Source;
 pub use stored::StoredError;
 
 pub(crate) use material::certificates;

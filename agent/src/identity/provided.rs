@@ -1,12 +1,9 @@
 //! An identity in files that somebody else replaces in time: no certificate is asked for.
 
-use super::{Clock, Health, Publisher, files, schedule};
+use super::{Clock, Handle, Health, Publisher, files, schedule};
 use std::{convert::Infallible, path::PathBuf, sync::Arc, time::Duration};
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 use tombolo_core::SpiffeId;
-
-/// Where Istio's agents find such files, relative to where they run.
-pub const PROVIDED_DIRECTORY: &str = "./var/run/secrets/workload-spiffe-credentials";
 
 /// How often the files are read.
 const LOOK: Duration = Duration::from_secs(10);
@@ -18,26 +15,25 @@ pub struct Provided {
     clock: Clock,
     publisher: Publisher,
     health: watch::Sender<Health>,
+    asked: Arc<Notify>,
 }
 
 impl Provided {
-    /// Of a directory, for a workload. How it stands is told by the watch.
-    pub fn new(
-        directory: PathBuf,
-        id: SpiffeId,
-        clock: Clock,
-        publisher: Publisher,
-    ) -> (Self, watch::Receiver<Health>) {
+    /// Of a directory, for a workload.
+    pub fn new(directory: PathBuf, id: SpiffeId, clock: Clock, publisher: Publisher) -> (Self, Handle) {
         let missing = Health::Missing { reason: format!("{} is read", directory.display()) };
         let (health, watched) = watch::channel(missing);
-        (Self { directory, id, clock, publisher, health }, watched)
+        let handle = Handle::new(watched, clock.clone());
+        let asked = handle.asked();
+        (Self { directory, id, clock, publisher, health, asked }, handle)
     }
 
     /// Follows the files, for ever.
     pub async fn run(self) -> Infallible {
         loop {
             self.look();
-            tokio::time::sleep(LOOK).await;
+            // Whoever was refused may have read them before they were replaced.
+            _ = tokio::time::timeout(LOOK, self.asked.notified()).await;
         }
     }
 

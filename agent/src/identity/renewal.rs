@@ -98,7 +98,7 @@ impl<A: Authority> Identity<A> {
         let missing = Health::Missing { reason: "the control plane was not asked yet".to_owned() };
         let (health, watched) = watch::channel(missing);
         let (metrics, asked) = (Metrics::default(), Arc::new(Notify::new()));
-        let handle = Handle { health: watched, metrics: metrics.clone(), clock: clock.clone(), asked: asked.clone() };
+        let handle = Handle { metrics: metrics.clone(), asked: asked.clone(), ..Handle::new(watched, clock.clone()) };
         let mut identity = Self {
             held: None,
             due: Instant::now(),
@@ -286,6 +286,20 @@ impl<A> fmt::Debug for Identity<A> {
 // === impl Handle ===
 
 impl Handle {
+    /// Of an identity that is not asked for here.
+    pub(super) fn new(health: watch::Receiver<Health>, clock: Clock) -> Self {
+        Self { health, metrics: Metrics::default(), clock, asked: Arc::default() }
+    }
+
+    /// Of an identity that the agent has no part in: there is nothing to say of it.
+    pub fn elsewhere(clock: Clock) -> Self {
+        Self::new(watch::channel(Health::Ok).1, clock)
+    }
+
+    pub(super) fn asked(&self) -> Arc<Notify> {
+        self.asked.clone()
+    }
+
     /// Asks for a new certificate soon, as when the one that there is was refused. At most one request in five seconds.
     pub fn renew_now(&self) {
         self.asked.notify_one();

@@ -6,7 +6,7 @@ use super::{
 };
 use hyper::client::conn::http2::{self, SendRequest};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use rustls::{CertificateError, ClientConfig};
+use rustls::{AlertDescription, CertificateError, ClientConfig, PeerIncompatible};
 use rustls_pki_types::ServerName;
 use std::{fmt, io, net::SocketAddr, sync::Arc, time::Duration};
 use tokio::{
@@ -93,8 +93,17 @@ impl From<RootsError> for ConnectError {
 /// What may help against an error of TLS.
 fn hint(error: &io::Error) -> &'static str {
     use CertificateError as Certificate;
-    let error = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>());
-    let Some(rustls::Error::InvalidCertificate(error)) = error else { return "" };
+    use PeerIncompatible as Peer;
+    let error = match error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>()) {
+        Some(rustls::Error::InvalidCertificate(error)) => error,
+        Some(
+            rustls::Error::AlertReceived(AlertDescription::ProtocolVersion)
+            | rustls::Error::PeerIncompatible(
+                Peer::ServerDoesNotSupportTls12Or13 | Peer::ServerTlsVersionIsDisabledByOurConfig,
+            ),
+        ) => return ": it speaks no TLS that is safe, have it speak 1.3 or 1.2",
+        _ => return "",
+    };
     match error {
         Certificate::UnknownIssuer | Certificate::BadSignature => {
             ": its root is not known here, put the mesh's new root-cert.pem on this machine"

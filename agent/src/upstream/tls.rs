@@ -4,7 +4,13 @@ use crate::{
     identity::{MaterialError, Proof, certificates},
     state::{self, StateError},
 };
-use rustls::{ClientConfig, RootCertStore, client::Resumption, crypto::aws_lc_rs, sign::SingleCertAndKey};
+use rustls::{
+    ClientConfig, RootCertStore,
+    client::Resumption,
+    crypto::aws_lc_rs,
+    sign::SingleCertAndKey,
+    version::{TLS12, TLS13},
+};
 use rustls_pki_types::CertificateDer;
 use std::{
     path::{Path, PathBuf},
@@ -48,7 +54,8 @@ pub enum TlsError {
 /// For one connection: roots and certificates change between connections.
 pub(super) fn client(roots: &Path, proof: &Proof) -> Result<Arc<ClientConfig>, TlsError> {
     let builder = ClientConfig::builder_with_provider(aws_lc_rs::default_provider().into())
-        .with_safe_default_protocol_versions()?
+        // Our servers choose 1.3. Those of others, behind which an agent may be put too, may have been told to keep to 1.2.
+        .with_protocol_versions(&[&TLS13, &TLS12])?
         .with_root_certificates(trusted(roots, proof)?);
     let shown = proof.held.as_ref().filter(|_| proof.show);
     let mut config = match shown {

@@ -1,15 +1,17 @@
 //! A control plane that issues certificates, over TLS.
 
-use super::ca::Ca;
+use super::{ca::Ca, listener::Listeners};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use rustls::{
-    DigitallySignedStruct, DistinguishedName, RootCertStore, ServerConfig, SignatureScheme,
+    DEFAULT_VERSIONS, DigitallySignedStruct, DistinguishedName, RootCertStore, ServerConfig, SignatureScheme,
+    SupportedProtocolVersion,
     client::danger::HandshakeSignatureValid,
     crypto::aws_lc_rs,
     server::{
         WebPkiClientVerifier,
         danger::{ClientCertVerified, ClientCertVerifier},
     },
+    version::TLS12,
 };
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, UnixTime, pem::PemObject};
 use std::{
@@ -20,7 +22,10 @@ use std::{
 };
 use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsAcceptor;
-use tombolo_proto::agent::{CREATE_CERTIFICATE, CertificateRequest, CertificateResponse};
+use tombolo_proto::{
+    agent::{CREATE_CERTIFICATE, CertificateRequest, CertificateResponse, DELTA_ADS},
+    envoy::envoy::service::discovery::v3::{DeltaDiscoveryRequest, DeltaDiscoveryResponse},
+};
 use tonic::{Request, Response, Status, body::Body, server::Grpc, server::UnaryService};
 use tonic_prost::ProstCodec;
 
@@ -56,6 +61,7 @@ struct State {
     ca: Arc<Ca>,
     behaviour: Mutex<Behaviour>,
     seen: Mutex<Vec<Seen>>,
+    called: Mutex<Vec<String>>,
 }
 
 impl ControlPlane {
@@ -72,18 +78,26 @@ impl ControlPlane {
         roots.add(CertificateDer::from_pem_slice(ca.root().as_bytes()).unwrap()).unwrap();
         let provider = aws_lc_rs::default_provider().into();
         let verifier = WebPkiClientVerifier::builder_with_provider(roots.into(), provider);
-        Self::with(listener, ca, Duration::from_secs(3600), verifier.allow_unauthenticated().build().unwrap())
+        let verifier = verifier.allow_unauthenticated().build().unwrap();
+        Self::with(listener, Duration::from_secs(3600), acceptor(&ca, verifier, DEFAULT_VERSIONS), ca)
+    }
+
+    /// One that speaks TLS 1.2 and no other.
+    pub(crate) async fn of_yesterday() -> Self {
+        let (ca, listener) = (Arc::new(Ca::new("mesh")), TcpListener::bind("127.0.0.1:0").await.unwrap());
+        Self::with(listener, Duration::from_secs(3600), acceptor(&ca, Arc::new(Anybody), &[&TLS12]), ca)
     }
 
     pub(crate) fn on(listener: TcpListener, ca: Arc<Ca>, lifetime: Duration) -> Self {
-        Self::with(listener, ca, lifetime, Arc::new(Anybody))
+        Self::with(listener, lifetime, acceptor(&ca, Arc::new(Anybody), DEFAULT_VERSIONS), ca)
     }
 
-    fn with(listener: TcpListener, ca: Arc<Ca>, lifetime: Duration, verifier: Arc<dyn ClientCertVerifier>) -> Self {
+    fn with(listener: TcpListener, lifetime: Duration, acceptor: TlsAcceptor, ca: Arc<Ca>) -> Self {
         let address = listener.local_addr().unwrap();
         let behaviour = Mutex::new(Behaviour::Issue(lifetime));
-        let state = Arc::new(State { ca: ca.clone(), behaviour, seen: Mutex::default() });
-        let (acceptor, shared) = (acceptor(&ca, verifier), state.clone());
+        let (seen, called) = Default::default();
+        let state = Arc::new(State { ca: ca.clone(), behaviour, seen, called });
+        let shared = state.clone();
         let task = tokio::spawn(async move {
             // Dropped with the task, so that a control plane that is killed ends its connections.
             let mut connections = tokio::task::JoinSet::new();
@@ -105,7 +119,12 @@ impl ControlPlane {
         *self.state.behaviour.lock().unwrap() = behaviour;
     }
 
-    /// Every request so far.
+    /// The path of every call so far.
+    pub(crate) fn called(&self) -> Vec<String> {
+        self.state.called.lock().unwrap().clone()
+    }
+
+    /// Every request for a certificate so far.
     pub(crate) fn seen(&self) -> Vec<Seen> {
         self.state.seen.lock().unwrap().clone()
     }
@@ -123,6 +142,11 @@ async fn serve(stream: TcpStream, acceptor: TlsAcceptor, state: Arc<State>) {
     let service = hyper::service::service_fn(move |mut request: http::Request<hyper::body::Incoming>| {
         let (state, shown) = (state.clone(), shown.clone());
         async move {
+            state.called.lock().unwrap().push(request.uri().path().to_owned());
+            if request.uri().path() == DELTA_ADS {
+                let codec = ProstCodec::<DeltaDiscoveryResponse, DeltaDiscoveryRequest>::default();
+                return Ok(Grpc::new(codec).streaming(Listeners, request).await);
+            }
             if request.uri().path() != CREATE_CERTIFICATE {
                 return Ok::<http::Response<Body>, Infallible>(Status::unimplemented("not here").into_http());
             }
@@ -170,10 +194,14 @@ impl UnaryService<CertificateRequest> for Issue {
     }
 }
 
-fn acceptor(ca: &Ca, verifier: Arc<dyn ClientCertVerifier>) -> TlsAcceptor {
+fn acceptor(
+    ca: &Ca,
+    verifier: Arc<dyn ClientCertVerifier>,
+    versions: &[&'static SupportedProtocolVersion],
+) -> TlsAcceptor {
     let (chain, key) = ca.server(NAME);
     let mut config = ServerConfig::builder_with_provider(aws_lc_rs::default_provider().into())
-        .with_safe_default_protocol_versions()
+        .with_protocol_versions(versions)
         .unwrap()
         .with_client_cert_verifier(verifier)
         .with_single_cert(

@@ -98,11 +98,7 @@ impl Envoy {
 
     /// The certificate that a new connection is shown. `None` where there is no TLS yet.
     pub(crate) async fn certificate(&self) -> Option<CertificateDer<'static>> {
-        let stream = TcpStream::connect(self.address).await.ok()?;
-        let connector = TlsConnector::from(any_server());
-        let name = ServerName::try_from("reviews").unwrap();
-        let stream = connector.connect(name, stream).await.ok()?;
-        Some(stream.get_ref().1.peer_certificates()?[0].clone().into_owned())
+        certificate(self.address).await
     }
 
     /// Waits until new connections are shown a certificate.
@@ -122,8 +118,17 @@ impl Drop for Envoy {
     }
 }
 
+/// The certificate that a new connection is shown. `None` where there is no TLS yet.
+pub(crate) async fn certificate(address: SocketAddr) -> Option<CertificateDer<'static>> {
+    let stream = TcpStream::connect(address).await.ok()?;
+    let connector = TlsConnector::from(any_server());
+    let name = ServerName::try_from("reviews").unwrap();
+    let stream = connector.connect(name, stream).await.ok()?;
+    Some(stream.get_ref().1.peer_certificates()?[0].clone().into_owned())
+}
+
 /// HTTP/1.1's chunks (RFC 9112, section 7.1), put together.
-fn dechunked(body: &str) -> String {
+pub(crate) fn dechunked(body: &str) -> String {
     let (mut rest, mut whole) = (body, String::new());
     while let Some((length, tail)) = rest.split_once("\r\n") {
         let Ok(length) = usize::from_str_radix(length.trim(), 16) else { return body.to_owned() };

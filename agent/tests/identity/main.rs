@@ -4,8 +4,11 @@
 mod ca;
 mod control_plane;
 mod envoy;
+mod frozen;
+mod listener;
 mod renewals;
 mod secrets;
 mod socket;
+mod sources;
 mod upstream;
 mod world;

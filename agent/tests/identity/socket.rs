@@ -13,7 +13,7 @@ use std::{
 };
 use tokio::{net::UnixStream, sync::mpsc};
 use tokio_stream::wrappers::ReceiverStream;
-use tombolo_agent::identity::sds::{SdsError, SdsServer};
+use tombolo_agent::identity::sds::{SdsError, SdsServer, Verdicts};
 use tombolo_proto::envoy::{
     envoy::{
         config::core::v3::Node,
@@ -66,15 +66,21 @@ impl Client {
 
 /// An agent with a certificate that serves it.
 async fn agent() -> (ControlPlane, Machine, Agent, PathBuf) {
+    let (control_plane, machine, agent, path, _) = observed_agent().await;
+    (control_plane, machine, agent, path)
+}
+
+/// Likewise, and what is said of that.
+async fn observed_agent() -> (ControlPlane, Machine, Agent, PathBuf, Verdicts) {
     let control_plane = ControlPlane::start(Duration::from_secs(3600)).await;
     let machine = Machine::new(&control_plane);
     let agent = machine.agent(&control_plane).await;
     let path = agent.state.socket("sds.sock").unwrap();
     let server = SdsServer::bind(&path).await.unwrap();
-    let current = agent.current.clone();
+    let (current, verdicts) = (agent.current.clone(), server.verdicts());
     tokio::spawn(server.serve(current));
     agent.ready().await;
-    (control_plane, machine, agent, path)
+    (control_plane, machine, agent, path, verdicts)
 }
 
 fn names(response: &DeltaDiscoveryResponse) -> Vec<&str> {
@@ -107,6 +113,33 @@ async fn both_secrets_are_served_and_a_rejection_changes_nothing() {
         .send(DeltaDiscoveryRequest { initial_resource_versions, resource_names_subscribe, ..Default::default() })
         .await;
     assert_eq!(names(&again.response().await.unwrap()), ["ROOTCA"], "what it has is not sent again");
+}
+
+#[tokio::test]
+async fn what_envoy_rejects_is_counted_and_told_until_it_takes_the_newest() {
+    let (_control_plane, _machine, agent, path, verdicts) = observed_agent().await;
+    let mut told = verdicts.watch();
+    let mut client = Client::open(&path, DELTA).await.unwrap();
+    client.ask(&["default", "ROOTCA"]).await;
+    let answer = |response: &DeltaDiscoveryResponse, error: Option<&str>| DeltaDiscoveryRequest {
+        response_nonce: response.nonce.clone(),
+        error_detail: error.map(|message| Rejection { message: message.into(), ..Rejection::default() }),
+        ..Default::default()
+    };
+    let first = client.response().await.unwrap();
+    client.send(answer(&first, None)).await;
+    agent.handle.renew_now();
+    let next = client.response().await.unwrap();
+    client.send(answer(&next, Some("the key is weak"))).await;
+    within("word of the rejection", told.changed()).await.unwrap();
+    let reasons = verdicts.reasons();
+    assert_eq!(reasons, ["Envoy rejects the newest certificate, and goes on with what it had: the key is weak"]);
+    assert_eq!(verdicts.rejections(), 1);
+    agent.handle.renew_now();
+    let next = client.response().await.unwrap();
+    client.send(answer(&next, None)).await;
+    within("word of the acceptance", told.changed()).await.unwrap();
+    assert_eq!((verdicts.reasons(), verdicts.rejections()), (Vec::new(), 1));
 }
 
 #[tokio::test]

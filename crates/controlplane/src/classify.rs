@@ -1,6 +1,6 @@
 //! Who a proxy is, and so what it sees.
 
-use crate::{Stopped, World, graph::Commands};
+use crate::{Stopped, World, graph::Commands, revocations};
 use std::{net::IpAddr, sync::Arc};
 use tombolo_api::{Kind, gateway::Gateway};
 use tombolo_core::{NamespacedName, ProxyId, ProxyKind, SpiffeId};
@@ -41,20 +41,8 @@ impl Classifier {
         if let Some(peer) = peer {
             proxy.is_covered_by(&peer.id)?;
         }
-        if let Some(gateway) = proxy.gateway.clone() {
-            let id = peer.map(|peer| peer.id.clone());
-            self.commands.ask(move |world| may_serve(world, &gateway, id.as_ref())).await.map_err(stopped)??;
-        }
-        if let (Some(peer), Some(workload)) = (peer, proxy.explicit.clone()) {
-            let (workload, account) =
-                (NamespacedName::new(proxy.namespace.clone(), workload), peer.id.service_account.clone());
-            let own = workload.clone();
-            if !self.commands.ask(move |world| runs_as(world, &own, &account)).await.map_err(stopped)? {
-                let message =
-                    format!("no WorkloadEntry {workload} of ServiceAccount {} is here", peer.id.service_account);
-                return Err(Refusal::Denied(message));
-            }
-        }
+        let (asked, by) = (proxy.clone(), peer.cloned());
+        self.commands.ask(move |world| asked.is_known(world, by.as_ref())).await.map_err(stopped)??;
         self.commands.learn(proxy.facts()).await.map_err(stopped)?;
         Ok(Class { scopes: proxy.scopes().into(), proxy: node.id.as_str().into() })
     }
@@ -140,6 +128,25 @@ impl Proxy {
             return Err(Refusal::Denied(message));
         }
         Ok(())
+    }
+
+    /// Whether what it is for is here, and its instance may be served.
+    fn is_known(&self, world: &World, peer: Option<&Peer>) -> Result<(), Refusal> {
+        if let Some(gateway) = &self.gateway {
+            may_serve(world, gateway, peer.map(|peer| &peer.id))?;
+        }
+        let Some(peer) = peer else { return Ok(()) };
+        if let Some(workload) = &self.explicit {
+            let workload = NamespacedName { namespace: self.namespace.clone(), name: workload.clone() };
+            let account = &peer.id.service_account;
+            if !runs_as(world, &workload, account) {
+                return Err(Refusal::Denied(format!(
+                    "no WorkloadEntry {workload} of ServiceAccount {account} is here"
+                )));
+            }
+        }
+        // Asked when it was let in, too; but a revocation in between found no stream to end.
+        revocations::refusal(world, peer).map_or(Ok(()), Err)
     }
 
     /// What the engine must know before this proxy's resources exist.

@@ -20,6 +20,7 @@ mod identity;
 mod metrics;
 mod port;
 mod rejections;
+mod revocations;
 mod store;
 
 pub use allocate::Allocator;

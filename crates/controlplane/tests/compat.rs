@@ -294,3 +294,50 @@ async fn a_workload_that_is_no_more_gets_nothing_more() {
         assert_eq!(refused.unwrap_err().0, Code::PermissionDenied);
     }
 }
+
+/// By its entry, and by its group; another instance of the same namespace goes on.
+#[tokio::test]
+async fn an_instance_that_is_revoked_loses_its_open_stream() {
+    const GROUP: &str = "
+apiVersion: networking.istio.io/v1
+kind: WorkloadGroup
+metadata: {name: dbs, namespace: shop, annotations: {mesh.tombolo.dev/revoked-instances: REVOKED}}
+spec: {template: {}}
+";
+    let mesh = mesh().await;
+    let uid = |workload: &str| spec(workload, "shop", "db", "istio-ca").pod.unwrap().uid;
+    let annotated = |name: &str, annotation: String| {
+        DB_1.replace("db-1", name)
+            .replace("namespace: shop", &format!("namespace: shop, annotations: {{{annotation}}}"))
+    };
+    let of_group = annotated("db-2", "istio.io/autoRegistrationGroup: dbs".to_owned());
+    mesh.write("db-2.yaml", &of_group);
+    mesh.write("group.yaml", &GROUP.replace("REVOKED", "nobody"));
+    mesh.until_there("db-2").await;
+    let mut streams = Vec::new();
+    for (workload, account) in [("db-1", "db"), ("db-2", "db"), ("web-1", "web")] {
+        let connection = mesh.joined(workload, "shop", account).await;
+        let mut stream = Delta::open(&connection, node(workload, "shop", "NONE"), CLUSTER, &[]).await;
+        stream.next().await.unwrap();
+        streams.push((connection, stream));
+    }
+    mesh.write("db-1.yaml", &annotated("db-1", format!("mesh.tombolo.dev/revoked-instances: {}", uid("db-1"))));
+    mesh.write("group.yaml", &GROUP.replace("REVOKED", &uid("db-2")));
+    for ((connection, stream), (workload, by)) in
+        streams.iter_mut().zip([("db-1", "WorkloadEntry"), ("db-2", "WorkloadGroup")])
+    {
+        let (code, message) = loop {
+            if let Err(refused) = stream.next().await {
+                break refused;
+            }
+        };
+        assert_eq!(code, Code::PermissionDenied, "{message}");
+        assert!(message.contains("revoked") && message.contains(by), "{message}");
+        let again = Delta::open(connection, node(workload, "shop", "NONE"), CLUSTER, &[]).await.next().await;
+        assert_eq!(again.unwrap_err().0, Code::PermissionDenied, "on the same connection");
+        assert_eq!(connection.certificate(None).await.err().unwrap().0, Code::PermissionDenied);
+    }
+    let (_, web) = &mut streams[2];
+    web.ask(ENDPOINTS, &[DB]);
+    while web.next().await.unwrap().type_url != ENDPOINTS {}
+}

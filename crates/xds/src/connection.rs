@@ -1,6 +1,6 @@
 //! What the hub and a stream's task share.
 
-use crate::{Class, ConnectionId, mailbox::Mailbox, session::Session, wire::Progress};
+use crate::{Class, ConnectionId, Peer, mailbox::Mailbox, session::Session, wire::Progress};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio_util::sync::CancellationToken;
 use tombolo_proto::Framing;
@@ -10,6 +10,8 @@ pub(crate) struct Connection {
     pub(crate) id: ConnectionId,
     pub(crate) framing: Framing,
     pub(crate) mailbox: Arc<Mailbox>,
+    /// Who opened it; `None` where nobody was asked.
+    pub(crate) peer: Option<Peer>,
     session: Mutex<Session>,
     class: Mutex<Option<Class>>,
     /// Cancels the HTTP/2 connection that the stream is on.
@@ -22,11 +24,12 @@ impl Connection {
         id: ConnectionId,
         framing: Framing,
         mailbox: Arc<Mailbox>,
+        peer: Option<Peer>,
         session: Session,
         cut: CancellationToken,
     ) -> Self {
         let (session, class, progress) = (Mutex::new(session), Mutex::new(None), Arc::default());
-        Self { id, framing, mailbox, session, class, cut, progress }
+        Self { id, framing, mailbox, peer, session, class, cut, progress }
     }
 
     pub(crate) fn session(&self) -> MutexGuard<'_, Session> {

@@ -1,10 +1,11 @@
 //! What all streams share: resources, connections, rejections.
 
 use crate::{
-    Class, Classify, Config, ConnectionId, Metrics, Rejection, TakeHealth,
+    Class, Classify, Config, ConnectionId, Metrics, Peer, Refusal, Rejection, TakeHealth,
     connection::Connection,
     health::Unheard,
     index::Index,
+    instances::Instances,
     mailbox::Mailbox,
     metrics::Cut,
     rejections::Rejections,
@@ -18,6 +19,7 @@ use std::{
 };
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
+use tombolo_core::InstanceId;
 use tombolo_proto::{Change, Framing};
 use tonic::Status;
 
@@ -31,6 +33,7 @@ struct Shared {
     health: Box<dyn TakeHealth>,
     index: RwLock<Index>,
     connections: Mutex<BTreeMap<ConnectionId, Arc<Connection>>>,
+    instances: Instances,
     rejections: Rejections,
     metrics: Metrics,
     open: watch::Sender<bool>,
@@ -60,6 +63,7 @@ impl Hub {
             health: Box::new(health),
             index: RwLock::default(),
             connections: Mutex::default(),
+            instances: Instances::default(),
             rejections: Rejections::default(),
             metrics: Metrics::default(),
             open: watch::Sender::new(false),
@@ -113,6 +117,18 @@ impl Hub {
         })
     }
 
+    /// Ends the streams that an instance of a namespace has open, such as one that was revoked. Says how many those are. The cost
+    /// follows them.
+    pub fn refuse(&self, namespace: &str, instance: &InstanceId, refusal: &Refusal) -> usize {
+        let connections = self.0.instances.of(namespace, instance);
+        for connection in &connections {
+            tracing::warn!(proxy = &*connection.proxy(), %instance, "cut: {refusal}");
+            self.0.metrics.cut(Cut::Refused);
+            connection.mailbox.close(refusal.clone().into());
+        }
+        connections.len()
+    }
+
     /// What clients reject now.
     pub fn rejections(&self) -> Vec<Rejection> {
         self.0.rejections.list()
@@ -139,7 +155,12 @@ impl Hub {
 /// For streams and servers.
 impl Hub {
     /// Lets a stream in, if the limits do.
-    pub(crate) fn connect(&self, framing: Framing, cut: CancellationToken) -> Result<Arc<Connection>, Status> {
+    pub(crate) fn connect(
+        &self,
+        framing: Framing,
+        peer: Option<Peer>,
+        cut: CancellationToken,
+    ) -> Result<Arc<Connection>, Status> {
         if self.0.closing.is_cancelled() {
             return Err(Status::unavailable("this control plane is shutting down; connect again"));
         }
@@ -152,8 +173,9 @@ impl Hub {
         let mailbox = Arc::new(Mailbox::default());
         let id = self.index_mut().connect(mailbox.clone());
         let session = Session::new(id, framing, &self.0.config.timing, Instant::now());
-        let connection = Arc::new(Connection::new(id, framing, mailbox, session, cut));
+        let connection = Arc::new(Connection::new(id, framing, mailbox, peer, session, cut));
         connections.insert(id, connection.clone());
+        self.0.instances.insert(&connection);
         Ok(connection)
     }
 
@@ -162,6 +184,7 @@ impl Hub {
         let mut session = connection.session();
         // The id is given again once the index has forgotten it, so the connection goes first.
         self.connections().remove(&connection.id);
+        self.0.instances.remove(connection);
         session.close(&mut self.index_mut());
         self.report(connection, &mut session);
     }

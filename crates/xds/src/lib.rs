@@ -20,6 +20,7 @@ mod debug;
 mod health;
 mod hub;
 mod index;
+mod instances;
 mod mailbox;
 mod metrics;
 mod rejections;

@@ -57,14 +57,14 @@ impl AdsService {
             (&Method::POST, STATE_OF_THE_WORLD) => Framing::StateOfTheWorld,
             (_, path) => return refused(&Status::unimplemented(format!("{path} is not served here"))),
         };
-        match self.hub.connect(framing, self.cut.clone()) {
+        let peer = request.extensions().get::<Peer>().cloned();
+        match self.hub.connect(framing, peer, self.cut.clone()) {
             Ok(connection) => {
-                let peer = request.extensions().get::<Peer>().cloned();
                 let requests = Requests::new(request.into_body(), self.hub.config().limits.message_bytes);
                 let (hub, stage) = (self.hub.clone(), Stage::Start);
                 let (node, taking, acknowledged) = Default::default();
                 let health = Reporting { node, taking, acknowledged };
-                let stream = Stream { hub, connection, peer, requests, stage, health, out: None, timer: None };
+                let stream = Stream { hub, connection, requests, stage, health, out: None, timer: None };
                 let mut response = Response::new(Body(Some(Box::new(stream))));
                 response.headers_mut().insert(header::CONTENT_TYPE, GRPC);
                 response
@@ -127,7 +127,6 @@ pub struct Body<B>(Option<Box<Stream<B>>>);
 struct Stream<B> {
     hub: Hub,
     connection: Arc<Connection>,
-    peer: Option<Peer>,
     requests: Requests<B>,
     stage: Stage,
     health: Reporting,
@@ -231,7 +230,7 @@ impl<B> Stream<B> {
             return Err(self.cut(Cut::Refused, Status::invalid_argument("the stream's first request has no node")));
         };
         self.health.node = node.id.as_str().into();
-        let (hub, peer) = (self.hub.clone(), self.peer.clone());
+        let (hub, peer) = (self.hub.clone(), self.connection.peer.clone());
         let admission = async move {
             hub.opened().await;
             hub.classify().classify(&node, peer.as_ref()).await
@@ -260,7 +259,7 @@ impl<B> Stream<B> {
     }
 
     fn take_health(&mut self, report: Health) {
-        self.health.taking = Some(self.hub.health().take(&self.health.node, self.peer.as_ref(), report));
+        self.health.taking = Some(self.hub.health().take(&self.health.node, self.connection.peer.as_ref(), report));
     }
 
     /// True once no report is being taken in, and none is to be acknowledged: the next request may be read.

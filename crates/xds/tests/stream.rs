@@ -15,6 +15,7 @@ use support::{
 };
 use tokio::net::TcpStream;
 use tokio_util::sync::CancellationToken;
+use tombolo_core::InstanceId;
 use tombolo_proto::{
     Part, Resource, ResourceType,
     agent::NameTable,
@@ -22,7 +23,7 @@ use tombolo_proto::{
         DeltaDiscoveryRequest, DeltaDiscoveryResponse, DiscoveryRequest, DiscoveryResponse,
     },
 };
-use tombolo_xds::{Config, Hub, Limits, Metrics, Timing, serve_connection};
+use tombolo_xds::{Config, Hub, Limits, Metrics, Refusal, Timing, serve_connection};
 use tonic::Code;
 
 /// A resource of so many bytes.
@@ -72,6 +73,32 @@ async fn delta_end_to_end() {
     assert_eq!(refusal(&mut client).await.0, Code::Ok);
     until("it is forgotten", || server.hub.proxies().is_empty()).await;
     server.stop().await;
+}
+
+/// Who they are is what the front has found out: here, what a header says.
+#[tokio::test]
+async fn an_instance_that_is_refused_loses_its_streams_and_nobody_else_does() {
+    let server = Server::asking(Config::default()).await;
+    server.publish([cluster("a", 1)]);
+    let [mut one, mut other, mut elsewhere] = [
+        Client::as_instance(server.address, "shop", "m1").await,
+        Client::as_instance(server.address, "shop", "m2").await,
+        Client::as_instance(server.address, "other", "m1").await,
+    ];
+    for client in [&mut one, &mut other, &mut elsewhere] {
+        client.ask(ResourceType::Cluster, &[]);
+        assert_eq!(names(&client.next().await), ["a"]);
+    }
+    let instance = InstanceId::parse("m1").unwrap();
+    let refusal = Refusal::Denied("revoked".into());
+    assert_eq!(server.hub.refuse("shop", &instance, &refusal), 1);
+    assert_eq!(self::refusal(&mut one).await, (Code::PermissionDenied, "revoked".to_owned()));
+    until("it is forgotten", || server.hub.proxies().len() == 2).await;
+    assert_eq!(server.hub.refuse("shop", &instance, &refusal), 0);
+    server.publish([cluster("b", 1)]);
+    for client in [&mut other, &mut elsewhere] {
+        assert_eq!(names(&client.next().await), ["b"]);
+    }
 }
 
 #[tokio::test]

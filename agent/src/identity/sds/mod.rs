@@ -7,5 +7,8 @@ mod secrets;
 mod server;
 mod session;
 mod stream;
+mod verdicts;
 
-pub use server::{EXTERNAL_SOCKET, SdsError, SdsServer, is_served};
+pub(super) use server::is_served;
+pub use server::{SdsError, SdsServer};
+pub use verdicts::Verdicts;

@@ -1,6 +1,9 @@
 //! The socket, and who may speak on it.
 
-use super::stream::{Ask, Method};
+use super::{
+    Verdicts,
+    stream::{Ask, Method},
+};
 use crate::identity::Current;
 use hyper::body::Incoming;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
@@ -33,12 +36,8 @@ const PING: Duration = Duration::from_secs(60);
 /// After the system had no descriptor left.
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// Where Istio's agents find a provider of secrets that is there already, relative to where they run.
-pub const EXTERNAL_SOCKET: &str = "./var/run/secrets/workload-spiffe-uds/socket";
-
-/// Whether somebody serves secrets on a socket, such as SPIRE. Then Envoy is pointed to it, and the agent asks for no certificate:
-/// it shows the control plane its token.
-pub async fn is_served(path: &Path) -> bool {
+/// Whether somebody answers on a socket.
+pub(in crate::identity) async fn is_served(path: &Path) -> bool {
     UnixStream::connect(path).await.is_ok()
 }
 
@@ -65,6 +64,7 @@ pub enum SdsError {
 #[derive(Debug)]
 pub struct SdsServer {
     listener: UnixListener,
+    verdicts: Verdicts,
 }
 
 impl SdsServer {
@@ -89,7 +89,12 @@ impl SdsServer {
         }
         let listener = UnixListener::bind(path).map_err(failed)?;
         fs::set_permissions(path, fs::Permissions::from_mode(0o600)).map_err(failed)?;
-        Ok(Self { listener })
+        Ok(Self { listener, verdicts: Verdicts::new() })
+    }
+
+    /// What Envoy says of what it is sent.
+    pub fn verdicts(&self) -> Verdicts {
+        self.verdicts.clone()
     }
 
     /// Serves, for ever; dropped, it closes every connection.
@@ -102,7 +107,7 @@ impl SdsServer {
             }
             tokio::select! {
                 accepted = self.listener.accept() => match accepted {
-                    Ok((stream, _)) => drop(connections.spawn(connection(stream, current.clone()))),
+                    Ok((stream, _)) => drop(connections.spawn(connection(stream, current.clone(), self.verdicts.clone()))),
                     Err(error) => {
                         tracing::error!("no connection for secrets could be accepted: {error}");
                         tokio::time::sleep(PAUSE).await;
@@ -114,10 +119,10 @@ impl SdsServer {
     }
 }
 
-async fn connection(stream: UnixStream, current: Current) {
+async fn connection(stream: UnixStream, current: Current, verdicts: Verdicts) {
     let service = hyper::service::service_fn(move |request| {
-        let current = current.clone();
-        async move { Ok::<_, Infallible>(answer(request, current).await) }
+        let (current, verdicts) = (current.clone(), verdicts.clone());
+        async move { Ok::<_, Infallible>(answer(request, current, verdicts).await) }
     });
     let served = hyper::server::conn::http2::Builder::new(TokioExecutor::new())
         .timer(TokioTimer::new())
@@ -130,17 +135,21 @@ async fn connection(stream: UnixStream, current: Current) {
     }
 }
 
-async fn answer(request: http::Request<Incoming>, current: Current) -> http::Response<Body> {
+async fn answer(request: http::Request<Incoming>, current: Current, verdicts: Verdicts) -> http::Response<Body> {
     match request.uri().path() {
-        WORLD => stream::<DiscoveryRequest>(request, current).await,
-        DELTA => stream::<DeltaDiscoveryRequest>(request, current).await,
+        WORLD => stream::<DiscoveryRequest>(request, current, verdicts).await,
+        DELTA => stream::<DeltaDiscoveryRequest>(request, current, verdicts).await,
         path => Status::unimplemented(format!("{path} is not served here")).into_http(),
     }
 }
 
-async fn stream<R: Ask>(request: http::Request<Incoming>, current: Current) -> http::Response<Body> {
+async fn stream<R: Ask>(
+    request: http::Request<Incoming>,
+    current: Current,
+    verdicts: Verdicts,
+) -> http::Response<Body> {
     Grpc::new(ProstCodec::<R::Answer, R>::default())
         .max_decoding_message_size(MOST_BYTES)
-        .streaming(Method::<R>::new(current), request)
+        .streaming(Method::<R>::new(current, verdicts), request)
         .await
 }

@@ -56,6 +56,8 @@ pub(super) struct Session {
     /// By name; `None` where nothing was sent since it was asked for.
     wanted: BTreeMap<&'static str, Option<String>>,
     nonce: u64,
+    /// What the last response held.
+    last: Vec<&'static str>,
 }
 
 impl Session {
@@ -91,6 +93,11 @@ impl Session {
         Ok(notes)
     }
 
+    /// The names of what was last sent, which a [`Note`] of acceptance or rejection is about.
+    pub(super) fn last(&self) -> &[&'static str] {
+        &self.last
+    }
+
     /// What the client wants and does not have. A version that it rejected is not sent again.
     pub(super) fn due(&mut self, secrets: &[Encoded]) -> Option<Reply> {
         let secrets: Vec<Encoded> = secrets
@@ -105,6 +112,7 @@ impl Session {
             self.wanted.insert(secret.name, Some(secret.version.clone()));
         }
         self.nonce += 1;
+        self.last = secrets.iter().map(|secret| secret.name).collect();
         Some(Reply { nonce: self.nonce.to_string(), secrets })
     }
 }

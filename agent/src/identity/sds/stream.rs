@@ -1,7 +1,7 @@
 //! One stream of SDS: requests and new identities in, responses out.
 
 use super::{
-    secrets,
+    Verdicts, secrets,
     session::{Asked, Note, Reply, Session},
 };
 use crate::identity::Current;
@@ -41,12 +41,13 @@ impl Ask for DeltaDiscoveryRequest {
 /// The method, for requests of one protocol.
 pub(super) struct Method<R> {
     current: Current,
+    verdicts: Verdicts,
     requests: PhantomData<fn(R)>,
 }
 
 impl<R> Method<R> {
-    pub(super) const fn new(current: Current) -> Self {
-        Self { current, requests: PhantomData }
+    pub(super) const fn new(current: Current, verdicts: Verdicts) -> Self {
+        Self { current, verdicts, requests: PhantomData }
     }
 }
 
@@ -60,12 +61,12 @@ impl<R: Ask> StreamingService<R> for Method<R> {
     fn call(&mut self, request: Request<Streaming<R>>) -> Self::Future {
         // One response at a time: a client that reads nothing costs no more than that.
         let (sender, receiver) = mpsc::channel(1);
-        let current = self.current.clone();
+        let (current, verdicts) = (self.current.clone(), self.verdicts.clone());
         tokio::spawn(async move {
             let gone = sender.clone();
             tokio::select! {
                 () = gone.closed() => {}
-                ended = serve(request.into_inner(), current, &sender) => {
+                ended = serve(request.into_inner(), current, &verdicts, &sender) => {
                     let Err(status) = ended;
                     // Nobody listens any more: then there is nobody to be told.
                     let _ = sender.send(Err(status)).await;
@@ -80,6 +81,7 @@ impl<R: Ask> StreamingService<R> for Method<R> {
 async fn serve<R: Ask>(
     mut requests: Streaming<R>,
     mut current: Current,
+    verdicts: &Verdicts,
     answers: &mpsc::Sender<Result<R::Answer, Status>>,
 ) -> Result<Infallible, Status> {
     let mut session = Session::default();
@@ -90,20 +92,24 @@ async fn serve<R: Ask>(
         }
         tokio::select! {
             material = current.changed() => secrets = Some(secrets::of(&material)),
-            request = requests.message() => take_in(&mut session, request?.ok_or_else(|| Status::ok(""))?)?,
+            request = requests.message() => take_in(&mut session, verdicts, request?.ok_or_else(|| Status::ok(""))?)?,
         }
     }
 }
 
-fn take_in<R: Ask>(session: &mut Session, request: R) -> Result<(), Status> {
+fn take_in<R: Ask>(session: &mut Session, verdicts: &Verdicts, request: R) -> Result<(), Status> {
     if request.type_url() != secrets::type_url() {
         return Err(Status::invalid_argument(format!("only {} is served here", secrets::type_url())));
     }
     let notes = session.ask(request.into()).map_err(|error| Status::resource_exhausted(error.to_string()))?;
     for note in notes {
         match note {
-            Note::Accepted => tracing::debug!("Envoy accepted the secrets"),
-            Note::Rejected(detail) => tracing::error!("Envoy rejected the secrets and keeps what it had: {detail}"),
+            Note::Accepted => verdicts.accepted(session.last()),
+            Note::Rejected(detail) => {
+                let names = session.last();
+                tracing::error!("Envoy rejected {} and keeps what it had: {detail}", names.join(" and "));
+                verdicts.rejected(names, &detail);
+            }
             Note::Unknown(name) => tracing::warn!("Envoy asks for a secret that nobody has: {name:?}"),
         }
     }

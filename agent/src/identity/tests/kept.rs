@@ -140,11 +140,11 @@ fn keys_are_not_printed() {
 async fn files_that_somebody_else_replaces_are_followed() {
     let (world, directory) = (World::new(HOUR), tempfile::tempdir().unwrap());
     let (publisher, mut current) = channel();
-    let (provided, health) = Provided::new(directory.path().into(), ID.parse().unwrap(), world.clock(), publisher);
+    let (provided, handle) = Provided::new(directory.path().into(), ID.parse().unwrap(), world.clock(), publisher);
     let task = tokio::spawn(async move {
         let _ = provided.run().await;
     });
-    let health = || health.borrow().reasons().concat();
+    let health = || handle.health.borrow().reasons().concat();
     pass(MINUTE).await;
     assert!(health().contains("there is no key.pem"), "{}", health());
 

@@ -12,6 +12,7 @@ pub use world::World;
 
 use crate::{
     Allocator, Clock, Metrics, Sink, Source, Stopped, Store, classify::Classifier, health::HealthPort, rejections,
+    revocations,
 };
 use std::{
     collections::BTreeSet,
@@ -174,6 +175,7 @@ impl Graph {
             Command::Update(source, update) => {
                 let synced = update.synced;
                 let (applied, changes) = self.world.update(&source, update, self.clock.now());
+                revocations::enforce(&self.plane.hub, &self.world, &applied.objects);
                 self.publish(applied, changes);
                 if synced && self.waiting.remove(&source) && self.waiting.is_empty() {
                     self.world.synced();

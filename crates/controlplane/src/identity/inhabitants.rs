@@ -1,8 +1,10 @@
 //! Who there is: the workloads and gateways that the objects speak of, and which of their instances are revoked.
 
 use crate::{World, graph::Commands};
+use std::sync::Arc;
 use tombolo_api::{Kind, ObjectKey};
 use tombolo_ca::{Answer, Bound, Caller, Existence, Exists, ExistsError, Proven, stable_uid};
+use tombolo_core::InstanceId;
 use tombolo_translate::engine::{Fact, Relation};
 
 /// Answers from the graph thread's memory.
@@ -10,22 +12,15 @@ pub(super) struct Inhabitants {
     /// Whom to ask.
     pub(super) commands: Commands,
     /// Who issues tokens that are bound to objects which are here. What others' tokens are bound to only their issuers know.
-    pub(super) issuers: Vec<String>,
+    pub(super) issuers: Arc<[String]>,
 }
 
 impl Exists for Inhabitants {
     fn exists<'a>(&'a self, caller: &'a Caller) -> Answer<'a, Result<Existence, ExistsError>> {
-        let mut caller = caller.clone();
-        if let Proven::Token(bound) = &mut caller.proven
-            && !self.issuers.contains(&bound.issuer)
-        {
-            bound.pod = None;
-        }
+        let (caller, issuers) = (caller.clone(), self.issuers.clone());
         Box::pin(async move {
-            self.commands
-                .ask(move |world| existence(world, &caller))
-                .await
-                .map_err(|stopped| ExistsError(Box::new(stopped)))
+            let existence = self.commands.ask(move |world| existence(world, &caller, &issuers)).await;
+            existence.map_err(|stopped| ExistsError(Box::new(stopped)))
         })
     }
 }
@@ -35,7 +30,7 @@ pub fn directory_uid(key: &ObjectKey) -> String {
     stable_uid(&format!("{}/{}", key.kind.name(), key.name))
 }
 
-fn existence(world: &World, caller: &Caller) -> Existence {
+fn existence(world: &World, caller: &Caller, issuers: &[String]) -> Existence {
     let held = holders(world, caller);
     if held.is_empty() {
         let what = format!(
@@ -44,11 +39,14 @@ fn existence(world: &World, caller: &Caller) -> Existence {
         );
         return Existence::Gone(what);
     }
-    if let Some(by) = revoked_by(world, caller) {
+    let revoked = caller.instance.as_ref().and_then(|instance| revoked_by(world, &caller.id.namespace, instance));
+    if let Some(by) = revoked {
         return Existence::Revoked(by);
     }
     match &caller.proven {
-        Proven::Token(Bound { pod: Some(pod), .. }) if !held.iter().any(|key| directory_uid(key) == pod.uid) => {
+        Proven::Token(Bound { issuer, pod: Some(pod), .. })
+            if issuers.contains(issuer) && !held.iter().any(|key| directory_uid(key) == pod.uid) =>
+        {
             Existence::Gone(format!("what the token is bound to, {}/{},", caller.id.namespace, pod.name))
         }
         _ => Existence::Exists,
@@ -62,9 +60,9 @@ fn holders(world: &World, caller: &Caller) -> Vec<ObjectKey> {
     holders.filter(|key| key.kind != Kind::Gateway || world.has_status(key)).cloned().collect()
 }
 
-fn revoked_by(world: &World, caller: &Caller) -> Option<String> {
-    let instance = caller.instance.as_ref()?.as_str();
-    let revoked = Relation::Revoked(caller.id.namespace.clone(), instance.into());
+/// What revokes an instance of a namespace, if anything does.
+pub(crate) fn revoked_by(world: &World, namespace: &Arc<str>, instance: &InstanceId) -> Option<String> {
+    let revoked = Relation::Revoked(namespace.clone(), instance.as_str().into());
     objects(world, &revoked).next().map(ToString::to_string)
 }
 
@@ -83,7 +81,7 @@ mod tests {
     use std::time::SystemTime;
     use tombolo_api::manifest;
     use tombolo_ca::ObjectUid;
-    use tombolo_core::{InstanceId, NamespacedName, SourceId};
+    use tombolo_core::{NamespacedName, SourceId};
 
     fn world(documents: &[Value]) -> World {
         let mut world = World::default();
@@ -111,6 +109,11 @@ mod tests {
         Caller { id: id.parse().unwrap(), instance, proven, expires: SystemTime::UNIX_EPOCH }
     }
 
+    /// To a control plane with an issuer of its own.
+    fn existence(world: &World, caller: &Caller) -> Existence {
+        super::existence(world, caller, &["here".to_owned()])
+    }
+
     const DB: &str = "spiffe://cluster.local/ns/shop/sa/db";
 
     #[test]
@@ -130,6 +133,8 @@ mod tests {
         let bound = |uid: String| caller(DB, None, Some(ObjectUid { name: "db-1".into(), uid }));
         assert_eq!(existence(&world, &bound(directory_uid(&key))), Existence::Exists);
         assert!(matches!(existence(&world, &bound("another".into())), Existence::Gone(_)));
+        let elsewhere = super::existence(&world, &bound("another".into()), &[]);
+        assert_eq!(elsewhere, Existence::Exists, "what another issuer's tokens are bound to is not here");
     }
 
     #[test]

@@ -8,6 +8,7 @@ mod roots;
 
 pub use front::SecureFront;
 pub use inhabitants::directory_uid;
+pub(crate) use inhabitants::revoked_by;
 pub use provided::ProvidedFiles;
 
 use crate::{Applied, Clock, ControlPlane, Store, StoreError};
@@ -121,7 +122,7 @@ impl Identity {
             }
         };
         let follower = Follower { signer: signer.clone(), provided, domain, store, seen: None };
-        let (commands, issuers) = (plane.commands().clone(), tokens.rules().issuers.clone());
+        let (commands, issuers) = (plane.commands().clone(), tokens.rules().issuers.clone().into());
         let exists = Arc::new(Inhabitants { commands, issuers });
         let tokens = std::iter::once(tokens.into()).chain(others).collect();
         let ports = Ports { tokens, exists, signer: signer.clone() };

@@ -92,19 +92,31 @@ impl Mesh {
         outcome.err().expect("nobody may have this certificate")
     }
 
+    /// Writes a file.
+    pub(crate) fn write(&self, file: &str, text: &str) {
+        let path = |name: &str| self.directory.path().join(name);
+        fs::write(path(&format!(".{file}.new")), text).unwrap();
+        fs::rename(path(&format!(".{file}.new")), path(file)).unwrap();
+    }
+
     /// Removes a file, and waits until a workload is no more.
     pub(crate) async fn remove(&self, file: &str, workload: &str) {
-        let mut events = self.plane.subscribe();
         fs::remove_file(self.directory.path().join(file)).unwrap();
-        while self
-            .plane
-            .ask({
-                let workload = workload.to_owned();
-                move |world| world.workloads().any(|(key, _)| *key.name.name == *workload)
-            })
-            .await
-            .unwrap()
-        {
+        self.until_known(workload, false).await;
+    }
+
+    /// Waits until a workload is there.
+    pub(crate) async fn until_there(&self, workload: &str) {
+        self.until_known(workload, true).await;
+    }
+
+    async fn until_known(&self, workload: &str, known: bool) {
+        let mut events = self.plane.subscribe();
+        let is_known = || {
+            let workload = workload.to_owned();
+            self.plane.ask(move |world| world.workloads().any(|(key, _)| *key.name.name == *workload))
+        };
+        while is_known().await.unwrap() != known {
             within(events.recv()).await.unwrap();
         }
     }

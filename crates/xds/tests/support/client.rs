@@ -53,19 +53,35 @@ impl Client {
         Self::over(TcpStream::connect(address).await.unwrap(), method, 1 << 30).await
     }
 
+    /// As an instance of a namespace: see [`super::Asking`].
+    pub(crate) async fn as_instance(address: SocketAddr, namespace: &str, instance: &str) -> Self {
+        let io = TcpStream::connect(address).await.unwrap();
+        Self::proving(io, DELTA, 1 << 30, &[("namespace", namespace), ("instance", instance)]).await
+    }
+
     /// With a flow-control window of so many bytes, on any stream.
     pub(crate) async fn over<I: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
         io: I,
         method: &str,
         window: u32,
     ) -> Self {
+        Self::proving(io, method, window, &[]).await
+    }
+
+    async fn proving<I: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
+        io: I,
+        method: &str,
+        window: u32,
+        proof: &[(&str, &str)],
+    ) -> Self {
         let mut builder = Builder::new();
         builder.initial_window_size(window).initial_connection_window_size(window);
         let (mut sender, connection) = builder.handshake::<_, Bytes>(io).await.unwrap();
         tokio::spawn(connection);
         let uri = format!("http://xds/envoy.service.discovery.v3.AggregatedDiscoveryService/{method}");
-        let request =
-            Request::post(uri).header("content-type", "application/grpc").header("te", "trailers").body(()).unwrap();
+        let request = Request::post(uri).header("content-type", "application/grpc").header("te", "trailers");
+        let request = proof.iter().fold(request, |request, (name, value)| request.header(*name, *value));
+        let request = request.body(()).unwrap();
         sender = sender.ready().await.unwrap();
         let (response, out) = sender.send_request(request, false).unwrap();
         Self { out, response: Some(response), body: None, headers: HeaderMap::new(), buffer: BytesMut::new() }

@@ -5,16 +5,25 @@ pub(crate) mod client;
 pub(crate) mod envoy;
 pub(crate) mod resources;
 
+use http::{Request, Response};
+use hyper::{body::Incoming, service::Service};
 use std::{
-    future::Future,
+    convert::Infallible,
+    future::{Future, Ready, ready},
     net::SocketAddr,
     sync::Arc,
     time::{Duration, Instant},
 };
-use tokio::{net::TcpListener, task::JoinHandle};
+use tokio::{
+    net::{TcpListener, TcpStream},
+    task::JoinHandle,
+};
 use tokio_util::sync::CancellationToken;
+use tombolo_core::InstanceId;
 use tombolo_proto::{Change, Resource, ResourceType, Scope, envoy::envoy::config::core::v3::Node};
-use tombolo_xds::{Class, Classify, Classifying, Config, Hub, Peer, Refusal, serve};
+use tombolo_xds::{
+    AdsService, Body, Class, Classify, Classifying, Config, Front, Hub, Peer, Plaintext, Refusal, serve_behind,
+};
 
 /// Longer than anything here takes, shorter than anyone's patience.
 pub(crate) const DEADLINE: Duration = Duration::from_secs(30);
@@ -30,6 +39,37 @@ impl Classify for Everyone {
             }
             Ok(Class { scopes: Arc::new([Scope::public()]), proxy: node.id.as_str().into() })
         })
+    }
+}
+
+/// Believes who callers say that they are, in two headers.
+#[derive(Clone)]
+pub(crate) struct Asking;
+
+impl Front for Asking {
+    type Io = TcpStream;
+    type Service = Believing;
+    type Body = Body<Incoming>;
+
+    async fn admit(self, io: TcpStream, ads: AdsService) -> Option<(TcpStream, Believing)> {
+        Some((io, Believing(ads)))
+    }
+}
+
+/// What is behind [`Asking`].
+pub(crate) struct Believing(AdsService);
+
+impl Service<Request<Incoming>> for Believing {
+    type Response = Response<Body<Incoming>>;
+    type Error = Infallible;
+    type Future = Ready<Result<Self::Response, Infallible>>;
+
+    fn call(&self, mut request: Request<Incoming>) -> Self::Future {
+        let said = |name: &str| request.headers()[name].to_str().unwrap().to_owned();
+        let id = format!("spiffe://cluster.local/ns/{}/sa/default", said("namespace")).parse().unwrap();
+        let instance = Some(InstanceId::parse(&said("instance")).unwrap());
+        request.extensions_mut().insert(Peer { id, instance });
+        ready(Ok(self.0.respond(request)))
     }
 }
 
@@ -49,12 +89,23 @@ impl Server {
         server
     }
 
+    /// One that knows who calls.
+    pub(crate) async fn asking(config: Config) -> Self {
+        let server = Self::behind(Asking, config, 0).await;
+        server.hub.open();
+        server
+    }
+
     /// On this port, and not open yet.
     pub(crate) async fn closed(config: Config, port: u16) -> Self {
+        Self::behind(Plaintext, config, port).await
+    }
+
+    async fn behind(front: impl Front, config: Config, port: u16) -> Self {
         let listener = eventually_ok(|| TcpListener::bind(("127.0.0.1", port))).await;
         let (hub, address, stop) =
             (Hub::new(config, Everyone), listener.local_addr().unwrap(), CancellationToken::new());
-        let task = tokio::spawn(serve(listener, hub.clone(), stop.clone().cancelled_owned()));
+        let task = tokio::spawn(serve_behind(front, listener, hub.clone(), stop.clone().cancelled_owned()));
         Self { hub, address, stop, task }
     }
 
@@ -105,7 +156,7 @@ pub(crate) async fn eventually<F: Future<Output = bool>>(what: &str, mut conditi
 
 /// Waits until a condition on a hub holds.
 pub(crate) async fn until(what: &str, mut condition: impl FnMut() -> bool) {
-    eventually(what, || std::future::ready(condition())).await;
+    eventually(what, || ready(condition())).await;
 }
 
 async fn eventually_ok<T, E: std::fmt::Debug, F: Future<Output = Result<T, E>>>(mut attempt: impl FnMut() -> F) -> T {

@@ -79,6 +79,7 @@ fn a_rejected_version_is_told_and_not_sent_again_but_the_next_is() {
         ..DeltaDiscoveryRequest::default()
     };
     assert_eq!(session.ask(request.clone().into()).unwrap(), [Note::Rejected("no good".into())]);
+    assert_eq!(session.last(), ["default"]);
     assert!(session.due(&secrets("c1", "r1")).is_none());
     assert_eq!(sent(&mut session, &secrets("c2", "r1")).0, ["c2"]);
     assert_eq!(session.ask(request.into()).unwrap(), [], "of a response that is not the last one");
