@@ -2,6 +2,7 @@
 
 mod app;
 mod args;
+mod identity;
 mod metrics;
 mod observed;
 mod watch;
