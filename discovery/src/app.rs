@@ -3,26 +3,26 @@
 use crate::{
     args::Args,
     gateways::{Gateways, Ingress, Place},
+    identity::{Settings, Start},
     metrics::WatchMetrics,
     observed::Observed,
     status::{StatusMetrics, StatusWriter},
     watch::Cluster,
 };
-use anyhow::{Context, bail, ensure};
+use anyhow::{Context, bail};
 use kube::{Client, Config, config::KubeConfigOptions};
 use prometheus_client::registry::Registry;
-use std::{fs, path::Path, sync::Arc};
+use std::sync::Arc;
 use tokio::{
     net::TcpListener,
     runtime::Handle,
-    signal::unix::{SignalKind, signal},
+    signal::unix::{Signal, SignalKind, signal},
     sync::watch,
     task::JoinSet,
 };
 use tokio_util::sync::CancellationToken;
-use tombolo_api::{Kind, manifest};
 use tombolo_controlplane::{
-    ControlPlane, Edit, Setup, SystemClock,
+    ControlPlane, Setup, SystemClock,
     admin::{self, Admin},
 };
 use tombolo_core::SourceId;
@@ -48,6 +48,7 @@ pub(crate) fn run(args: Args) -> anyhow::Result<()> {
 
 async fn serve(args: Args) -> anyhow::Result<()> {
     check(&args)?;
+    let mut told = Told::new()?;
     let client = client(&args).await?;
     let id = SourceId::new(args.cluster.as_str());
     let ingress = Ingress::read(client.clone(), id.clone()).await;
@@ -56,13 +57,13 @@ async fn serve(args: Args) -> anyhow::Result<()> {
         id: id.clone(),
         client: client.clone(),
         runtime: Handle::current(),
-        fixed: settings(args.settings.as_deref())?,
         observed: observed.clone(),
         metrics: watches.clone(),
     };
+    let settings = Settings::read(&args, client.clone())?;
     let plane = ControlPlane::start(Setup {
-        sources: vec![Box::new(source)],
-        facts: ingress.facts().into_iter().chain([(Relation::Provisioned, Fact::Unit)]).collect(),
+        sources: vec![Box::new(settings), Box::new(source)],
+        facts: known(&args, &ingress),
         store: None,
         xds: tombolo_xds::Config::default(),
         clock: Arc::new(SystemClock),
@@ -71,31 +72,36 @@ async fn serve(args: Args) -> anyhow::Result<()> {
     let statuses = StatusMetrics::default();
     watches.register(&mut registry);
     statuses.register(&mut registry);
-    let stop = CancellationToken::new();
-    let mut servers = JoinSet::new();
-    servers.spawn(ingress.follow(plane.clone()));
+    let unready = watch::Sender::new(None);
+    let (mut pages, mut servers, stop) = (JoinSet::new(), JoinSet::new(), CancellationToken::new());
+    serve_pages(&args, &plane, registry, &unready, &mut pages).await?;
+    serve_plaintext(&args, &plane, &stop, &mut servers)?;
+    pages.spawn(ingress.follow(plane.clone()));
     let (lease, writer) = lease(&args, client.clone());
     let election = tokio::spawn(lease.run(stop.clone()));
     // Gateways that cannot connect are not deployed: a plaintext port is open to this machine alone.
     if args.plaintext.is_none() {
         let place = Place { namespace: args.namespace.clone(), revision: args.revision.clone() };
-        servers.spawn(Gateways::new(client.clone(), plane.clone(), id.clone(), place, writer.clone()).run());
+        pages.spawn(Gateways::new(client.clone(), plane.clone(), id.clone(), place, writer.clone()).run());
     }
-    let status = StatusWriter { plane: plane.clone(), client, observed, cluster: id, metrics: statuses };
-    servers.spawn(status.run(writer));
-    serve_pages(&args, &plane, registry, &mut servers).await?;
-    if let Some(address) = args.plaintext {
-        let listener =
-            tombolo_xds::listen(address).with_context(|| format!("cannot serve --plaintext on {address}"))?;
-        let server = tombolo_xds::serve(listener, plane.hub().clone(), stop.clone().cancelled_owned());
-        servers.spawn(server);
-    }
+    let status =
+        StatusWriter { plane: plane.clone(), client: client.clone(), observed, cluster: id, metrics: statuses };
+    pages.spawn(status.run(writer.clone()));
+    serve_secure(&args, &plane, Secure { client, writer, unready: unready.clone(), stop: stop.clone() }, &mut servers)?;
     tracing::info!(revision = args.revision, namespace = args.namespace, "watching");
-    until_told(&mut servers).await?;
+    let outcome = tokio::select! {
+        () = told.stop() => Ok(()),
+        Some(ended) = servers.join_next() => ended?,
+        Some(ended) = pages.join_next() => Ok(ended?),
+    };
+    unready.send_replace(Some("stopping"));
     stop.cancel();
+    while let Some(ended) = servers.join_next().await {
+        ended??;
+    }
     election.await?;
     plane.stop();
-    Ok(())
+    outcome
 }
 
 /// Readiness has a port of its own, so that a policy may keep the pages from all but scrapers.
@@ -103,20 +109,83 @@ async fn serve_pages(
     args: &Args,
     plane: &ControlPlane,
     registry: Registry,
-    servers: &mut JoinSet<()>,
+    unready: &watch::Sender<Option<&'static str>>,
+    pages: &mut JoinSet<()>,
 ) -> anyhow::Result<()> {
     for (address, registry) in [(args.monitoring, registry), (args.health, Registry::default())] {
         let listener = TcpListener::bind(address).await.with_context(|| format!("cannot listen on {address}"))?;
-        let admin = Admin { plane: plane.clone(), identity: None, registry };
-        servers.spawn(admin::serve(listener, admin));
+        let admin = Admin { plane: plane.clone(), identity: None, unready: unready.subscribe(), registry };
+        pages.spawn(admin::serve(listener, admin));
     }
     Ok(())
+}
+
+/// What is known before anything is served: where Gateways are reached, and that somebody sees to that.
+fn known(args: &Args, ingress: &Ingress) -> Vec<(Relation, Fact)> {
+    let provisioned = args.plaintext.is_none().then_some((Relation::Provisioned, Fact::Unit));
+    ingress.facts().into_iter().chain(provisioned).collect()
 }
 
 /// What one replica alone does, whichever revision it is of.
 fn lease(args: &Args, client: Client) -> (LeaseTask, watch::Receiver<bool>) {
     let identity = args.identity.clone().unwrap_or_else(|| format!("discovery-{:08x}", fastrand::u32(..)));
     Lease::new(client, &args.namespace, WRITER, &identity, LeaseConfig::default())
+}
+
+fn serve_plaintext(
+    args: &Args,
+    plane: &ControlPlane,
+    stop: &CancellationToken,
+    servers: &mut JoinSet<anyhow::Result<()>>,
+) -> anyhow::Result<()> {
+    let Some(address) = args.plaintext else { return Ok(()) };
+    let listener = tombolo_xds::listen(address).with_context(|| format!("cannot serve --plaintext on {address}"))?;
+    let server = tombolo_xds::serve(listener, plane.hub().clone(), stop.clone().cancelled_owned());
+    servers.spawn(async {
+        server.await;
+        Ok(())
+    });
+    Ok(())
+}
+
+/// What the TLS port needs besides.
+struct Secure {
+    client: Client,
+    writer: watch::Receiver<bool>,
+    unready: watch::Sender<Option<&'static str>>,
+    stop: CancellationToken,
+}
+
+/// Nobody is let in before there is a root.
+fn serve_secure(
+    args: &Args,
+    plane: &ControlPlane,
+    secure: Secure,
+    servers: &mut JoinSet<anyhow::Result<()>>,
+) -> anyhow::Result<()> {
+    let Some(address) = args.secure() else { return Ok(()) };
+    let Secure { client, writer, unready, stop } = secure;
+    unready.send_replace(Some("there is no certificate authority yet"));
+    let listener = tombolo_xds::listen(address).with_context(|| format!("cannot serve agents on {address}"))?;
+    let start = Start {
+        client,
+        namespace: args.namespace.clone(),
+        revision: args.revision.clone(),
+        names: args.server_name.clone(),
+        address,
+        writer,
+    };
+    let plane = plane.clone();
+    servers.spawn(async move {
+        let Some(identity) = stop.run_until_cancelled(Box::pin(start.run(&plane))).await else { return Ok(()) };
+        let identity = identity.context("certificates cannot be issued")?;
+        unready.send_replace(None);
+        tracing::info!(%address, "agents are served");
+        let (hub, stopped) = (plane.hub().clone(), stop.clone().cancelled_owned());
+        tombolo_xds::serve_behind(identity.front(), listener, hub, stopped).await;
+        Ok(())
+    });
+    Ok(())
 }
 
 /// Refuses what cannot work, before anything is started.
@@ -142,32 +211,22 @@ async fn client(args: &Args) -> anyhow::Result<Client> {
     Ok(Client::try_from(config)?)
 }
 
-/// The settings of this revision, as the one object that is there whatever the cluster says.
-fn settings(file: Option<&Path>) -> anyhow::Result<Vec<Edit>> {
-    let Some(file) = file else { return Ok(Vec::new()) };
-    let text = fs::read(file).with_context(|| format!("--settings {} cannot be read", file.display()))?;
-    let content = manifest::read(&text, &file.display().to_string());
-    let problems: Vec<_> = content.problems.iter().chain(content.decoded.iter().flat_map(|d| &d.problems)).collect();
-    if let Some(problem) = problems.iter().find(|problem| problem.is_error()) {
-        bail!("--settings {}: {problem}", file.display());
-    }
-    let objects: Vec<_> = content.decoded.into_iter().filter_map(|decoded| decoded.object).collect();
-    ensure!(
-        matches!(&*objects, [one] if one.kind() == Kind::MeshInstallation),
-        "--settings {} must hold one MeshInstallation and nothing else",
-        file.display()
-    );
-    Ok(objects.into_iter().map(|object| Edit::Apply(object, None)).collect())
+/// Who asks this process to stop.
+struct Told {
+    interrupt: Signal,
+    terminate: Signal,
 }
 
-/// Until a signal comes, or a server ends.
-async fn until_told(servers: &mut JoinSet<()>) -> anyhow::Result<()> {
-    let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
-    tokio::select! {
-        _ = interrupt.recv() => {}
-        _ = terminate.recv() => {}
-        Some(ended) = servers.join_next() => return Ok(ended?),
+impl Told {
+    fn new() -> std::io::Result<Self> {
+        Ok(Self { interrupt: signal(SignalKind::interrupt())?, terminate: signal(SignalKind::terminate())? })
     }
-    tracing::info!("told to stop");
-    Ok(())
+
+    async fn stop(&mut self) {
+        tokio::select! {
+            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
+        }
+        tracing::info!("told to stop");
+    }
 }

@@ -31,6 +31,15 @@ pub(crate) struct Args {
     #[arg(long, value_name = "NAME", default_value = "Kubernetes")]
     pub(crate) cluster: String,
 
+    /// Serve agents here, over TLS: configuration and certificates. [::]:15012 where neither this nor --plaintext is given.
+    #[arg(long, value_name = "ADDRESS")]
+    pub(crate) listen: Option<SocketAddr>,
+
+    /// Another name that agents know this server by, besides tombolo-discovery, tombolo-discovery-REVISION and istiod in its
+    /// namespace; may be repeated.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) server_name: Vec<String>,
+
     /// Serve proxies without TLS here, and ask nobody who he is: for measuring on one machine. Loopback only.
     #[arg(long, value_name = "ADDRESS")]
     pub(crate) plaintext: Option<SocketAddr>,
@@ -42,4 +51,12 @@ pub(crate) struct Args {
     /// Readiness: `/ready`.
     #[arg(long, value_name = "ADDRESS", default_value = "[::]:8080")]
     pub(crate) health: SocketAddr,
+}
+
+impl Args {
+    /// Where agents are served.
+    pub(crate) fn secure(&self) -> Option<SocketAddr> {
+        let default = SocketAddr::from((std::net::Ipv6Addr::UNSPECIFIED, 15012));
+        self.listen.or_else(|| self.plaintext.is_none().then_some(default))
+    }
 }

@@ -3,6 +3,7 @@
 mod app;
 mod args;
 mod gateways;
+mod identity;
 mod metrics;
 mod observed;
 mod status;

@@ -18,7 +18,7 @@ use tombolo_ca::{
     KeyRing, LocalIssuer, ObjectUid, RotationPolicy, ServerNames, Settings, TokenRules, TokenSpec, TokenVerifier,
     stable_uid,
 };
-use tombolo_controlplane::{FileStore, Identity, IdentitySetup, SystemClock, directory_uid};
+use tombolo_controlplane::{ControlPlane, FileStore, Identity, IdentitySetup, Inhabitants, SystemClock, directory_uid};
 use tombolo_core::{NamespacedName, TrustDomain};
 
 /// The workload whose agent it is.
@@ -52,7 +52,7 @@ impl Secured {
     pub(super) fn start(mesh: Mesh) -> anyhow::Result<Self> {
         let subject = Subject::start(mesh.manifests().chain([workload()]))?;
         let (state, issuer) = (tempfile::tempdir()?, LocalIssuer::create(ISSUER)?);
-        let setup = setup(&issuer, &state)?;
+        let setup = setup(&issuer, &state, subject.plane())?;
         let (identity, listener) = subject.runtime()?.block_on(async {
             let identity = Identity::start(subject.plane(), setup).await?;
             anyhow::Ok((identity, tombolo_xds::listen((Ipv4Addr::LOCALHOST, 0).into())?))
@@ -125,15 +125,15 @@ pub(super) fn server_name() -> anyhow::Result<rustls::pki_types::ServerName<'sta
     Ok(SERVER.try_into()?)
 }
 
-fn setup(issuer: &LocalIssuer, state: &TempDir) -> anyhow::Result<IdentitySetup> {
+fn setup(issuer: &LocalIssuer, state: &TempDir, plane: &ControlPlane) -> anyhow::Result<IdentitySetup> {
     let rules = TokenRules::new(TrustDomain::default(), issuer.issuer());
     Ok(IdentitySetup {
         settings: Settings::new(TrustDomain::default()),
         rotation: RotationPolicy::default(),
         names: ServerNames { dns: vec![SERVER.to_owned()], ips: vec![Ipv4Addr::LOCALHOST.into()] },
         provided: None,
-        tokens: TokenVerifier::new(rules, KeyRing::new(issuer.jwks()?).into()),
-        others: Vec::new(),
+        tokens: vec![TokenVerifier::new(rules, KeyRing::new(issuer.jwks()?).into()).into()],
+        exists: Arc::new(Inhabitants::new(plane, vec![issuer.issuer().to_owned()])),
         store: Arc::new(FileStore::open(state.path().join("store"))?),
         clock: Arc::new(SystemClock),
     })

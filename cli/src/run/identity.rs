@@ -12,7 +12,7 @@ use std::{
 };
 use tombolo_api::mesh::MeshInstallation;
 use tombolo_ca::{RotationPolicy, ServerNames, Settings};
-use tombolo_controlplane::{ControlPlane, Identity, IdentitySetup, ProvidedFiles, SystemClock, World};
+use tombolo_controlplane::{ControlPlane, Identity, IdentitySetup, Inhabitants, ProvidedFiles, SystemClock, World};
 use tombolo_core::{SourceId, TrustDomain};
 
 /// Waits until the directory is read, as it says what the mesh trusts, and starts the service.
@@ -34,6 +34,7 @@ pub(crate) async fn start(
         overlap: installation.ca.root_rotation.overlap.get(),
         ..RotationPolicy::default()
     };
+    let own = credentials::verifier(&issuer, &trust_domain, &store)?;
     let setup = IdentitySetup {
         settings: Settings {
             default_lifetime: lifetime,
@@ -43,8 +44,8 @@ pub(crate) async fn start(
         },
         rotation,
         names: names(address),
-        tokens: credentials::verifier(&issuer, &trust_domain, &store)?,
-        others: issuers.iter().map(|issuer| issuer.trusted(&trust_domain)).collect(),
+        tokens: std::iter::once(own.into()).chain(issuers.iter().map(|issuer| issuer.trusted(&trust_domain))).collect(),
+        exists: Arc::new(Inhabitants::new(plane, vec![issuer.issuer().to_owned()])),
         provided,
         store,
         clock: Arc::new(SystemClock),

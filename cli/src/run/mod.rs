@@ -27,6 +27,7 @@ use std::{net::SocketAddr, path::PathBuf, process::ExitCode, sync::Arc, time::Du
 use tokio::{
     net::TcpListener,
     signal::unix::{SignalKind, signal},
+    sync::watch,
     task::{JoinHandle, JoinSet},
 };
 use tokio_util::sync::CancellationToken;
@@ -199,6 +200,7 @@ async fn serve_admin(
     terminal::line(&format!("admin on http://{}", listener.local_addr()?));
     let mut registry = Registry::default();
     identity.register(&mut registry);
-    let admin = Admin { plane: plane.clone(), identity: Some(identity.clone()), registry };
+    let unready = watch::channel(None).1;
+    let admin = Admin { plane: plane.clone(), identity: Some(identity.clone()), unready, registry };
     Ok(Some(tokio::spawn(admin::serve(listener, admin))))
 }

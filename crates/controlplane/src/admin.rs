@@ -8,7 +8,10 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use prometheus_client::registry::Registry;
 use serde_json::{Value, json};
 use std::{collections::BTreeMap, convert::Infallible, sync::Arc, time::Duration};
-use tokio::{net::TcpListener, sync::Semaphore};
+use tokio::{
+    net::TcpListener,
+    sync::{Semaphore, watch},
+};
 
 /// Connections at once: this is for people and scrapers.
 const CONNECTIONS: usize = 64;
@@ -21,6 +24,8 @@ pub struct Admin {
     pub plane: ControlPlane,
     /// Whose root may be rotated here; `None` where the pages are open to others.
     pub identity: Option<Identity>,
+    /// Why this process is to be sent nobody, besides what the control plane itself may lack: `None` where nothing speaks against it.
+    pub unready: watch::Receiver<Option<&'static str>>,
     /// Whatever else is counted, beside what the control plane counts itself.
     pub registry: Registry,
 }
@@ -54,8 +59,7 @@ async fn answer(admin: Arc<Admin>, request: Request<Incoming>) -> Result<Respons
         "/ca/rotate" => text(StatusCode::METHOD_NOT_ALLOWED, "POST begins a rotation of the root\n".to_owned()),
         "/" => text(StatusCode::OK, PAGES.to_owned()),
         "/metrics" => metrics(&admin),
-        "/healthz/ready" | "/ready" if admin.plane.hub().is_open() => text(StatusCode::OK, "ready\n".to_owned()),
-        "/healthz/ready" | "/ready" => text(StatusCode::SERVICE_UNAVAILABLE, "not everything is read yet\n".to_owned()),
+        "/healthz/ready" | "/ready" => readiness(&admin),
         "/debug/proxies" => json(Ok(json!(admin.plane.hub().proxies()))),
         "/debug/snapshot" => json(admin.plane.ask(snapshot).await),
         "/debug/status" => json(admin.plane.ask(statuses).await),
@@ -78,6 +82,14 @@ fn json(value: Result<Value, Stopped>) -> Page {
     match value {
         Ok(value) => (StatusCode::OK, "application/json", format!("{value:#}\n")),
         Err(stopped) => text(StatusCode::SERVICE_UNAVAILABLE, format!("{stopped}\n")),
+    }
+}
+
+fn readiness(admin: &Admin) -> Page {
+    let unread = (!admin.plane.hub().is_open()).then_some("not everything is read yet");
+    match unread.or(*admin.unready.borrow()) {
+        Some(why) => text(StatusCode::SERVICE_UNAVAILABLE, format!("{why}\n")),
+        None => text(StatusCode::OK, "ready\n".to_owned()),
     }
 }
 

@@ -27,7 +27,7 @@ pub use allocate::Allocator;
 pub use classify::{GATEWAY_LABEL, gateway_service_account};
 pub use graph::{Applied, Cause, ControlPlane, Edited, Finding, Setup, TimedStatus, World};
 pub use health::HealthReport;
-pub use identity::{Identity, IdentityError, IdentitySetup, ProvidedFiles, SecureFront, directory_uid};
+pub use identity::{Identity, IdentityError, IdentitySetup, Inhabitants, ProvidedFiles, SecureFront, directory_uid};
 pub use metrics::Metrics;
 pub use port::{Clock, Edit, Sink, Source, Stopped, SystemClock, Update};
 pub use store::{FileStore, Store, StoreError, hash, slug};

@@ -6,8 +6,12 @@ use std::{
     os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt},
     path::{Path, PathBuf},
 };
+use tokio::sync::watch;
 
 /// Remembers small values by name. A name is a file name: no slashes.
+///
+/// Several processes may share one. Then one of them at a time writes, the others follow, and a write is one to what was read:
+/// where somebody else wrote meanwhile, it is a [`StoreError::Conflict`].
 pub trait Store: Send + Sync {
     /// What was last written, if anything.
     fn read(&self, name: &str) -> Result<Option<Vec<u8>>, StoreError>;
@@ -15,15 +19,32 @@ pub trait Store: Send + Sync {
     fn write(&self, name: &str, value: &[u8]) -> Result<(), StoreError>;
     /// Forgets.
     fn remove(&self, name: &str) -> Result<(), StoreError>;
+    /// Whether it is this process that writes now.
+    fn is_ours(&self) -> bool {
+        true
+    }
+    /// Tells when somebody else may have written; `None` where nobody else does.
+    fn changes(&self) -> Option<watch::Receiver<()>> {
+        None
+    }
 }
 
 /// Something could not be remembered.
 #[derive(Debug, thiserror::Error)]
-#[error("cannot {what} {}: {source}", path.display())]
-pub struct StoreError {
-    what: &'static str,
-    path: PathBuf,
-    source: io::Error,
+pub enum StoreError {
+    /// It was tried.
+    #[error("cannot {what} {place}: {source}")]
+    Failed {
+        /// What was tried, such as `write`.
+        what: &'static str,
+        /// Where: a file, or an object.
+        place: String,
+        /// Why not.
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// Somebody else wrote meanwhile.
+    #[error("{0} was written by somebody else meanwhile: it is read again")]
+    Conflict(String),
 }
 
 /// A directory that only its owner can look into.
@@ -82,8 +103,8 @@ impl Store for FileStore {
 }
 
 fn failed(what: &'static str, path: &Path) -> impl FnOnce(io::Error) -> StoreError {
-    let path = path.to_owned();
-    move |source| StoreError { what, path, source }
+    let place = path.display().to_string();
+    move |source| StoreError::Failed { what, place, source: source.into() }
 }
 
 /// A short file name that stands for some texts: the beginning of the first, and a hash of all.

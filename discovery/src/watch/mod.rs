@@ -56,8 +56,6 @@ pub(crate) struct Cluster {
     pub(crate) client: Client,
     /// Where the watches run.
     pub(crate) runtime: Handle,
-    /// Objects that are there whatever the cluster says: the settings of this control plane.
-    pub(crate) fixed: Vec<Edit>,
     /// Where statuses that are seen are noted.
     pub(crate) observed: Arc<Observed>,
     /// Counts what fails.
@@ -104,7 +102,7 @@ impl Cluster {
         }
         drop(told);
         self.runtime.spawn(presence.run());
-        let mut gathered = Gathered::new(self.fixed);
+        let mut gathered = Gathered::new();
         while let Some(first) = news.recv().await {
             gathered.take(first);
             while let Ok(next) = news.try_recv() {
@@ -129,9 +127,9 @@ struct Gathered {
 }
 
 impl Gathered {
-    fn new(edits: Vec<Edit>) -> Self {
+    fn new() -> Self {
         let waiting = KINDS.into_iter().collect();
-        Self { waiting, edits, problems: BTreeMap::new(), problems_changed: true, synced: false }
+        Self { waiting, edits: Vec::new(), problems: BTreeMap::new(), problems_changed: true, synced: false }
     }
 
     fn take(&mut self, Told { kind, news }: Told) {
@@ -167,7 +165,7 @@ mod tests {
 
     #[test]
     fn nothing_is_said_before_every_kind_was_read() {
-        let mut gathered = Gathered::new(Vec::new());
+        let mut gathered = Gathered::new();
         let listed = || News { listed: true, ..News::default() };
         for kind in &KINDS[1..] {
             gathered.take(Told { kind: *kind, news: listed() });

@@ -1,18 +1,26 @@
 //! Who there is: the workloads and gateways that the objects speak of, and which of their instances are revoked.
 
-use crate::{World, graph::Commands};
+use crate::{ControlPlane, World, graph::Commands};
 use std::sync::Arc;
 use tombolo_api::{Kind, ObjectKey};
 use tombolo_ca::{Answer, Bound, Caller, Existence, Exists, ExistsError, Proven, stable_uid};
-use tombolo_core::InstanceId;
+use tombolo_core::{InstanceId, SpiffeId};
 use tombolo_translate::engine::{Fact, Relation};
 
 /// Answers from the graph thread's memory.
-pub(super) struct Inhabitants {
+pub struct Inhabitants {
     /// Whom to ask.
-    pub(super) commands: Commands,
+    commands: Commands,
     /// Who issues tokens that are bound to objects which are here. What others' tokens are bound to only their issuers know.
-    pub(super) issuers: Arc<[String]>,
+    issuers: Arc<[String]>,
+}
+
+impl Inhabitants {
+    /// Those of a control plane. Tokens of `issuers` are bound to its objects, and count while those are there; tokens of others
+    /// count for ServiceAccounts that a workload here has.
+    pub fn new(plane: &ControlPlane, issuers: Vec<String>) -> Self {
+        Self { commands: plane.commands().clone(), issuers: issuers.into() }
+    }
 }
 
 impl Exists for Inhabitants {
@@ -50,6 +58,19 @@ fn existence(world: &World, caller: &Caller, issuers: &[String]) -> Existence {
             Existence::Gone(format!("what the token is bound to, {}/{},", caller.id.namespace, pod.name))
         }
         _ => Existence::Exists,
+    }
+}
+
+impl World {
+    /// What revokes a caller's instance, if anything does.
+    pub fn revoked_by(&self, caller: &Caller) -> Option<String> {
+        revoked_by(self, caller)
+    }
+
+    /// Whether a workload outside Kubernetes runs as this identity's ServiceAccount.
+    pub fn has_machine(&self, id: &SpiffeId) -> bool {
+        let holder = Relation::Holder(id.namespace.clone(), id.service_account.clone());
+        objects(self, &holder).next().is_some()
     }
 }
 

@@ -7,30 +7,32 @@ mod provided;
 mod roots;
 
 pub use front::SecureFront;
-pub use inhabitants::directory_uid;
 pub(crate) use inhabitants::revoked_by;
+pub use inhabitants::{Inhabitants, directory_uid};
 pub use provided::ProvidedFiles;
 
 use crate::{Applied, Clock, ControlPlane, Store, StoreError};
-use inhabitants::Inhabitants;
 use installation::Follower;
 use prometheus_client::registry::Registry;
 use roots::KeptRoots;
 use std::{sync::Arc, time::Duration};
 use tokio::{
-    sync::{mpsc, oneshot},
+    sync::{mpsc, oneshot, watch},
     time::MissedTickBehavior,
 };
 use tokio_rustls::TlsAcceptor;
 use tombolo_api::Kind;
 use tombolo_ca::{
-    Authority, CaCertsError, CertificateService, LocalSigner, Ports, RootError, RotationPolicy, ServerCertificate,
-    ServerError, ServerNames, Settings, TokenVerifier, TrustedIssuer,
+    Authority, CaCertsError, CertificateService, Exists, LocalSigner, Ports, RootError, RotationPolicy,
+    ServerCertificate, ServerError, ServerNames, Settings, TrustedIssuer,
 };
+use tombolo_core::TrustDomain;
 use tombolo_translate::engine::{Fact, Relation};
 
 /// How often to look whether a certificate or a root is due.
 const LOOK: Duration = Duration::from_secs(5);
+/// How often to look whether it is ours to make the root that nobody has made yet.
+const WAIT: Duration = Duration::from_millis(500);
 
 /// What an identity service starts from.
 pub struct IdentitySetup {
@@ -42,12 +44,10 @@ pub struct IdentitySetup {
     pub names: ServerNames,
     /// An intermediate that was provided, in place of a root of the mesh's own.
     pub provided: Option<ProvidedFiles>,
-    /// Checks tokens of the issuer that belongs to this control plane. They are bound to objects that are here, and count while those
-    /// are.
-    pub tokens: TokenVerifier,
-    /// Whose tokens count besides, such as those of a cluster's API server: what they are bound to is not here, so they count for
-    /// ServiceAccounts that a workload here has.
-    pub others: Vec<TrustedIssuer>,
+    /// Whose tokens count.
+    pub tokens: Vec<TrustedIssuer>,
+    /// Who still is: [`Inhabitants`] where only the objects say so.
+    pub exists: Arc<dyn Exists>,
     /// Where the root is kept.
     pub store: Arc<dyn Store>,
     /// What time it is.
@@ -75,6 +75,9 @@ pub enum IdentityError {
     /// A provided intermediate is rotated by whoever provides it.
     #[error("the signing certificate was provided, so it is rotated by providing another")]
     NotOurs,
+    /// Another process takes the steps.
+    #[error("another replica keeps the root (see the holder of the Lease): ask that one")]
+    Follower,
     /// The control plane has stopped.
     #[error("the control plane has stopped")]
     Stopped,
@@ -86,6 +89,8 @@ struct Mesh {
     certificates: CertificateService,
     server: Arc<ServerCertificate>,
     clock: Arc<dyn Clock>,
+    /// The roots, PEM, for those who publish them.
+    published: watch::Sender<Arc<str>>,
 }
 
 /// A running identity service. A handle: clones are the same one.
@@ -108,7 +113,7 @@ impl Identity {
     /// # Errors
     /// [`IdentityError`], each with what to do.
     pub async fn start(plane: &ControlPlane, setup: IdentitySetup) -> Result<Self, IdentityError> {
-        let IdentitySetup { settings, rotation, names, provided, tokens, others, store, clock } = setup;
+        let IdentitySetup { settings, rotation, names, provided, tokens, exists, store, clock } = setup;
         let domain = settings.trust_domain.clone();
         let (signer, provided, roots) = match provided {
             Some(files) => {
@@ -117,25 +122,24 @@ impl Identity {
             }
             None => {
                 ProvidedFiles::forget(&*store)?;
-                let roots = KeptRoots::open(&domain, rotation, store.clone(), clock.clone())?;
+                let roots = kept_roots(plane, &domain, &rotation, &store, &clock).await?;
                 (roots.signer(), None, Some(roots))
             }
         };
+        let changes = store.changes();
         let follower = Follower { signer: signer.clone(), provided, domain, store, seen: None };
-        let (commands, issuers) = (plane.commands().clone(), tokens.rules().issuers.clone().into());
-        let exists = Arc::new(Inhabitants { commands, issuers });
-        let tokens = std::iter::once(tokens.into()).chain(others).collect();
         let ports = Ports { tokens, exists, signer: signer.clone() };
         let authority = Arc::new(Authority::new(settings, ports));
         let server = Arc::new(ServerCertificate::obtain(&*signer, names, clock.now()).await?);
         let tls = tombolo_ca::server_config(&authority, server.clone())?;
         let told = clock.clone();
         let certificates = CertificateService::with_clock(authority.clone(), Arc::new(move || told.now()));
-        let mesh = Arc::new(Mesh { authority, certificates, server, clock });
+        let published = watch::Sender::new(bundle(&authority));
+        let mesh = Arc::new(Mesh { authority, certificates, server, clock, published });
         trust(plane, &mesh).await?;
         let (rotations, asked) = mpsc::channel(1);
         let front = SecureFront::new(TlsAcceptor::from(Arc::new(tls)), mesh.clone());
-        tokio::spawn(Keeper { plane: plane.clone(), mesh: mesh.clone(), roots, follower }.run(asked));
+        tokio::spawn(Keeper { plane: plane.clone(), mesh: mesh.clone(), roots, follower, changes }.run(asked));
         Ok(Self { mesh, front, rotations })
     }
 
@@ -146,7 +150,12 @@ impl Identity {
 
     /// The roots that the mesh trusts, PEM.
     pub fn bundle(&self) -> String {
-        self.mesh.bundle()
+        bundle(&self.mesh.authority).to_string()
+    }
+
+    /// The same, now and whenever they change.
+    pub fn bundles(&self) -> watch::Receiver<Arc<str>> {
+        self.mesh.published.subscribe()
     }
 
     /// Counts what is issued and refused.
@@ -165,17 +174,50 @@ impl Identity {
     }
 }
 
-impl Mesh {
-    fn bundle(&self) -> String {
-        self.authority.bundle().roots().pems().concat()
+/// The mesh's own roots, once somebody has made them: whoever may write does.
+async fn kept_roots(
+    plane: &ControlPlane,
+    domain: &TrustDomain,
+    policy: &RotationPolicy,
+    store: &Arc<dyn Store>,
+    clock: &Arc<dyn Clock>,
+) -> Result<KeptRoots, IdentityError> {
+    let mut changes = store.changes();
+    loop {
+        if let Some(roots) = KeptRoots::open(domain, policy, store, clock)? {
+            return Ok(roots);
+        }
+        tokio::select! {
+            () = plane.stopped() => return Err(IdentityError::Stopped),
+            () = changed(&mut changes) => {}
+            // Writing may have become ours.
+            () = tokio::time::sleep(WAIT) => {}
+        }
     }
+}
+
+/// Resolves when somebody else may have written.
+async fn changed(changes: &mut Option<watch::Receiver<()>>) {
+    if let Some(changes) = changes
+        && changes.changed().await.is_ok()
+    {
+        return;
+    }
+    std::future::pending().await
+}
+
+fn bundle(authority: &Authority) -> Arc<str> {
+    authority.bundle().roots().pems().concat().into()
 }
 
 /// Tells translation whom the mesh's proxies are to trust.
 async fn trust(plane: &ControlPlane, mesh: &Mesh) -> Result<(), IdentityError> {
     let domain = mesh.authority.settings().trust_domain.as_str();
-    let facts = vec![Fact::Trust(mesh.bundle().into()), Fact::Name(domain.into())];
-    plane.replace(Relation::Trust, facts).await.map_err(|_| IdentityError::Stopped)
+    let roots = bundle(&mesh.authority);
+    let facts = vec![Fact::Trust(roots.clone()), Fact::Name(domain.into())];
+    plane.replace(Relation::Trust, facts).await.map_err(|_| IdentityError::Stopped)?;
+    mesh.published.send_if_modified(|published| std::mem::replace(published, roots.clone()) != roots);
+    Ok(())
 }
 
 /// Keeps certificates, roots and what the MeshInstallation asks for current.
@@ -184,6 +226,8 @@ struct Keeper {
     mesh: Arc<Mesh>,
     roots: Option<KeptRoots>,
     follower: Follower,
+    /// Of the store, by others.
+    changes: Option<watch::Receiver<()>>,
 }
 
 impl Keeper {
@@ -201,6 +245,7 @@ impl Keeper {
                 }
                 // What was missed, the next tick makes up for.
                 Ok(event) = events.recv() => if !concerns(&event) { continue },
+                () = changed(&mut self.changes) => {}
                 _ = tick.tick() => {}
             }
             if let Err(error) = self.renew().await {
@@ -210,8 +255,11 @@ impl Keeper {
     }
 
     async fn renew(&mut self) -> Result<(), IdentityError> {
-        let Self { plane, mesh, roots, follower } = self;
+        let Self { plane, mesh, roots, follower, changes } = self;
         if let Some(roots) = roots {
+            if changes.is_some() {
+                roots.follow()?;
+            }
             while roots.advance()? {}
         }
         follower.look(plane, mesh.clock.now()).await?;

@@ -18,17 +18,22 @@ const NAME: &str = "ca-provided.json";
 pub struct ProvidedFiles([Option<Bytes>; 4]);
 
 impl ProvidedFiles {
-    /// What `spec.ca.secretRef` of the MeshInstallation names, in its namespace; `None` where nothing is named. A Secret that is not
-    /// there has none of the files.
+    /// What `spec.ca.secretRef` of the MeshInstallation names, in its namespace; where that names nothing a Secret `cacerts` of that
+    /// namespace, as Istio has it, and `None` where there is none. A Secret that is named and not there has none of the files.
     pub fn of(world: &World) -> Option<Self> {
         let installation = world.installation()?;
-        let name = installation.ca.secret_ref.as_ref()?.name.clone();
+        let named = installation.ca.secret_ref.as_ref().map(|secret| secret.name.clone());
+        let name = named.clone().unwrap_or_else(|| Self::DEFAULT_SECRET.into());
         let name = NamespacedName { namespace: installation.namespace.clone(), name };
         let source = world.installation_key()?.source.clone();
         let secret = world.snapshot().get::<Secret>(&ObjectKey { source, kind: Kind::Secret, name });
         let file = |name: &str| secret?.data.get(name).cloned();
-        Some(Self(["ca-cert.pem", "ca-key.pem", "cert-chain.pem", "root-cert.pem"].map(file)))
+        let files = Self(["ca-cert.pem", "ca-key.pem", "cert-chain.pem", "root-cert.pem"].map(file));
+        (named.is_some() || files != Self::default()).then_some(files)
     }
+
+    /// The Secret that is looked for where none is named.
+    pub const DEFAULT_SECRET: &'static str = "cacerts";
 
     /// For the certificate authority.
     pub fn as_certs(&self) -> CaCerts<'_> {
@@ -52,7 +57,11 @@ impl ProvidedFiles {
     /// So that a mistake in the Secret does not end a mesh whose control plane is started again.
     pub(super) fn remember(&self, store: &dyn Store) -> Result<(), IdentityError> {
         let texts = self.0.each_ref().map(|file| file.as_ref().map(|bytes| String::from_utf8_lossy(bytes.expose())));
-        Ok(store.write(NAME, serde_json::json!(texts).to_string().as_bytes())?)
+        let text = serde_json::json!(texts).to_string();
+        if store.is_ours() && store.read(NAME)?.as_deref() != Some(text.as_bytes()) {
+            store.write(NAME, text.as_bytes())?;
+        }
+        Ok(())
     }
 
     fn remembered(store: &dyn Store) -> Result<Option<Self>, IdentityError> {
@@ -63,6 +72,9 @@ impl ProvidedFiles {
 
     /// No key is kept longer than somebody provides one.
     pub(super) fn forget(store: &dyn Store) -> Result<(), IdentityError> {
-        Ok(store.remove(NAME)?)
+        if store.is_ours() {
+            store.remove(NAME)?;
+        }
+        Ok(())
     }
 }

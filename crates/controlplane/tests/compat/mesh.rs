@@ -13,7 +13,8 @@ use tombolo_ca::{
     KeyRing, LocalIssuer, ObjectUid, RotationPolicy, ServerNames, Settings, TokenRules, TokenSpec, TokenVerifier,
 };
 use tombolo_controlplane::{
-    ControlPlane, FileStore, Identity, IdentitySetup, Setup, SystemClock, directory::Directory, directory_uid,
+    ControlPlane, FileStore, Identity, IdentitySetup, Inhabitants, Setup, SystemClock, directory::Directory,
+    directory_uid,
 };
 use tombolo_core::{NamespacedName, SourceId, TrustDomain};
 
@@ -52,8 +53,8 @@ impl Mesh {
             rotation: RotationPolicy::default(),
             names: ServerNames { dns: vec![SERVER.to_owned()], ips: Vec::new() },
             provided: None,
-            tokens: TokenVerifier::new(rules, KeyRing::new(issuer.jwks().unwrap()).into()),
-            others: Vec::new(),
+            tokens: vec![TokenVerifier::new(rules, KeyRing::new(issuer.jwks().unwrap()).into()).into()],
+            exists: Arc::new(Inhabitants::new(&plane, vec![ISSUER.to_owned()])),
             store: Arc::new(FileStore::open(state.path()).unwrap()),
             clock,
         };

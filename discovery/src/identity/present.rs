@@ -1,0 +1,212 @@
+//! Which objects of one kind there are: names and UIDs alone, kept current by a watch of their metadata.
+
+use futures::StreamExt;
+use k8s_openapi::NamespaceResourceScope;
+use kube::{
+    Api, Client, Resource, ResourceExt,
+    core::PartialObjectMeta,
+    runtime::{
+        WatchStreamExt,
+        watcher::{self, Event, watcher},
+    },
+};
+use serde::de::DeserializeOwned;
+use std::{
+    collections::{HashMap, HashSet},
+    fmt::Debug,
+    pin::pin,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::{Duration, Instant},
+};
+use tokio::sync::watch;
+use tombolo_core::NamespacedName;
+
+/// Whoever was asked for and is not there is not asked for again so soon.
+const ABSENT: Duration = Duration::from_secs(10);
+/// So many of those are remembered.
+const ABSENTEES: usize = 1024;
+
+/// The UID of an object: all of Kubernetes' are UUIDs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Uid(u128);
+
+impl Uid {
+    /// `None` where it is not one of Kubernetes.
+    pub(super) fn parse(text: &str) -> Option<Self> {
+        let digits: String = text.chars().filter(|c| *c != '-').collect();
+        (text.len() == 36 && digits.len() == 32).then(|| u128::from_str_radix(&digits, 16).ok().map(Self)).flatten()
+    }
+}
+
+/// What is known. No client.
+#[derive(Default)]
+struct Memory {
+    known: HashMap<NamespacedName, Uid>,
+    uids: HashSet<Uid>,
+    /// While a list is under way: who was in it so far.
+    listing: Option<HashSet<NamespacedName>>,
+    /// Who was asked for and was not there, and when.
+    absent: HashMap<(NamespacedName, Option<Uid>), Instant>,
+    failing: bool,
+}
+
+impl Memory {
+    /// Takes an event in; true where it ends a list.
+    fn take<K: Resource>(&mut self, event: Event<K>) -> bool {
+        match event {
+            Event::Init => self.listing = Some(HashSet::new()),
+            Event::InitApply(object) => {
+                if let Some(listing) = &mut self.listing {
+                    listing.insert(name(&object));
+                }
+                self.apply(&object);
+            }
+            Event::InitDone => {
+                let listing = self.listing.take().unwrap_or_default();
+                let gone: Vec<_> = self.known.keys().filter(|name| !listing.contains(*name)).cloned().collect();
+                gone.iter().for_each(|name| self.forget(name));
+                self.failing = false;
+                return true;
+            }
+            Event::Apply(object) => {
+                self.failing = false;
+                self.apply(&object);
+            }
+            Event::Delete(object) => self.forget(&name(&object)),
+        }
+        false
+    }
+
+    fn apply(&mut self, object: &impl Resource) {
+        let Some(uid) = object.meta().uid.as_deref().and_then(Uid::parse) else { return };
+        if let Some(old) = self.known.insert(name(object), uid) {
+            self.uids.remove(&old);
+        }
+        self.uids.insert(uid);
+    }
+
+    fn forget(&mut self, name: &NamespacedName) {
+        if let Some(uid) = self.known.remove(name) {
+            self.uids.remove(&uid);
+        }
+    }
+
+    fn holds(&self, name: &NamespacedName, uid: Option<Uid>) -> bool {
+        self.known.get(name).is_some_and(|known| uid.is_none_or(|uid| uid == *known))
+    }
+
+    /// Whether the API server is to be asked for one that is not known.
+    fn is_open(&self, key: &(NamespacedName, Option<Uid>), now: Instant) -> bool {
+        self.absent.get(key).is_none_or(|asked| now.saturating_duration_since(*asked) >= ABSENT)
+    }
+
+    fn note_absent(&mut self, key: (NamespacedName, Option<Uid>), now: Instant) {
+        if self.absent.len() >= ABSENTEES {
+            self.absent.clear();
+        }
+        self.absent.insert(key, now);
+    }
+}
+
+fn name(object: &impl Resource) -> NamespacedName {
+    NamespacedName::new(object.namespace().unwrap_or_default(), object.name_any())
+}
+
+/// The objects of a kind. A handle: clones are the same one.
+pub(super) struct Present<K> {
+    client: Client,
+    memory: Arc<Mutex<Memory>>,
+    listed: watch::Receiver<bool>,
+    kind: std::marker::PhantomData<fn() -> K>,
+}
+
+impl<K> Present<K>
+where
+    K: Resource<Scope = NamespaceResourceScope, DynamicType = ()> + Clone + DeserializeOwned + Debug + Send + 'static,
+{
+    /// Follows them from now on, until it is dropped.
+    pub(super) fn start(client: Client) -> Self {
+        let (told, listed) = watch::channel(false);
+        let memory = Arc::<Mutex<Memory>>::default();
+        tokio::spawn(follow::<K>(Api::all(client.clone()), memory.clone(), told));
+        Self { client, memory, listed, kind: std::marker::PhantomData }
+    }
+
+    /// Resolves once all were read.
+    pub(super) async fn listed(&self) {
+        _ = self.listed.clone().wait_for(|listed| *listed).await;
+    }
+
+    /// Whether one of this UID is known. `None` where that cannot be told, as nothing is heard of them.
+    pub(super) fn knows(&self, uid: Uid) -> Option<bool> {
+        let memory = self.memory();
+        match memory.uids.contains(&uid) {
+            true => Some(true),
+            false => (!memory.failing).then_some(false),
+        }
+    }
+
+    /// Whether one of this name, and UID if that counts, is there. One that is not known is asked for, as it may be new.
+    ///
+    /// # Errors
+    /// It is not known, and the API server does not say.
+    pub(super) async fn has(&self, name: NamespacedName, uid: Option<Uid>) -> kube::Result<bool> {
+        let key = (name, uid);
+        {
+            let memory = self.memory();
+            if memory.holds(&key.0, uid) {
+                return Ok(true);
+            }
+            if !memory.is_open(&key, Instant::now()) {
+                return Ok(false);
+            }
+        }
+        let found = ask::<K>(&self.client, &key.0).await?;
+        let has = found.is_some_and(|found| uid.is_none_or(|uid| Some(uid) == found));
+        if !has {
+            self.memory().note_absent(key, Instant::now());
+        }
+        Ok(has)
+    }
+
+    fn memory(&self) -> MutexGuard<'_, Memory> {
+        lock(&self.memory)
+    }
+}
+
+/// The UID of an object that is there. The inner `None` is a UID that is not one of Kubernetes.
+pub(super) async fn ask<K>(client: &Client, name: &NamespacedName) -> kube::Result<Option<Option<Uid>>>
+where
+    K: Resource<Scope = NamespaceResourceScope, DynamicType = ()> + Clone + DeserializeOwned + Debug,
+{
+    let api = Api::<K>::namespaced(client.clone(), &name.namespace);
+    let found: Option<PartialObjectMeta<K>> = api.get_metadata_opt(&name.name).await?;
+    Ok(found.map(|found| found.metadata.uid.as_deref().and_then(Uid::parse)))
+}
+
+fn lock(memory: &Mutex<Memory>) -> MutexGuard<'_, Memory> {
+    memory.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+async fn follow<K>(api: Api<PartialObjectMeta<K>>, memory: Arc<Mutex<Memory>>, told: watch::Sender<bool>)
+where
+    K: Resource<DynamicType = ()> + Clone + DeserializeOwned + Debug + Send + 'static,
+{
+    let kind = K::kind(&());
+    let mut events = pin!(watcher(api, watcher::Config::default()).default_backoff());
+    while !told.is_closed() {
+        match events.next().await {
+            Some(Ok(event)) => {
+                if lock(&memory).take(event) {
+                    told.send_replace(true);
+                }
+            }
+            Some(Err(error)) => {
+                if !std::mem::replace(&mut lock(&memory).failing, true) {
+                    tracing::warn!(%kind, "cannot be watched, what was read last goes on being used: {error}");
+                }
+            }
+            None => return,
+        }
+    }
+}
