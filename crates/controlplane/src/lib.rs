@@ -23,7 +23,7 @@ mod rejections;
 mod store;
 
 pub use allocate::Allocator;
-pub use classify::{GATEWAY_LABEL, gateway_service_account};
+pub use classify::GATEWAY_LABEL;
 pub use graph::{Applied, Cause, ControlPlane, Edited, Setup, TimedStatus, World};
 pub use health::HealthReport;
 pub use identity::{Identity, IdentityError, IdentitySetup, SecureFront, directory_uid};
