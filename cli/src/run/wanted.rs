@@ -7,10 +7,11 @@ use tombolo_api::{
     gateway::{Gateway, Protocol},
     istio::ReadinessProbe,
 };
-use tombolo_controlplane::{World, gateway_service_account};
+use tombolo_controlplane::World;
 use tombolo_core::Port;
 use tombolo_translate::{
     Bind,
+    gateway_api::service_account,
     mesh::{Local, LocalRow},
     status::Status,
 };
@@ -88,7 +89,7 @@ fn gateways(world: &World) -> impl Iterator<Item = (ProxyName, Wish)> {
             let host = listener.hostname.as_ref().map(ToString::to_string);
             Some(GatewayListener { name: listener.name.to_string(), port: listener.port, scheme, host })
         });
-        let service_account = gateway_service_account(&name.name, &gateway.gateway_class_name);
+        let service_account = service_account(gateway);
         let place = Place::Gateway(listeners.collect());
         (ProxyName::gateway(name), Wish { service_account, probe: None, place })
     })

@@ -14,17 +14,12 @@ use tombolo_proto::{
 use tombolo_translate::{
     Interception, Variant,
     engine::{Fact, Relation},
-    gateway_api::infrastructure_name,
+    gateway_api::service_account,
 };
 use tombolo_xds::{Class, Classify, Classifying, Peer, Refusal};
 
 /// The label of a gateway's proxies that names their Gateway.
 pub const GATEWAY_LABEL: &str = "gateway.networking.k8s.io/gateway-name";
-
-/// The ServiceAccount that the proxies of a Gateway of a class run as (GEP-1762).
-pub fn gateway_service_account(gateway: &str, class: &str) -> String {
-    infrastructure_name(gateway, class)
-}
 
 /// Classifies by node id, metadata and locality, as far as the caller's identity covers what these say.
 pub(crate) struct Classifier {
@@ -72,7 +67,7 @@ fn may_serve(world: &World, gateway: &NamespacedName, id: Option<&SpiffeId>) -> 
         return Ok(());
     }
     let objects = keys.iter().filter_map(|key| world.snapshot().get::<Gateway>(key));
-    let accounts: Vec<_> = objects.map(|o| gateway_service_account(&gateway.name, &o.gateway_class_name)).collect();
+    let accounts: Vec<_> = objects.map(|object| service_account(object)).collect();
     let accounts = accounts.join(" or ");
     let message = format!("Gateway {gateway} is served by ServiceAccount {accounts}, but the node proved to be {id}");
     Err(Refusal::Denied(message))
@@ -283,12 +278,17 @@ mod tests {
                 "metadata": {"name": name, "namespace": "infra"},
                 "spec": {"gatewayClassName": class, "listeners": [{"name": "http", "port": 80, "protocol": "HTTP"}]}})
         };
-        let world = world(&[class, gateway("edge", "istio"), gateway("foreign", "nginx")]);
+        let mut manual = gateway("manual", "istio");
+        manual["metadata"]["annotations"] = json!({"mesh.tombolo.dev/service-account": "own"});
+        manual["spec"]["addresses"] = json!([{"type": "Hostname", "value": "own"}]);
+        let world = world(&[class, gateway("edge", "istio"), gateway("foreign", "nginx"), manual]);
         let asked = |gateway: &str, account: &str| {
             let id: SpiffeId = format!("spiffe://cluster.local/ns/infra/sa/{account}").parse().unwrap();
             may_serve(&world, &NamespacedName::new("infra", gateway), Some(&id))
         };
         assert_eq!(asked("edge", "edge-istio"), Ok(()));
+        assert_eq!(asked("manual", "own"), Ok(()), "who deploys by hand says who may");
+        assert!(matches!(asked("manual", "manual-istio"), Err(Refusal::Denied(_))));
         let denied = asked("edge", "edge-tombolo");
         assert!(matches!(&denied, Err(Refusal::Denied(why)) if why.contains("edge-istio")), "{denied:?}");
         for absent in ["foreign", "missing"] {

@@ -24,7 +24,7 @@ mod revocations;
 mod store;
 
 pub use allocate::Allocator;
-pub use classify::{GATEWAY_LABEL, gateway_service_account};
+pub use classify::GATEWAY_LABEL;
 pub use graph::{Applied, Cause, ControlPlane, Edited, Finding, Setup, TimedStatus, World};
 pub use health::HealthReport;
 pub use identity::{Identity, IdentityError, IdentitySetup, Inhabitants, ProvidedFiles, SecureFront, directory_uid};

@@ -9,6 +9,25 @@ pub(super) fn covers(live: &Value, wanted: &Value) -> bool {
     covers_field("", Some(live), wanted)
 }
 
+/// What an object has of what is wanted of it, as it has it: `1` where `1000m` was wanted.
+pub(super) fn project(live: &Value, wanted: &Value) -> Value {
+    project_field("", live, wanted)
+}
+
+fn project_field(name: &str, live: &Value, wanted: &Value) -> Value {
+    match (live, wanted) {
+        (Value::Object(live), Value::Object(wanted)) => {
+            let both = wanted.iter().filter_map(|(name, wanted)| Some((name, live.get(name)?, wanted)));
+            both.map(|(name, live, wanted)| (name.clone(), project_field(name, live, wanted))).collect()
+        }
+        (Value::Array(live), Value::Array(wanted)) if wanted.iter().all(|item| item_key(name, item).is_some()) => {
+            let own = |wanted| live.iter().find(|live| item_key(name, live) == item_key(name, wanted));
+            wanted.iter().filter_map(|wanted| Some(project_field("", own(wanted)?, wanted))).collect()
+        }
+        (live, _) => live.clone(),
+    }
+}
+
 fn covers_field(name: &str, live: Option<&Value>, wanted: &Value) -> bool {
     match (live, wanted) {
         (Some(Value::Object(live)), Value::Object(wanted)) => {
@@ -38,6 +57,16 @@ fn covers_items(list: &str, live: &[Value], wanted: &[Value]) -> bool {
 mod tests {
     use super::*;
     use serde_json::json;
+
+    #[test]
+    fn what_is_there_of_what_is_wanted_is_covered_by_it() {
+        let wanted = json!({"a": "1000m", "gone": 1, "ports": [{"port": 80, "x": "1"}, {"port": 81}], "args": ["a"]});
+        let live =
+            json!({"a": "1", "b": 2, "ports": [{"port": 80, "x": "2", "y": 3}, {"port": 90}], "args": ["b", "c"]});
+        let projected = project(&live, &wanted);
+        assert_eq!(projected, json!({"a": "1", "ports": [{"port": 80, "x": "2"}], "args": ["b", "c"]}));
+        assert!(covers(&live, &projected) && !covers(&live, &wanted));
+    }
 
     #[test]
     fn what_others_add_is_no_drift_and_what_they_change_is() {

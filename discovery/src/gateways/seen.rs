@@ -2,7 +2,7 @@
 
 use super::{
     build::HASH,
-    drift::covers,
+    drift::{covers, project},
     made::{Made, MadeKind},
 };
 use kube::{api::DynamicObject, runtime::watcher::Event};
@@ -12,7 +12,6 @@ use std::{
     sync::Arc,
 };
 use tombolo_core::NamespacedName;
-use xxhash_rust::xxh3::xxh3_128;
 
 type Id = (MadeKind, NamespacedName);
 
@@ -32,8 +31,8 @@ struct Live {
 pub(super) struct Seen {
     live: HashMap<Id, Live>,
     /// What the API server made of what was applied, where it writes that otherwise (`1000m` becomes `1`): the hash of what was
-    /// applied, and of what became of it.
-    settled: HashMap<Id, (String, u128)>,
+    /// applied, and what became of its fields.
+    settled: HashMap<Id, (String, Value)>,
     listing: HashMap<MadeKind, HashSet<NamespacedName>>,
     listed: HashSet<MadeKind>,
 }
@@ -85,7 +84,7 @@ impl Seen {
         if live.covers(made) {
             self.settled.remove(&id);
         } else {
-            self.settled.insert(id, (made.hash.clone(), live.digest()));
+            self.settled.insert(id, (made.hash.clone(), live.project(made)));
         }
     }
 
@@ -108,7 +107,8 @@ impl Seen {
         if live.owner.as_ref().is_none_or(|(_, uid)| &**uid != owner) {
             return Difference::Foreign;
         }
-        let settled = || self.settled.get(&id) == Some(&(made.hash.clone(), live.digest()));
+        let settled = self.settled.get(&id).filter(|(hash, _)| *hash == made.hash);
+        let settled = || settled.is_some_and(|(_, fields)| covers(&live.value(), fields));
         if live.hash == made.hash && (live.covers(made) || settled()) { Difference::None } else { Difference::Some }
     }
 
@@ -153,18 +153,27 @@ impl Live {
     }
 
     fn covers(&self, made: &Made) -> bool {
-        let live = serde_json::from_str::<Value>(&self.content).unwrap_or_default();
-        let mut wanted = made.manifest.clone();
-        if let Some(fields) = wanted.as_object_mut() {
-            fields.remove("apiVersion");
-            fields.remove("kind");
-        }
-        covers(&live, &wanted)
+        covers(&self.value(), &fields(made))
     }
 
-    fn digest(&self) -> u128 {
-        xxh3_128(self.content.as_bytes())
+    /// What it has of what was applied.
+    fn project(&self, made: &Made) -> Value {
+        project(&self.value(), &fields(made))
     }
+
+    fn value(&self) -> Value {
+        serde_json::from_str(&self.content).unwrap_or_default()
+    }
+}
+
+/// What is wanted of an object, without what every object of the kind has.
+fn fields(made: &Made) -> Value {
+    let mut wanted = made.manifest.clone();
+    if let Some(fields) = wanted.as_object_mut() {
+        fields.remove("apiVersion");
+        fields.remove("kind");
+    }
+    wanted
 }
 
 fn name(object: &DynamicObject) -> NamespacedName {
@@ -213,6 +222,9 @@ mod tests {
         let (mut seen, wanted) = (Seen::default(), made("1000m"));
         seen.applied(&wanted, live(&wanted, "u", &json!({"spec": {"cpu": "1"}})));
         assert_eq!(seen.compare(&wanted, "u"), Difference::None);
+        let others = json!({"spec": {"cpu": "1", "replicas": 3}, "metadata": {"labels": {"theirs": "1"}}});
+        seen.take(wanted.kind, Event::Apply(live(&wanted, "u", &others)));
+        assert_eq!(seen.compare(&wanted, "u"), Difference::None, "what is not ours is left alone");
         seen.take(wanted.kind, Event::Apply(live(&wanted, "u", &json!({"spec": {"cpu": "2"}}))));
         assert_eq!(seen.compare(&wanted, "u"), Difference::Some, "that is somebody else's change");
     }

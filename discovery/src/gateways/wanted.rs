@@ -4,7 +4,7 @@ use super::{
     build::Deployable,
     settings::{Place, Settings},
 };
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 use tombolo_api::{
     Kind, ObjectKey,
     gateway::{CONTROLLER, Gateway, GatewayClass},
@@ -38,13 +38,17 @@ impl Wanted {
         if !matches!(Deployed::of(gateway), Deployed::ByUs(_)) {
             return Self::Nothing(uid);
         }
-        let ports: std::collections::BTreeMap<_, _> = row
+        let ports: BTreeMap<_, _> = row
             .listeners
             .iter()
             .filter(|listener| listener.accepted())
             .map(|listener| (listener.port, listener.protocol.clone()))
             .collect();
-        let refused = row.refused.is_some() && parameters(gateway).is_none();
+        // Parameters that could not be used may be usable now.
+        let refused = row
+            .refused
+            .as_ref()
+            .is_some_and(|refused| refused.reason != "InvalidParameters" || parameters(gateway).is_none());
         if refused || ports.is_empty() {
             return Self::Stay;
         }

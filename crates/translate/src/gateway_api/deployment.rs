@@ -7,6 +7,10 @@ use xxhash_rust::xxh3::xxh3_64;
 /// nothing is made for the Gateway.
 pub const MANAGED_LABEL: &str = "gateway.istio.io/managed";
 
+/// An annotation of a Gateway that is deployed by hand: the ServiceAccount, of its namespace, that its proxies run as. Whoever runs as
+/// it gets the Gateway's keys.
+pub const SERVICE_ACCOUNT_ANNOTATION: &str = "mesh.tombolo.dev/service-account";
+
 /// The value of [`MANAGED_LABEL`] on what is made by us. A `/` is not allowed in labels' values.
 pub const MANAGED_BY: &str = "mesh.tombolo.dev-gateway-controller";
 
@@ -26,6 +30,16 @@ pub fn infrastructure_name(gateway: &str, class: &str) -> String {
     let mut short = full.replace('.', "-");
     short.truncate(LONGEST - HASH);
     format!("{}-{:08x}", short.trim_end_matches('-'), xxh3_64(full.as_bytes()) >> 32)
+}
+
+/// The ServiceAccount that a Gateway's proxies run as: the one that is made for it, unless it is deployed by hand and says otherwise.
+pub fn service_account(gateway: &Object<Gateway>) -> String {
+    let own = || infrastructure_name(&gateway.metadata.name, &gateway.gateway_class_name);
+    let said = gateway.metadata.annotation(SERVICE_ACCOUNT_ANNOTATION).filter(|account| !account.is_empty());
+    match Deployed::of(gateway) {
+        Deployed::ByUs(name) => name,
+        Deployed::ByHand(_) | Deployed::Elsewhere(_) => said.map_or_else(own, str::to_owned),
+    }
 }
 
 /// Who deploys a Gateway's proxies.

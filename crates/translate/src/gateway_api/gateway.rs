@@ -2,7 +2,7 @@
 
 use super::{
     class::is_ours,
-    deployment::infrastructure_name,
+    deployment::service_account,
     listener_set::{self, ListenerRow, Refusal},
     placement::{is_provisioned, refused_parameters},
 };
@@ -55,8 +55,7 @@ impl Unit for Gateway {
             listeners: listener_set::check(view, &self.0, gateway, &mut emits),
         };
         state_facts(&self.0, &row, &mut emits);
-        let account = infrastructure_name(&self.0.name.name, &gateway.gateway_class_name);
-        let holder = Relation::Holder(self.0.name.namespace.clone(), account.into());
+        let holder = Relation::Holder(self.0.name.namespace.clone(), service_account(gateway).into());
         emits.fact(holder, Fact::Object(self.0.clone()));
         Some(Built { output: Some(Arc::new(row)), emits })
     }

@@ -21,7 +21,9 @@ mod virtual_host;
 
 pub use attach::{Attachment, ParentRow, Route, RouteRow};
 pub use class::Class;
-pub use deployment::{Deployed, MANAGED_BY, MANAGED_LABEL, infrastructure_name};
+pub use deployment::{
+    Deployed, MANAGED_BY, MANAGED_LABEL, SERVICE_ACCOUNT_ANNOTATION, infrastructure_name, service_account,
+};
 pub use gateway::{Gateway, GatewayRow};
 pub use listener::Listener;
 pub use listener_set::{ListenerRow, Refusal};

@@ -141,3 +141,6 @@ fn unready(view: &View<'_>, service: &ObjectKey) -> Option<Refusal> {
     let ready = slices.any(|slice| slice.endpoints.iter().any(|endpoint| endpoint.conditions.is_ready()));
     (!ready).then(|| refusal("Pending", format!("no pod of Service {} is ready yet", service.name)))
 }
+
+#[cfg(test)]
+mod tests;

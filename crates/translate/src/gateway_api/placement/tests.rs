@@ -1,0 +1,167 @@
+use crate::{
+    engine::{Fact, Relation},
+    gateway_api::Hindrance,
+    status::Status,
+    testing::{World, world},
+};
+use serde_json::Value;
+use tombolo_api::{Kind, ObjectKey};
+use tombolo_core::{NamespacedName, SourceId};
+
+fn key(kind: Kind, name: &str) -> ObjectKey {
+    ObjectKey { source: SourceId::new("test"), kind, name: NamespacedName::new("infra", name) }
+}
+
+fn gateway(spec: &str) -> String {
+    format!(
+        "{{apiVersion: gateway.networking.k8s.io/v1, kind: Gateway, metadata: {{name: edge, namespace: infra}}, \
+         spec: {{gatewayClassName: tombolo, listeners: [{{name: h, port: 80, protocol: HTTP}}]{spec}}}}}"
+    )
+}
+
+fn service(name: &str, spec: &str) -> String {
+    format!(
+        "{{apiVersion: v1, kind: Service, metadata: {{name: {name}, namespace: infra}}, \
+         spec: {{ports: [{{port: 80}}], {spec}}}}}"
+    )
+}
+
+fn endpoint(service: &str, ready: bool) -> String {
+    format!(
+        "{{apiVersion: discovery.k8s.io/v1, kind: EndpointSlice, metadata: {{name: {service}-1, namespace: infra, \
+         labels: {{kubernetes.io/service-name: {service}}}}}, addressType: IPv4, ports: [{{port: 80}}], \
+         endpoints: [{{addresses: [10.0.0.1], conditions: {{ready: {ready}}}}}]}}"
+    )
+}
+
+/// A world where gateways are deployed.
+fn provisioned(gateway: &str) -> World {
+    let mut world = world(gateway);
+    world.insert(vec![(Relation::Provisioned, Fact::Unit)]);
+    world
+}
+
+fn given(world: &mut World, service: &str, address: &str) {
+    world.insert(vec![(Relation::Ingress(key(Kind::Service, service)), Fact::Name(address.into()))]);
+}
+
+/// `Programmed`'s reason, and the addresses.
+fn said(world: &World) -> (String, Vec<String>) {
+    let statuses = world.engine.statuses();
+    assert_eq!(statuses, world.scratch().engine.statuses(), "as from scratch");
+    let status = serde_json::to_value(&*statuses[&key(Kind::Gateway, "edge")]).unwrap();
+    let programmed = condition(&status, "Programmed");
+    assert_eq!(programmed["status"] == "True", programmed["reason"] == "Programmed");
+    let addresses = status["addresses"].as_array().expect("addresses are ours to say").iter();
+    let text =
+        |address: &Value| format!("{} {}", address["type"].as_str().unwrap(), address["value"].as_str().unwrap());
+    (programmed["reason"].as_str().unwrap().to_owned(), addresses.map(text).collect())
+}
+
+fn condition<'a>(status: &'a Value, kind: &str) -> &'a Value {
+    status["conditions"].as_array().unwrap().iter().find(|c| c["type"] == kind).unwrap()
+}
+
+fn words(reason: &str, addresses: &[&str]) -> (String, Vec<String>) {
+    (reason.to_owned(), addresses.iter().map(ToString::to_string).collect())
+}
+
+#[test]
+fn a_gateway_is_programmed_once_it_has_an_address_and_somebody_answers() {
+    let mut world = provisioned(&gateway(""));
+    assert_eq!(said(&world), words("Pending", &[]));
+    world.apply(&service("edge-tombolo", "type: LoadBalancer, clusterIP: 10.96.0.9"));
+    assert_eq!(said(&world), words("AddressNotAssigned", &[]));
+    given(&mut world, "edge-tombolo", "10.99.0.1");
+    assert_eq!(said(&world), words("Pending", &["IPAddress 10.99.0.1"]));
+    world.apply(&endpoint("edge-tombolo", false));
+    assert_eq!(said(&world), words("Pending", &["IPAddress 10.99.0.1"]));
+    world.apply(&endpoint("edge-tombolo", true));
+    assert_eq!(said(&world), words("Programmed", &["IPAddress 10.99.0.1"]));
+    world.apply(&endpoint("edge-tombolo", false));
+    assert_eq!(said(&world), words("Pending", &["IPAddress 10.99.0.1"]));
+}
+
+#[test]
+fn where_nobody_deploys_gateways_addresses_are_not_ours_to_say() {
+    let world = world(&gateway(""));
+    let Some(Status::Gateway(status)) =
+        world.engine.statuses().remove(&key(Kind::Gateway, "edge")).map(|s| (*s).clone())
+    else {
+        panic!("there is no status")
+    };
+    assert_eq!(status.addresses, None);
+    assert!(status.conditions.iter().all(|condition| condition.status));
+}
+
+#[test]
+fn an_address_that_was_wanted_and_not_given_is_not_usable() {
+    let wants = |addresses: &str| gateway(&format!(", addresses: [{addresses}]"));
+    let mut world = provisioned(&wants("{value: 10.99.0.7}, {value: 10.99.0.8}"));
+    world.apply(&[service("edge-tombolo", "type: LoadBalancer"), endpoint("edge-tombolo", true)].join("\n---\n"));
+    assert_eq!(said(&world), words("AddressNotUsable", &[]));
+    given(&mut world, "edge-tombolo", "10.99.0.8");
+    assert_eq!(said(&world), words("AddressNotUsable", &["IPAddress 10.99.0.8"]));
+    world.apply(&wants("{value: 10.99.0.8}"));
+    assert_eq!(said(&world), words("Programmed", &["IPAddress 10.99.0.8"]));
+    world.apply(&wants("{type: IPAddress}"));
+    assert_eq!(said(&world), words("Programmed", &["IPAddress 10.99.0.8"]), "any will do");
+}
+
+#[test]
+fn a_service_without_a_load_balancer_is_reached_within_the_cluster() {
+    let mut world = provisioned(&gateway(""));
+    let spec = "type: ClusterIP, clusterIP: 10.96.0.9, clusterIPs: [10.96.0.9, 'fd00::9']";
+    world.apply(&[service("edge-tombolo", spec), endpoint("edge-tombolo", true)].join("\n---\n"));
+    assert_eq!(said(&world), words("Programmed", &["IPAddress 10.96.0.9", "IPAddress fd00::9"]));
+    given(&mut world, "edge-tombolo", "10.99.0.1");
+    assert_eq!(said(&world).1.len(), 2, "what it was given while it was otherwise counts no more");
+}
+
+#[test]
+fn a_manual_deployment_is_reached_through_the_service_that_it_names() {
+    let mut world = provisioned(&gateway(", addresses: [{type: Hostname, value: own.infra.svc.cluster.local}]"));
+    assert_eq!(said(&world), words("AddressNotUsable", &[]));
+    world.apply(&[service("own", "type: LoadBalancer"), endpoint("own", true)].join("\n---\n"));
+    given(&mut world, "own", "lb.example.com");
+    assert_eq!(said(&world), words("Programmed", &["Hostname lb.example.com"]));
+    world.apply(&gateway(", addresses: [{type: Hostname, value: own.elsewhere.svc}]"));
+    assert_eq!(said(&world), words("AddressNotUsable", &[]), "a Service of another namespace is not the Gateway's");
+}
+
+#[test]
+fn what_stands_in_the_way_is_said_until_it_is_gone() {
+    let reference = ", infrastructure: {parametersRef: {group: '', kind: ConfigMap, name: own}}";
+    let mut world = provisioned(&gateway(reference));
+    world.apply(
+        &[service("edge-tombolo", "type: ClusterIP, clusterIP: 10.96.0.9"), endpoint("edge-tombolo", true)]
+            .join("\n---\n"),
+    );
+    assert_eq!(said(&world), words("Programmed", &["IPAddress 10.96.0.9"]));
+    let hindered = Relation::Hindered(key(Kind::Gateway, "edge"));
+    let mut hinder = |hindrance: Hindrance| {
+        let facts = vec![(hindered.clone(), Fact::Hindrance(hindrance))];
+        world.engine.insert_facts(facts.clone());
+        world.engine.apply(world.index.current(), []);
+        let status = serde_json::to_value(&*world.engine.statuses()[&key(Kind::Gateway, "edge")]).unwrap();
+        world.engine.remove_facts(facts);
+        world.engine.apply(world.index.current(), []);
+        status
+    };
+    let status = hinder(Hindrance::Parameters("there is no ConfigMap".into()));
+    assert_eq!(condition(&status, "Accepted")["reason"], "InvalidParameters");
+    let status = hinder(Hindrance::Resources("quota".into()));
+    assert_eq!(
+        (condition(&status, "Accepted")["status"].clone(), condition(&status, "Programmed")["reason"].clone()),
+        ("True".into(), "NoResources".into())
+    );
+    assert_eq!(said(&world), words("Programmed", &["IPAddress 10.96.0.9"]));
+}
+
+#[test]
+fn a_kind_of_parameters_that_is_not_known_is_refused() {
+    let reference = ", infrastructure: {parametersRef: {group: invalid.io, kind: InvalidParameters, name: invalid}}";
+    let world = provisioned(&gateway(reference));
+    let status = serde_json::to_value(&*world.engine.statuses()[&key(Kind::Gateway, "edge")]).unwrap();
+    assert_eq!(condition(&status, "Accepted")["reason"], "InvalidParameters");
+}
