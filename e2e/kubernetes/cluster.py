@@ -37,6 +37,7 @@ class Cluster:
         self.cgroups = Cgroups(f"tombolo-{name}")
         self.cgroup = self.cgroups.path
         self.started = []  # the components that are to run by now
+        self.laid_out = self.directory / "laid-out"
         self.audit_log = self.directory / "audit" / "audit.log"
         self.kubeconfig = self.pki.path("admin.kubeconfig")
 
@@ -46,7 +47,7 @@ class Cluster:
         """Brings it up, or what of it does not run; then waits until it is usable."""
         programs.build(everything=False)
         with locked(self.directory):
-            if not self.node.pid:
+            if not (self.node.pid and self.laid_out.exists()):
                 self._clear()
                 self._lay_out()
             for name in components.AT_ONCE:
@@ -75,6 +76,7 @@ class Cluster:
         kinds = namespaces.MOUNT | namespaces.PROCESS | namespaces.NETWORK
         self.node.start(kinds, ["proc", *components.kernel_layout(self.directory)])
         network.lay_node(self.node)
+        self.laid_out.touch()
 
     def start(self, name):
         """Starts a component, unless it runs."""

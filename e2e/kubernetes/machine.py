@@ -23,7 +23,7 @@ class Machine:
     def __init__(self, directory):
         self.directory = directory
         self.init = Process(directory / "init")
-        self.namespace_file = directory / "network"
+        self.network = namespaces.Pin(directory / "network")
 
     @property
     def pid(self):
@@ -42,7 +42,7 @@ class Machine:
         until("the machine is laid out", 10, lambda: ready.exists() or not self.pid, lambda: tail(log))
         if not self.pid:
             raise Broken(f"the machine did not start:\n{tail(log)}")
-        self.namespace_file.write_text(namespaces.identity(self.pid, namespaces.NETWORK))
+        self.network.set(self.pid)
 
     def run(self, *command, **options):
         """Runs a program of the host's in this machine's network, and returns what it printed."""
@@ -79,17 +79,16 @@ class Machine:
     def kill(self):
         """Ends whatever runs in it, also what was started in its network from outside. Nothing of it need be alive."""
         self.init.stop(patience=0)  # with it, the kernel ends every process of its process namespace
-        if not self.namespace_file.exists():
-            return
         for pid in self._guests():
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
         until("the machine's network is empty", 30, lambda: not self._guests(), lambda: f"in it: {self._guests()}")
+        self.network.remove()
 
     def _guests(self):
         """The processes in its network that are left when its own are gone."""
-        return list(namespaces.inhabitants(namespaces.NETWORK, self.namespace_file.read_text()))
+        return list(namespaces.inhabitants(namespaces.NETWORK, self.network.name)) if self.network.name else []
 
     def remove(self):
         self.kill()
-        shutil.rmtree(self.directory, ignore_errors=False)
+        shutil.rmtree(self.directory)

@@ -5,6 +5,8 @@ import ctypes
 import os
 import pathlib
 
+from .common import output
+
 MOUNT, PROCESS, NETWORK = 0x00020000, 0x20000000, 0x40000000
 FILES = {MOUNT: "mnt", PROCESS: "pid", NETWORK: "net"}
 
@@ -42,15 +44,35 @@ def visiting(pid, kind):
         os.close(home)
 
 
-def identity(pid, kind):
-    """Names the namespace that a process is in."""
-    return os.readlink(f"/proc/{pid}/ns/{FILES[kind]}")
+class Pin:
+    """A file on which a network namespace is mounted: it keeps the namespace's name from being given to another one."""
+
+    def __init__(self, file):
+        self.file = file
+
+    def set(self, pid):
+        self.file.touch()
+        output("mount", "--bind", f"/proc/{pid}/ns/net", self.file)
+
+    @property
+    def name(self):
+        """The namespace's name as `inhabitants` wants it; None where there is no pin."""
+        with contextlib.suppress(FileNotFoundError):
+            found = os.stat(self.file)
+            if found.st_dev == os.stat("/proc/self/ns/net").st_dev:
+                return f"net:[{found.st_ino}]"
+        return None
+
+    def remove(self):
+        if self.name:
+            output("umount", self.file)
+        self.file.unlink(missing_ok=True)
 
 
 def inhabitants(kind, name):
-    """The ids of all processes in a namespace, this one excepted."""
+    """The ids of all processes in a namespace of this name, this one excepted."""
     for entry in pathlib.Path("/proc").iterdir():
         if entry.name.isdigit() and int(entry.name) != os.getpid():
             with contextlib.suppress(OSError):
-                if identity(entry.name, kind) == name:
+                if os.readlink(f"{entry}/ns/{FILES[kind]}") == name:
                     yield int(entry.name)

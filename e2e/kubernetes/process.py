@@ -63,34 +63,40 @@ def started(pid):
 def detach(argv, pid_file, log, environment, prepare=lambda: None):
     """Starts a program that outlives this one. `prepare` runs in its parent-to-be, so it may enter namespaces.
 
-    It is started twice removed, so that the init of the namespace it is in adopts it, and reaps it.
+    It is started twice removed, so that the init of the namespace it is in adopts it, and reaps it. It goes on only once its
+    file is written: what nobody has noted down, nobody could end.
     """
-    reader, writer = os.pipe()
+    answers, gate = os.pipe(), os.pipe()
     if (child := os.fork()) == 0:
-        _launch(argv, log, environment, prepare, writer)
-    os.close(writer)
-    with os.fdopen(reader) as answer:
+        _launch(argv, log, environment, prepare, answers[1], gate)
+    os.close(answers[1])
+    os.close(gate[0])
+    with os.fdopen(answers[0]) as answer, os.fdopen(gate[1], "w") as opened:
         pid = answer.read()
-    os.waitpid(child, 0)
-    if pid:
+        os.waitpid(child, 0)
+        if not pid:
+            raise Broken(f"{argv[0]} was not started:\n{tail(log)}")
         process = Process(pid_file)
         process.record(int(pid))
-        return process
-    raise Broken(f"{argv[0]} was not started:\n{tail(log)}")
+        opened.write("go")
+    return process
 
 
-def _launch(argv, log, environment, prepare, writer):
+def _launch(argv, log, environment, prepare, answer, gate):
     try:
         out = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
         for descriptor, target in ((os.open(os.devnull, os.O_RDONLY), 0), (out, 1), (out, 2)):
             os.dup2(descriptor, target)
         prepare()
         if pid := os.fork():
-            os.write(writer, str(pid).encode())
+            os.write(answer, str(pid).encode())
             os._exit(0)
-        os.setsid()
-        os.chdir("/")
-        os.execve(argv[0], [str(word) for word in argv], environment)
+        os.close(answer)
+        os.close(gate[1])
+        if os.read(gate[0], 1):
+            os.setsid()
+            os.chdir("/")
+            os.execve(argv[0], [str(word) for word in argv], environment)
     except BaseException as error:  # whatever it is, this copy of the program must not go on
         os.write(2, f"{argv[0]}: {error!r}\n".encode())
     os._exit(1)

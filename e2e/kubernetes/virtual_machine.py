@@ -34,16 +34,16 @@ class VirtualMachine(Machine):
         with locked(self.directory.parent):
             if self.pid:
                 return
+            taken = {machine.index for machine in all_of(self.cluster) if machine.name != self.name}
+            index = min(set(range(256)) - taken)
             self._clear()
+            (self.directory / "index").write_text(f"{index}\n")
             etc = self.directory / "etc"
             shutil.copytree("/etc", etc, symlinks=True)
             (etc / "resolv.conf").unlink(missing_ok=True)
             (etc / "resolv.conf").write_text(f"nameserver {network.DNS_SERVICE}\n")
             (etc / "hostname").write_text(f"{self.name}\n")
             (etc / "hosts").write_text(f"127.0.0.1 localhost {self.name}\n")
-            taken = {machine.index for machine in all_of(self.cluster) if machine.name != self.name}
-            index = min(set(range(256)) - taken)
-            (self.directory / "index").write_text(f"{index}\n")
             self.start(namespaces.MOUNT | namespaces.NETWORK, [f"{etc}:/etc"])
             network.join_virtual_machine(self.cluster.node, self, index)
 
@@ -61,5 +61,5 @@ class VirtualMachine(Machine):
 
 def all_of(cluster):
     """The machines that a cluster has."""
-    directory = cluster.directory / "machines"
-    return [VirtualMachine(cluster, entry.name) for entry in sorted(directory.glob("*/"))] if directory.exists() else []
+    indices = sorted((cluster.directory / "machines").glob("*/index"))
+    return [VirtualMachine(cluster, index.parent.name) for index in indices]

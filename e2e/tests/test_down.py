@@ -11,7 +11,7 @@ from kubernetes.cluster import CLUSTERS
 from kubernetes.common import until
 
 from .support import PATIENCE, ROOT_NEEDED, TestCluster
-from .traces import difference, inhabitants, namespaces, traces
+from .traces import difference, inhabitants, namespaces, now, traces
 
 
 @ROOT_NEEDED
@@ -28,9 +28,10 @@ class DownTest(unittest.TestCase):
         self.spaces = self.node_spaces | namespaces(status["machines"]["box"]["pid"])
 
     def assert_nothing_is_left_after_down(self):
+        began = now()
         self.cluster.run("down")
         self.assertEqual(difference(self.before, traces(self.cluster.name)), {})
-        self.assertEqual(inhabitants(self.spaces), {})
+        self.assertEqual(inhabitants(self.spaces, began), {})
 
     def assert_up_says_why_it_fails(self):
         data = CLUSTERS / self.cluster.name / "etcd"
@@ -61,6 +62,7 @@ class DownTest(unittest.TestCase):
         self.assert_nothing_is_left_after_down()
 
     def test_of_one_whose_first_process_was_killed(self):
+        began = now()
         os.kill(self.cluster.status()["pid"], signal.SIGKILL)
-        until("the node's processes end with the first", PATIENCE, lambda: not inhabitants(self.node_spaces))
+        until("the node's processes end with the first", PATIENCE, lambda: not inhabitants(self.node_spaces, began))
         self.assert_nothing_is_left_after_down()

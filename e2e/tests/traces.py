@@ -4,6 +4,7 @@ import contextlib
 import os
 import pathlib
 import subprocess
+import time
 
 from kubernetes import components
 from kubernetes.cluster import CLUSTERS
@@ -23,11 +24,17 @@ def traces(cluster):
         "addresses": _printed("ip", "-oneline", "address"),
         "routes": _printed("ip", "route", "show", "table", "all"),
         "rules": _printed("nft", "list", "ruleset"),
-        "cgroups": {str(path) for pattern in (f"tombolo-{cluster}", f"*/tombolo-{cluster}") for path in hierarchies.glob(pattern)},
+        "cgroups": {
+            str(path) for pattern in ("*/", "*/*/") for path in hierarchies.glob(pattern) if not _of_another(path, cluster)
+        },
         "kernel": {f"{name}={pathlib.Path('/proc/sys', name).read_text().strip()}" for name in KERNEL},
         "files": {str(path) for directory in DAEMONS for path in pathlib.Path(directory).glob("*")},
         "state": {str(path) for path in CLUSTERS.glob(f"{cluster}/*")},
     }
+
+
+def _of_another(cgroup, cluster):
+    return cgroup.name.startswith("tombolo-") and cgroup.name != f"tombolo-{cluster}"
 
 
 def difference(before, after):
@@ -44,10 +51,24 @@ def namespaces(init):
     return {_namespace(pid, kind) for pid in inside for kind in NAMESPACES} - host - {None}
 
 
-def inhabitants(spaces):
-    """The processes in any of these namespaces, with their command lines. One that ended and is yet to be reaped is in none."""
-    found = {pid for pid in _processes() if any(_namespace(pid, kind) in spaces for kind in NAMESPACES) and started(pid)}
-    return {pid: pathlib.Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ") for pid in found}
+def now():
+    """The time as processes' start times tell it: in ticks since boot."""
+    return int(time.clock_gettime(time.CLOCK_BOOTTIME) * os.sysconf("SC_CLK_TCK"))
+
+
+def inhabitants(spaces, before=None):
+    """The processes in any of these namespaces, with their command lines; only those that were started before a time.
+
+    The kernel gives a namespace's name to another once it is gone, so who came later may be in that one. A process that ended
+    and is yet to be reaped is in none.
+    """
+    found = {}
+    for pid in _processes():
+        begun = started(pid)
+        if begun and int(begun) < (before or now()) and any(_namespace(pid, kind) in spaces for kind in NAMESPACES):
+            with contextlib.suppress(OSError):  # it ended just now
+                found[pid] = pathlib.Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ")
+    return found
 
 
 def _parent(pid):
