@@ -74,7 +74,8 @@ impl Server {
 }
 
 fn refuse(code: u16) -> (u16, Value) {
-    (code, json!({"kind": "Status", "status": "Failure", "code": code, "message": "no", "reason": "No"}))
+    let reason = if code == 404 { "NotFound" } else { "Conflict" };
+    (code, json!({"kind": "Status", "status": "Failure", "code": code, "message": "no", "reason": reason}))
 }
 
 impl State {
