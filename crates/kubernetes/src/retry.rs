@@ -119,7 +119,8 @@ impl Backoff {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use kube::core::response::{StatusCause, StatusDetails};
+    use kube::core::response::StatusDetails;
+    use serde_json::json;
 
     fn failure(code: u16, details: Option<StatusDetails>) -> Failure {
         let status = Status { code, details, ..Status::failure("no", "No") };
@@ -142,11 +143,11 @@ mod tests {
         ] {
             assert_eq!(failure(code, None), expected, "{code}");
         }
-        let cause = StatusCause { reason: "NamespaceTerminating".into(), message: String::new(), field: String::new() };
-        let details = StatusDetails { causes: vec![cause], ..StatusDetails::default() };
-        assert_eq!(failure(403, Some(details)), Failure::Terminating);
-        let details = StatusDetails { retry_after_seconds: 7, ..StatusDetails::default() };
-        assert_eq!(failure(429, Some(details)), Failure::Throttled(Some(Duration::from_secs(7))));
+        let details = |details| serde_json::from_value(details).unwrap();
+        let terminating = details(json!({"causes": [{"reason": "NamespaceTerminating"}]}));
+        assert_eq!(failure(403, Some(terminating)), Failure::Terminating);
+        let throttled = details(json!({"retryAfterSeconds": 7}));
+        assert_eq!(failure(429, Some(throttled)), Failure::Throttled(Some(Duration::from_secs(7))));
     }
 
     #[test]

@@ -68,7 +68,7 @@ impl StatusWriter {
             tokio::select! {
                 biased;
                 // What is under way is dropped: somebody else may be writing already.
-                _ = writer.wait_for(|held| !*held) => {}
+                lost = writer.wait_for(|held| !*held) => if lost.is_err() { return },
                 () = self.plane.stopped() => return,
                 Err(Stopped) = self.write() => return,
             }
