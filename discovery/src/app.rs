@@ -22,7 +22,7 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 use tombolo_controlplane::{
-    ControlPlane, Setup, SystemClock,
+    ControlPlane, Setup, Source, SystemClock,
     admin::{self, Admin},
 };
 use tombolo_core::SourceId;
@@ -61,13 +61,7 @@ async fn serve(args: Args) -> anyhow::Result<()> {
         metrics: watches.clone(),
     };
     let settings = Settings::read(&args, client.clone())?;
-    let plane = ControlPlane::start(Setup {
-        sources: vec![Box::new(settings), Box::new(source)],
-        facts: known(&args, &ingress),
-        store: None,
-        xds: tombolo_xds::Config::default(),
-        clock: Arc::new(SystemClock),
-    })?;
+    let plane = start_plane(vec![Box::new(settings), Box::new(source)], known(&args, &ingress))?;
     let mut registry = Registry::default();
     let statuses = StatusMetrics::default();
     watches.register(&mut registry);
@@ -102,6 +96,11 @@ async fn serve(args: Args) -> anyhow::Result<()> {
     election.await?;
     plane.stop();
     outcome
+}
+
+fn start_plane(sources: Vec<Box<dyn Source>>, facts: Vec<(Relation, Fact)>) -> std::io::Result<ControlPlane> {
+    let (xds, clock) = (tombolo_xds::Config::default(), Arc::new(SystemClock));
+    ControlPlane::start(Setup { sources, facts, store: None, xds, clock })
 }
 
 /// Readiness has a port of its own, so that a policy may keep the pages from all but scrapers.

@@ -64,13 +64,14 @@ fn existence(world: &World, caller: &Caller, issuers: &[String]) -> Existence {
 impl World {
     /// What revokes a caller's instance, if anything does.
     pub fn revoked_by(&self, caller: &Caller) -> Option<String> {
-        revoked_by(self, caller)
+        let instance = caller.instance.as_ref()?;
+        revoked_by(self, &caller.id.namespace, instance)
     }
 
     /// Whether a workload outside Kubernetes runs as this identity's ServiceAccount.
     pub fn has_machine(&self, id: &SpiffeId) -> bool {
         let holder = Relation::Holder(id.namespace.clone(), id.service_account.clone());
-        objects(self, &holder).next().is_some()
+        objects(self, &holder).any(|key| key.kind != Kind::Gateway)
     }
 }
 
