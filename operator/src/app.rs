@@ -29,6 +29,7 @@ use kube::{
 use prometheus_client::registry::Registry;
 use std::{
     future::Future,
+    io::IsTerminal as _,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -54,6 +55,7 @@ pub(crate) fn run(args: Args) -> anyhow::Result<()> {
                 .from_env_lossy(),
         )
         .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal())
         .init();
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
     runtime.block_on(Box::pin(serve(args)))
@@ -159,9 +161,13 @@ fn of(kind: Kind, context: &Context) -> Controller<DynamicObject> {
     Controller::new_with(kind.objects(&context.client, ""), watcher::Config::default(), kind.resource())
 }
 
-/// Watches the objects of a kind that the operator made, by their metadata.
+/// Watches the objects of a kind that the operator made for those of another.
+///
+/// kube's own `owns` takes the owner of an object in a namespace for one in that namespace: ours have none, and would be
+/// reconciled under two names at once.
 fn owns(
     controller: Controller<DynamicObject>,
+    owner: Kind,
     kind: Kind,
     namespaces: &[String],
     context: &Context,
@@ -170,14 +176,22 @@ fn owns(
     let namespaces = if kind.namespaced { namespaces } else { &everywhere };
     namespaces.iter().fold(controller, |controller, namespace| {
         let ours = watcher::Config::default().labels(&format!("{}={}", names::MANAGED_BY, names::MANAGER));
-        controller.owns_with(kind.objects(&context.client, namespace), kind.resource(), ours)
+        let objects = kind.objects(&context.client, namespace);
+        controller.watches_with(objects, kind.resource(), ours, move |object| owners(&object, owner))
     })
+}
+
+/// The owners of an object that are of a kind without namespaces.
+fn owners(object: &DynamicObject, kind: Kind) -> Vec<ObjectRef<DynamicObject>> {
+    let owners = object.owner_references().iter();
+    let of_kind = owners.filter(|owner| owner.kind == kind.name && owner.api_version == kind.api_version());
+    of_kind.map(|owner| ObjectRef::new_with(&owner.name, kind.resource())).collect()
 }
 
 fn installations(context: &Context) -> Controller<DynamicObject> {
     let mut controller = of(kinds::INSTALLATION, context);
     for kind in [kinds::REVISION, kinds::TAG, kinds::GATEWAY_CLASS] {
-        controller = owns(controller, kind, &context.namespaces, context);
+        controller = owns(controller, kinds::INSTALLATION, kind, &context.namespaces, context);
     }
     let store = controller.store();
     // Ours may be changed, and the Gateway API's may come and go.
@@ -201,7 +215,7 @@ fn revisions(context: &Context) -> Controller<DynamicObject> {
     let controller = of(kinds::REVISION, context);
     kinds::OF_REVISION
         .into_iter()
-        .fold(controller, |controller, kind| owns(controller, kind, &context.namespaces, context))
+        .fold(controller, |controller, kind| owns(controller, kinds::REVISION, kind, &context.namespaces, context))
 }
 
 /// Whether a revision is in use is a matter of tags.
@@ -220,7 +234,7 @@ fn watch_tags(
 
 /// Where a tag leads is a matter of revisions.
 fn tags(context: &Context) -> Controller<DynamicObject> {
-    let controller = owns(of(kinds::TAG, context), kinds::SERVICE, &context.namespaces, context);
+    let controller = owns(of(kinds::TAG, context), kinds::TAG, kinds::SERVICE, &context.namespaces, context);
     let store = controller.store();
     let revisions = kinds::REVISION.objects(&context.client, "");
     controller.watches_with(revisions, kinds::REVISION.resource(), watcher::Config::default(), move |revision| {
@@ -232,4 +246,20 @@ fn tags(context: &Context) -> Controller<DynamicObject> {
         let named = |tag: &Arc<DynamicObject>| ObjectRef::from_obj_with(&**tag, kinds::TAG.resource());
         store.state().iter().filter(names_it).map(named).collect::<Vec<_>>()
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn an_owner_without_a_namespace_has_none() {
+        let owner = json!({"apiVersion": "mesh.tombolo.dev/v1alpha1", "kind": "MeshRevision", "name": "a", "uid": "1"});
+        let object = json!({"metadata": {"name": "s", "namespace": "n", "ownerReferences": [owner]}});
+        let object: DynamicObject = serde_json::from_value(object).unwrap();
+        let expected = ObjectRef::new_with("a", kinds::REVISION.resource());
+        assert_eq!(owners(&object, kinds::REVISION), [expected]);
+        assert_eq!(owners(&object, kinds::TAG), []);
+    }
 }

@@ -34,7 +34,7 @@ fn tag(installation: &Installation) -> Wanted {
 }
 
 fn class(installation: &Installation) -> Wanted {
-    let description = "Gateways of the mesh: each is an Envoy with an address of its own.";
+    let description = "Each Gateway is an Envoy of the mesh, with its own address";
     let metadata = metadata(installation, names::GATEWAY_CLASS, ("app.kubernetes.io/name", "tombolo"));
     let spec = json!({"controllerName": names::GATEWAY_CONTROLLER, "description": description});
     Wanted::new(kinds::GATEWAY_CLASS, json!({"metadata": metadata, "spec": spec}))
