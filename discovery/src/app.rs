@@ -2,7 +2,7 @@
 
 use crate::{
     args::Args,
-    identity::{Settings, Start},
+    identity::{Publisher, Settings, Start},
     metrics::WatchMetrics,
     observed::Observed,
     watch::Cluster,
@@ -134,13 +134,14 @@ fn serve_secure(
     let Secure { client, writer, unready, stop } = secure;
     unready.send_replace(Some("there is no certificate authority yet"));
     let listener = tombolo_xds::listen(address).with_context(|| format!("cannot serve agents on {address}"))?;
+    let cluster = SourceId::new(args.cluster.as_str());
     let start = Start {
-        client,
+        client: client.clone(),
         namespace: args.namespace.clone(),
         revision: args.revision.clone(),
         names: args.server_name.clone(),
         address,
-        writer,
+        writer: writer.clone(),
     };
     let plane = plane.clone();
     servers.spawn(async move {
@@ -148,6 +149,8 @@ fn serve_secure(
         let identity = identity.context("certificates cannot be issued")?;
         unready.send_replace(None);
         tracing::info!(%address, "agents are served");
+        let publisher = Publisher { client, plane: plane.clone(), cluster, bundles: identity.bundles(), writer };
+        tokio::spawn(stop.clone().run_until_cancelled_owned(publisher.run()));
         let (hub, stopped) = (plane.hub().clone(), stop.clone().cancelled_owned());
         tombolo_xds::serve_behind(identity.front(), listener, hub, stopped).await;
         Ok(())
