@@ -36,7 +36,10 @@ pub(crate) fn run(args: Args) -> anyhow::Result<()> {
         .with_writer(std::io::stderr)
         .init();
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
-    runtime.block_on(Box::pin(serve(args)))
+    let outcome = runtime.block_on(Box::pin(serve(args)));
+    // What still watches need not be waited for.
+    runtime.shutdown_background();
+    outcome
 }
 
 async fn serve(args: Args) -> anyhow::Result<()> {
@@ -150,9 +153,9 @@ fn serve_secure(
         unready.send_replace(None);
         tracing::info!(%address, "agents are served");
         let publisher = Publisher { client, plane: plane.clone(), cluster, bundles: identity.bundles(), writer };
-        tokio::spawn(stop.clone().run_until_cancelled_owned(publisher.run()));
         let (hub, stopped) = (plane.hub().clone(), stop.clone().cancelled_owned());
-        tombolo_xds::serve_behind(identity.front(), listener, hub, stopped).await;
+        let server = tombolo_xds::serve_behind(identity.front(), listener, hub, stopped);
+        tokio::join!(server, stop.run_until_cancelled(publisher.run()));
         Ok(())
     });
     Ok(())
