@@ -3,7 +3,7 @@
 use crate::{
     args::Args,
     gateways::{Gateways, Ingress, Place},
-    identity::{Settings, Start},
+    identity::{Publisher, Settings, Start},
     metrics::WatchMetrics,
     observed::Observed,
     status::{StatusMetrics, StatusWriter},
@@ -43,7 +43,10 @@ pub(crate) fn run(args: Args) -> anyhow::Result<()> {
         .with_writer(std::io::stderr)
         .init();
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
-    runtime.block_on(Box::pin(serve(args)))
+    let outcome = runtime.block_on(Box::pin(serve(args)));
+    // What still watches need not be waited for.
+    runtime.shutdown_background();
+    outcome
 }
 
 async fn serve(args: Args) -> anyhow::Result<()> {
@@ -166,13 +169,14 @@ fn serve_secure(
     let Secure { client, writer, unready, stop } = secure;
     unready.send_replace(Some("there is no certificate authority yet"));
     let listener = tombolo_xds::listen(address).with_context(|| format!("cannot serve agents on {address}"))?;
+    let cluster = SourceId::new(args.cluster.as_str());
     let start = Start {
-        client,
+        client: client.clone(),
         namespace: args.namespace.clone(),
         revision: args.revision.clone(),
         names: args.server_name.clone(),
         address,
-        writer,
+        writer: writer.clone(),
     };
     let plane = plane.clone();
     servers.spawn(async move {
@@ -180,8 +184,10 @@ fn serve_secure(
         let identity = identity.context("certificates cannot be issued")?;
         unready.send_replace(None);
         tracing::info!(%address, "agents are served");
+        let publisher = Publisher { client, plane: plane.clone(), cluster, bundles: identity.bundles(), writer };
         let (hub, stopped) = (plane.hub().clone(), stop.clone().cancelled_owned());
-        tombolo_xds::serve_behind(identity.front(), listener, hub, stopped).await;
+        let server = tombolo_xds::serve_behind(identity.front(), listener, hub, stopped);
+        tokio::join!(server, stop.run_until_cancelled(publisher.run()));
         Ok(())
     });
     Ok(())

@@ -8,7 +8,7 @@
 //!
 //! [`Authority`] is all of it: [`Authority::issue`] answers certificate requests, [`Authority::authenticate`] says who opens a
 //! stream. [`CertificateService`] puts gRPC around it, [`server_config`] TLS. Time is an argument, and what is asked of others goes through
-//! ports: [`Exists`], [`FetchKeys`], [`Signer`].
+//! ports: [`Exists`], [`FetchKeys`], [`ReviewTokens`], [`Signer`].
 //!
 //! A certificate names who the caller proved to be, never what the request asks for. Private keys of workloads are never seen here.
 
@@ -48,5 +48,8 @@ pub use signer::{
 };
 pub use telemetry::Telemetry;
 pub use tls::{ClientCertificates, ServerCertificate, ServerError, server_config};
-pub use token::{FetchError, FetchKeys, Jwks, JwksError, KeyRing, TokenRules, TokenVerifier, TrustedIssuer};
+pub use token::{
+    FetchError, FetchKeys, Jwks, JwksError, KeyRing, ReviewError, ReviewTokens, TokenRules, TokenVerifier,
+    TrustedIssuer,
+};
 pub use trust::TrustBundle;

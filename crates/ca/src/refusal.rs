@@ -23,6 +23,12 @@ pub enum Refusal {
     /// The signature does not fit.
     #[error("the token's signature does not fit the issuer's key")]
     TokenSignature,
+    /// Its issuer does not stand by it.
+    #[error("the API server does not accept the token: it is not one of its own, or what it is bound to is gone")]
+    NotGenuine,
+    /// Its issuer could not be asked.
+    #[error(transparent)]
+    Unreviewed(#[from] crate::ReviewError),
     /// Somebody else's token.
     #[error("the token's issuer is {found:?}, but tokens of {expected} are accepted")]
     WrongIssuer {
@@ -114,6 +120,8 @@ impl Refusal {
             Self::GarbageToken(_) => "garbage_token",
             Self::UnknownKey(_) => "unknown_key",
             Self::TokenSignature => "token_signature",
+            Self::NotGenuine => "token_not_genuine",
+            Self::Unreviewed(_) => "token_unreviewed",
             Self::WrongIssuer { .. } => "wrong_issuer",
             Self::WrongAudience { .. } => "wrong_audience",
             Self::TokenExpired(_) => "token_expired",
@@ -143,7 +151,7 @@ impl Refusal {
             Self::Gone(_) | Self::Revoked(_) | Self::OtherTrustDomain { .. } => Code::PermissionDenied,
             Self::OtherName { .. } | Self::Impersonation(_) => Code::PermissionDenied,
             Self::Csr(_) | Self::Instance(_) => Code::InvalidArgument,
-            Self::Unknown(_) | Self::Signer(_) => Code::Unavailable,
+            Self::Unknown(_) | Self::Unreviewed(_) | Self::Signer(_) => Code::Unavailable,
             _ => Code::Unauthenticated,
         }
     }

@@ -64,6 +64,11 @@ impl Sink {
         self.commands.send_blocking(Command::Update(self.source.clone(), update))
     }
 
+    /// Resolves once nobody listens any more: the source's cue to end.
+    pub async fn closed(&self) {
+        self.closed.cancelled().await;
+    }
+
     /// True once nobody listens any more.
     pub fn is_closed(&self) -> bool {
         self.closed.is_cancelled()

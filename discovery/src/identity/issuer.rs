@@ -1,12 +1,14 @@
 //! The API server as the issuer of tokens: who it is, and its keys.
 
-use futures::future::BoxFuture;
 use http::Request;
-use kube::Client;
+use k8s_openapi::api::authentication::v1::{TokenReview, TokenReviewSpec};
+use kube::{Api, Client, api::PostParams};
 use serde::Deserialize;
 use std::{sync::Arc, time::Duration};
-use tokio::time::sleep;
-use tombolo_ca::{Answer, FetchError, FetchKeys, Jwks, KeyRing, TokenRules, TokenVerifier, TrustedIssuer};
+use tokio::time::{sleep, timeout};
+use tombolo_ca::{
+    Answer, FetchError, FetchKeys, Jwks, KeyRing, ReviewError, ReviewTokens, TokenRules, TokenVerifier, TrustedIssuer,
+};
 use tombolo_core::TrustDomain;
 
 /// OpenID Connect Discovery 1.0, section 4.
@@ -17,6 +19,8 @@ const JWKS: &str = "/openid/v1/jwks";
 const AGAIN: Duration = Duration::from_secs(300);
 /// Before the API server is asked again that did not answer.
 const PAUSE: Duration = Duration::from_secs(1);
+/// A caller waits for this.
+const REVIEW: Duration = Duration::from_secs(5);
 
 /// What of the document is read.
 #[derive(Deserialize)]
@@ -48,8 +52,31 @@ impl ApiServer {
 
 impl FetchKeys for ApiServer {
     fn fetch(&self) -> Answer<'_, Result<Jwks, FetchError>> {
-        let keys: BoxFuture<'_, _> = Box::pin(self.keys());
-        keys
+        Box::pin(self.keys())
+    }
+}
+
+impl ReviewTokens for ApiServer {
+    fn review<'a>(&'a self, token: &'a str, audiences: &'a [String]) -> Answer<'a, Result<bool, ReviewError>> {
+        let spec = TokenReviewSpec { token: token.to_owned(), audiences: Some(audiences.to_vec()) };
+        let review = TokenReview { spec, ..TokenReview::default() };
+        Box::pin(async move {
+            let api = Api::<TokenReview>::all(self.0.clone());
+            let answer = timeout(REVIEW, api.create(&PostParams::default(), &review)).await;
+            let answer = answer.map_err(|late| ReviewError(late.into()))?.map_err(|error| ReviewError(error.into()))?;
+            let status = answer.status.unwrap_or_default();
+            // An API server that knows no audiences does not say any: then its own were checked, which is another's token.
+            let ours = |named: Vec<String>| named.iter().any(|audience| audiences.contains(audience));
+            Ok(status.authenticated == Some(true) && status.audiences.is_some_and(ours))
+        })
+    }
+}
+
+/// The API server answers, and does not give its keys.
+fn is_withheld(error: &FetchError) -> bool {
+    match error.0.downcast_ref() {
+        Some(kube::Error::Api(status)) => matches!(status.code, 401 | 403 | 404),
+        _ => false,
     }
 }
 
@@ -62,6 +89,13 @@ pub(super) async fn open(client: &Client, domain: &TrustDomain) -> TrustedIssuer
             Ok((issuer, keys)) => {
                 tracing::info!(issuer, keys = keys.len(), "tokens are checked by the API server's keys");
                 return trusted(server, domain, issuer, keys);
+            }
+            Err(error) if is_withheld(&error) => {
+                tracing::warn!(
+                    "{error}; so each token is sent to the API server (TokenReview). To spare it that, let ServiceAccounts read {JWKS} (ClusterRole system:service-account-issuer-discovery), and start again"
+                );
+                let rules = TokenRules { issuers: Vec::new(), ..TokenRules::new(domain.clone(), "") };
+                return TrustedIssuer::reviewing(rules, Arc::new(server));
             }
             Err(error) if !std::mem::replace(&mut said, true) => tracing::warn!("{error}, trying again"),
             Err(_) => {}

@@ -11,9 +11,12 @@ mod exists;
 mod issuer;
 mod names;
 mod present;
+mod publish;
 mod settings;
 mod store;
+mod version;
 
+pub(crate) use publish::Publisher;
 pub(crate) use settings::Settings;
 
 use anyhow::Context;

@@ -146,6 +146,13 @@ impl Source for Settings {
 
     fn run(self: Box<Self>, sink: Sink) {
         let runtime = self.runtime.clone();
-        runtime.block_on(self.tell(&sink));
+        // Whether it is over is looked at first: the runtime, and with it what is waited for, ends soon after.
+        runtime.block_on(async {
+            tokio::select! {
+                biased;
+                () = sink.closed() => {}
+                () = self.tell(&sink) => {}
+            }
+        });
     }
 }

@@ -3,6 +3,7 @@
 //! Reading is from memory, which a watch keeps current. Writing names the version that it is based on, so that of two who
 //! write at once one succeeds; the other reads again.
 
+use super::version::is_newer;
 use futures::StreamExt;
 use k8s_openapi::{ByteString, api::core::v1::Secret};
 use kube::{
@@ -73,7 +74,9 @@ impl KubeStore {
     fn see(&self, secret: Secret) {
         let seen = Image::of(secret);
         let news = self.image.send_if_modified(|image| {
-            let news = image.as_ref().is_none_or(|image| image.precedes(&seen));
+            let news = image
+                .as_ref()
+                .is_none_or(|image| image.version != seen.version && !is_newer(&image.version, &seen.version));
             if news {
                 *image = Some(seen);
             }
@@ -186,14 +189,6 @@ impl Image {
     fn of(secret: Secret) -> Self {
         let version = secret.metadata.resource_version.unwrap_or_default();
         Self { version, data: secret.data.unwrap_or_default() }
-    }
-
-    /// Whether another is newer. Versions of one object are numbers that grow; where they are not, whatever comes is newer.
-    fn precedes(&self, other: &Self) -> bool {
-        match (self.version.parse::<u128>(), other.version.parse::<u128>()) {
-            (Ok(ours), Ok(theirs)) => ours < theirs,
-            _ => self.version != other.version,
-        }
     }
 }
 

@@ -1,15 +1,17 @@
 //! ServiceAccount tokens, checked locally: signature, issuer, audience, times, and that they are of a ServiceAccount.
 //!
-//! Nothing is asked of anybody. Whether the objects that a token is bound to still exist is asked afterwards, through
+//! Nothing is asked of anybody, unless an issuer's keys cannot be had ([`ReviewTokens`]). Whether the objects that a token is bound to still exist is asked afterwards, through
 //! [`Exists`](crate::Exists).
 
 mod claims;
 mod jwks;
 mod keys;
+mod review;
 mod trusted;
 
 pub use jwks::{Jwks, JwksError};
 pub use keys::{FetchError, FetchKeys, KeyRing};
+pub use review::{ReviewError, ReviewTokens};
 pub use trusted::TrustedIssuer;
 
 pub(crate) use trusted::verify;
@@ -74,12 +76,7 @@ impl TokenVerifier {
     /// # Errors
     /// A [`Refusal`] about tokens. [`Refusal::UnknownKey`] is the one where fresh keys may help.
     pub fn verify(&self, token: &str, now: SystemTime) -> Result<Caller, Refusal> {
-        if token.len() > MAX_BYTES {
-            return Err(Refusal::GarbageToken("it is longer than 16 KiB"));
-        }
-        let parts = || Refusal::GarbageToken("it is not three parts with dots between");
-        let (signed, signature) = token.rsplit_once('.').ok_or_else(parts)?;
-        let (_, payload) = signed.split_once('.').filter(|(_, payload)| !payload.contains('.')).ok_or_else(parts)?;
+        let Parts { signed, payload, signature } = parts(token)?;
         let header =
             jsonwebtoken::decode_header(token).map_err(|_| Refusal::GarbageToken("its header is not a JWT's"))?;
         if header.crit.is_some() {
@@ -87,12 +84,31 @@ impl TokenVerifier {
             return Err(Refusal::GarbageToken("it needs extensions (crit) that are not known here"));
         }
         self.keys.current().verify(&header, signed, signature)?;
-        self.judge(Claims::decode(payload)?, moment::unix(now))
+        self.rules.judge(Claims::decode(payload)?, moment::unix(now))
     }
+}
 
+/// A token, taken apart.
+struct Parts<'a> {
+    signed: &'a str,
+    payload: &'a str,
+    signature: &'a str,
+}
+
+fn parts(token: &str) -> Result<Parts<'_>, Refusal> {
+    if token.len() > MAX_BYTES {
+        return Err(Refusal::GarbageToken("it is longer than 16 KiB"));
+    }
+    let garbage = || Refusal::GarbageToken("it is not three parts with dots between");
+    let (signed, signature) = token.rsplit_once('.').ok_or_else(garbage)?;
+    let (_, payload) = signed.split_once('.').filter(|(_, payload)| !payload.contains('.')).ok_or_else(garbage)?;
+    Ok(Parts { signed, payload, signature })
+}
+
+impl TokenRules {
     /// What is signed is true; is it for us, and now?
     fn judge(&self, claims: Claims, now: i64) -> Result<Caller, Refusal> {
-        let TokenRules { issuers, audiences, skew, trust_domain } = &self.rules;
+        let Self { issuers, audiences, skew, trust_domain } = self;
         if !issuers.contains(&claims.iss) {
             return Err(Refusal::WrongIssuer { found: brief(&claims.iss), expected: issuers.join(", ") });
         }

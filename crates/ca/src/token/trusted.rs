@@ -1,37 +1,52 @@
 //! Several issuers of tokens, each with keys of its own: what one signs is never judged by another's keys.
 
-use super::{FetchKeys, MAX_BYTES, TokenVerifier, brief};
+use super::{FetchKeys, MAX_BYTES, ReviewTokens, TokenRules, TokenVerifier, brief, review};
 use crate::{Caller, Refusal};
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use std::{fmt, sync::Arc, time::SystemTime};
 
 /// An issuer whose tokens count.
-pub struct TrustedIssuer {
-    verifier: TokenVerifier,
-    /// Where fresh keys come from when a token's key is unknown.
-    source: Option<Arc<dyn FetchKeys>>,
+pub struct TrustedIssuer(How);
+
+/// How its tokens are checked.
+enum How {
+    /// By its keys, and where fresh ones come from when a token's key is unknown.
+    Keys(TokenVerifier, Option<Arc<dyn FetchKeys>>),
+    /// By itself.
+    Review(TokenRules, Arc<dyn ReviewTokens>),
 }
 
 impl TrustedIssuer {
     /// One whose keys are read again from `source` when a token's key is unknown.
     pub fn new(verifier: TokenVerifier, source: Arc<dyn FetchKeys>) -> Self {
-        Self { verifier, source: Some(source) }
+        Self(How::Keys(verifier, Some(source)))
     }
 
-    /// What checks its tokens.
-    pub fn verifier(&self) -> &TokenVerifier {
-        &self.verifier
+    /// One that checks its tokens itself, as its keys cannot be had. Rules without issuers take what it takes.
+    pub fn reviewing(rules: TokenRules, reviewer: Arc<dyn ReviewTokens>) -> Self {
+        Self(How::Review(rules, reviewer))
     }
 
     async fn verify(&self, token: &str, now: SystemTime) -> Result<Caller, Refusal> {
-        let keys = self.verifier.keys();
+        let (verifier, source) = match &self.0 {
+            How::Keys(verifier, source) => (verifier, source),
+            How::Review(rules, reviewer) => return review::verify(rules, &**reviewer, token, now).await,
+        };
+        let keys = verifier.keys();
         let seen = keys.current();
-        match (self.verifier.verify(token, now), &self.source) {
+        match (verifier.verify(token, now), source) {
             (Err(Refusal::UnknownKey(key)), Some(source)) => {
                 let fresh = keys.refresh(&seen, &**source, now).await;
-                if fresh { self.verifier.verify(token, now) } else { Err(Refusal::UnknownKey(key)) }
+                if fresh { verifier.verify(token, now) } else { Err(Refusal::UnknownKey(key)) }
             }
             (outcome, _) => outcome,
+        }
+    }
+
+    fn rules(&self) -> &TokenRules {
+        match &self.0 {
+            How::Keys(verifier, _) => verifier.rules(),
+            How::Review(rules, _) => rules,
         }
     }
 }
@@ -39,13 +54,13 @@ impl TrustedIssuer {
 /// Keys that never change.
 impl From<TokenVerifier> for TrustedIssuer {
     fn from(verifier: TokenVerifier) -> Self {
-        Self { verifier, source: None }
+        Self(How::Keys(verifier, None))
     }
 }
 
 impl fmt::Debug for TrustedIssuer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("TrustedIssuer").field("verifier", &self.verifier).finish_non_exhaustive()
+        f.debug_struct("TrustedIssuer").field("rules", self.rules()).finish_non_exhaustive()
     }
 }
 
@@ -64,7 +79,7 @@ fn choose<'a>(issuers: &'a [TrustedIssuer], token: &str) -> Result<&'a TrustedIs
     let Some(name) = claimed_issuer(token) else {
         return Err(Refusal::GarbageToken("its claims are not JSON with iss"));
     };
-    let names = |issuer: &'a TrustedIssuer| &*issuer.verifier.rules.issuers;
+    let names = |issuer: &'a TrustedIssuer| &*issuer.rules().issuers;
     let found = issuers.iter().find(|issuer| names(issuer).contains(&name));
     found.ok_or_else(|| {
         let expected = issuers.iter().flat_map(names).cloned().collect::<Vec<_>>().join(", ");
