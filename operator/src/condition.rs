@@ -77,14 +77,16 @@ pub(crate) fn settle(verdicts: &[Verdict], before: &[Condition], generation: i64
     verdicts.iter().map(condition).collect()
 }
 
-/// What people are told of: verdicts whose truth or reason is new.
+/// What people are told of: verdicts whose truth or reason is new. Not of progress, which `Ready` tells too, and not that
+/// nothing is degraded where nothing was.
 pub(crate) fn news<'a>(verdicts: &'a [Verdict], before: &[Condition]) -> Vec<&'a Verdict> {
-    let known = |verdict: &&Verdict| {
-        before.iter().any(|old| {
-            old.r#type == verdict.about && old.status == verdict.truth.as_str() && old.reason == verdict.reason
-        })
+    let old = |verdict: &Verdict| before.iter().find(|old| old.r#type == verdict.about);
+    let is_news = |verdict: &&Verdict| match (verdict.about, old(verdict)) {
+        ("Progressing", _) => false,
+        ("Degraded", old) if verdict.truth == Truth::False => old.is_some_and(|old| old.status == "True"),
+        (_, old) => old.is_none_or(|old| old.status != verdict.truth.as_str() || old.reason != verdict.reason),
     };
-    verdicts.iter().filter(|verdict| !known(verdict)).collect()
+    verdicts.iter().filter(is_news).collect()
 }
 
 #[cfg(test)]
@@ -108,6 +110,15 @@ mod tests {
         let told = settle(&verdicts, &[], 1, "t");
         assert_eq!(news(&verdicts, &told).len(), 0);
         assert_eq!(news(&[Verdict::new("Ready", true, "Other", "")], &told).len(), 1);
+    }
+
+    #[test]
+    fn that_nothing_is_wrong_is_no_news() {
+        let healthy =
+            [Verdict::new("Degraded", false, "Healthy", ""), Verdict::new("Progressing", true, "Updating", "")];
+        assert_eq!(news(&healthy, &[]).len(), 0);
+        let degraded = settle(&[Verdict::new("Degraded", true, "A", "")], &[], 1, "t");
+        assert_eq!(news(&healthy, &degraded).len(), 1);
     }
 
     #[test]

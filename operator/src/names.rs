@@ -4,8 +4,6 @@
 pub(crate) const MANAGER: &str = "tombolo-operator";
 /// The field manager of a count of replicas between two owners: see `revision::replicas`.
 pub(crate) const HANDOVER: &str = "tombolo-operator-handover";
-/// The Lease that the operator's writing replica holds.
-pub(crate) const LEASE: &str = "tombolo-operator";
 
 /// Who made an object.
 pub(crate) const MANAGED_BY: &str = "app.kubernetes.io/managed-by";
@@ -15,7 +13,7 @@ pub(crate) const REVISION: &str = "istio.io/rev";
 pub(crate) const TAG: &str = "istio.io/tag";
 /// Which version of Tombolo a CustomResourceDefinition is of.
 pub(crate) const CRD_VERSION: &str = "mesh.tombolo.dev/crd-version";
-/// On a Deployment: how many replicas it had when autoscaling was switched off.
+/// On a Deployment: that its count of replicas is an autoscaler's, or the count when autoscaling was switched off.
 pub(crate) const REPLICAS: &str = "mesh.tombolo.dev/replicas";
 /// On a namespace: its pods may read metrics and debug pages, where a NetworkPolicy closes them to others.
 pub(crate) const MONITORING: &str = "mesh.tombolo.dev/monitoring";

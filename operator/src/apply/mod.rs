@@ -70,9 +70,12 @@ impl Live {
         (self.kind, metadata.namespace.clone().unwrap_or_default(), metadata.name.clone().unwrap_or_default())
     }
 
-    /// As the API server has it.
-    pub(crate) fn json(&self) -> Value {
-        serde_json::to_value(&self.object).unwrap_or_default()
+    /// As the API server has it. Items of lists do not say what they are, so it is said here.
+    fn json(&self) -> Value {
+        let mut json = serde_json::to_value(&self.object).unwrap_or_default();
+        json["apiVersion"] = self.kind.api_version().into();
+        json["kind"] = self.kind.name.into();
+        json
     }
 
     /// True where one of its owners has this uid.
@@ -98,21 +101,31 @@ impl Applier {
         Self { client, memory: Mutex::default() }
     }
 
-    /// Makes an object as it is wanted. `live`: what is stored, if it is known to be ours.
+    /// Makes an object as it is wanted. `live`: what is stored, if it was found among what is ours.
     ///
-    /// An object of ours is put right whoever changed it; one that is not known to be ours is touched only where nobody else
-    /// owns the fields.
+    /// An object of ours is put right whoever changed it; one of another owner is touched only where nobody else owns the fields.
     pub(crate) async fn apply(&self, wanted: &Wanted, live: Option<&Live>) -> Result<Live, Failure> {
         if let Some(live) = live.filter(|live| self.is_as_applied(wanted, live)) {
             return Ok(live.clone());
         }
-        let parameters = PatchParams { force: live.is_some(), ..PatchParams::apply(MANAGER) };
+        let force = live.is_some() || self.is_ours(wanted).await?;
+        let parameters = PatchParams { force, ..PatchParams::apply(MANAGER) };
         let object = self.patch(wanted.kind, wanted.namespace(), wanted.name(), &wanted.body, &parameters).await?;
         let live = Live { kind: wanted.kind, object };
         let memory = Memory { wanted: wanted.hash(), stored: project::project(&live.json(), &wanted.body) };
         self.memory().insert(wanted.id(), memory);
         tracing::info!(kind = wanted.kind.name, namespace = wanted.namespace(), name = wanted.name(), "applied");
         Ok(live)
+    }
+
+    /// True where an object was not found by its labels, and is ours all the same: somebody took the labels away.
+    async fn is_ours(&self, wanted: &Wanted) -> Result<bool, Failure> {
+        let (kind, namespace, name) = wanted.id();
+        let found = kind.objects(&self.client, &namespace).get_metadata_opt(&name).await;
+        let doing = format!("read {}", described(kind, &namespace, &name));
+        let found = found.map_err(|error| Failure::of_call(&doing, &error))?;
+        let owner = &wanted.body["metadata"]["ownerReferences"][0]["uid"];
+        Ok(found.is_some_and(|found| found.metadata.owner_references.iter().flatten().any(|by| *owner == *by.uid)))
     }
 
     /// True where this is what was applied last, and nobody has changed it since.
@@ -172,4 +185,23 @@ impl Applier {
 /// `Deployment a/b`
 fn described(kind: Kind, namespace: &str, name: &str) -> String {
     if namespace.is_empty() { format!("{} {name}", kind.name) } else { format!("{} {namespace}/{name}", kind.name) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kinds;
+
+    #[test]
+    fn an_object_in_a_list_is_the_one_that_was_applied() {
+        let wanted = Wanted::new(
+            kinds::SERVICE,
+            json!({"metadata": {"name": "a", "namespace": "n"}, "spec": {"type": "ClusterIP"}}),
+        );
+        let live = |body: Value| Live { kind: kinds::SERVICE, object: serde_json::from_value(body).unwrap() };
+        let mut listed = wanted.body.clone();
+        listed.as_object_mut().unwrap().retain(|key, _| key != "kind" && key != "apiVersion");
+        let project = |live: &Live| project::project(&live.json(), &wanted.body);
+        assert_eq!(project(&live(wanted.body.clone())), project(&live(listed)));
+    }
 }

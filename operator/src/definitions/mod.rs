@@ -17,14 +17,18 @@ use kube::{
 use serde_json::Value;
 use std::time::Duration;
 
-/// As `cargo xtask crds` writes them.
-const FILES: [&str; 6] = [
-    include_str!("../../../crds/meshinstallations.mesh.tombolo.dev.yaml"),
-    include_str!("../../../crds/meshrevisions.mesh.tombolo.dev.yaml"),
-    include_str!("../../../crds/meshrevisiontags.mesh.tombolo.dev.yaml"),
-    include_str!("../../../crds/serviceentries.networking.istio.io.yaml"),
-    include_str!("../../../crds/workloadentries.networking.istio.io.yaml"),
-    include_str!("../../../crds/workloadgroups.networking.istio.io.yaml"),
+macro_rules! files {
+    ($($name:literal),* $(,)?) => { [$(($name, include_str!(concat!("../../../crds/", $name, ".yaml")))),*] };
+}
+
+/// Names and contents, as `cargo xtask crds` writes them.
+const FILES: [(&str, &str); 6] = files![
+    "meshinstallations.mesh.tombolo.dev",
+    "meshrevisions.mesh.tombolo.dev",
+    "meshrevisiontags.mesh.tombolo.dev",
+    "serviceentries.networking.istio.io",
+    "workloadentries.networking.istio.io",
+    "workloadgroups.networking.istio.io",
 ];
 
 /// What was found in the place of one of our definitions.
@@ -56,13 +60,11 @@ fn judge(name: &str, stored: Option<&DynamicObject>) -> Finding {
 /// Puts our definitions in place, and notes what was found there.
 pub(crate) async fn settle(context: &Context) -> Result<(), Failure> {
     let mut findings = Vec::new();
-    for file in FILES {
-        let wanted: Value = serde_saphyr::from_str(file).unwrap_or_default(); // a test reads all of them
-        let name = wanted["metadata"]["name"].as_str().unwrap_or_default();
+    for (name, file) in FILES {
         let stored = context.get(kinds::DEFINITION, name).await?;
         let finding = judge(name, stored.as_ref().map(|stored| &stored.object));
         if finding == Finding::Replaced {
-            replace(context, name, &wanted).await?;
+            replace(context, name, file).await?;
         }
         findings.push(finding);
     }
@@ -71,7 +73,8 @@ pub(crate) async fn settle(context: &Context) -> Result<(), Failure> {
 }
 
 /// Writes a definition and waits until the API server serves it.
-async fn replace(context: &Context, name: &str, wanted: &Value) -> Result<(), Failure> {
+async fn replace(context: &Context, name: &str, file: &str) -> Result<(), Failure> {
+    let wanted: Value = serde_saphyr::from_str(file).unwrap_or_default(); // a test reads all of them
     let doing = format!("apply CustomResourceDefinition {name}");
     let definitions = kinds::DEFINITION.objects(&context.client, "");
     let parameters = PatchParams::apply(MANAGER).force();
@@ -159,8 +162,9 @@ mod tests {
 
     #[test]
     fn every_file_is_one_of_ours() {
-        for file in FILES {
+        for (name, file) in FILES {
             let definition: Value = serde_saphyr::from_str(file).unwrap();
+            assert_eq!(definition["metadata"]["name"], name);
             assert_eq!(definition["metadata"]["annotations"][CRD_VERSION], release::OWN);
             serde_json::from_value::<CustomResourceDefinition>(definition).unwrap();
         }

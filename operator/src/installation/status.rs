@@ -19,10 +19,10 @@ pub(super) fn outcome(
     let revision: MeshRevisionStatus = status::of(&applied.revision.object);
     let tag: MeshRevisionTagStatus = status::of(&applied.tag.object);
     let mut verdicts = of_revision(&revision.conditions, is_current(&applied.revision, revision.observed_generation));
-    if let Some(ready) = verdicts.first_mut().filter(|ready| ready.truth == Truth::True) {
-        if let Some(wrong) = of_tag(&tag, is_current(&applied.tag, tag.observed_generation)) {
-            *ready = wrong;
-        }
+    if let Some(ready) = verdicts.first_mut().filter(|ready| ready.truth == Truth::True)
+        && let Some(wrong) = of_tag(&tag, is_current(&applied.tag, tag.observed_generation))
+    {
+        *ready = wrong;
     }
     verdicts.push(definitions::verdict(findings));
     verdicts.push(definitions::gateway_api(seen.gateway_api.as_ref().map(|live| &live.object)));

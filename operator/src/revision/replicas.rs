@@ -15,28 +15,32 @@ use serde_json::Value;
 const DEFAULT: u32 = 2;
 
 /// What is asked for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Replicas {
     /// `spec.replicas`; `None` leaves it to the autoscaler.
     pub(super) count: Option<u32>,
-    /// True where the count was taken over from an autoscaler: it is remembered at the Deployment.
-    pub(super) kept: bool,
+    /// What the Deployment is to remember: that its count is an autoscaler's, or the count that was taken over from one.
+    pub(super) note: Option<String>,
 }
+
+/// The note at a Deployment whose count is an autoscaler's.
+const AUTOSCALED: &str = "autoscaled";
 
 /// What is asked for, given the Deployment as it is.
 pub(super) fn wanted(revision: &Revision, live: Option<&Live>) -> Replicas {
     let discovery = &revision.settings.discovery;
-    let asked = |count| Replicas { count, kept: false };
-    match (&discovery.autoscaling, discovery.replicas, live) {
-        (Some(scaling), _, None) => asked(Some(scaling.min_replicas)),
-        (Some(_), _, Some(_)) => asked(None),
-        (None, Some(count), _) => asked(Some(count)),
-        (None, None, None) => asked(Some(DEFAULT)),
-        (None, None, Some(live)) => match kept(live).or_else(|| count(live).filter(|_| !is_ours(live))) {
-            Some(count) => Replicas { count: Some(count), kept: true },
-            None => asked(Some(DEFAULT)),
-        },
+    if let Some(scaling) = &discovery.autoscaling {
+        let first = live.is_none().then_some(scaling.min_replicas);
+        return Replicas { count: first, note: Some(AUTOSCALED.to_owned()) };
     }
+    let kept = match live.and_then(noted) {
+        Some(AUTOSCALED) => live.and_then(count),
+        Some(kept) => kept.parse().ok(),
+        None => None,
+    };
+    let kept = kept.filter(|_| discovery.replicas.is_none());
+    let count = discovery.replicas.or(kept).unwrap_or(DEFAULT);
+    Replicas { count: Some(count), note: kept.map(|kept| kept.to_string()) }
 }
 
 /// The count that must be given away before it is no longer stated.
@@ -45,9 +49,9 @@ pub(super) fn to_hand_over(wanted: Option<u32>, live: Option<&Live>) -> Option<u
     count(live)
 }
 
-/// The count that was taken over when autoscaling was switched off.
-fn kept(live: &Live) -> Option<u32> {
-    live.object.metadata.annotations.as_ref()?.get(REPLICAS)?.parse().ok()
+/// What the Deployment remembers.
+fn noted(live: &Live) -> Option<&str> {
+    live.object.metadata.annotations.as_ref()?.get(REPLICAS).map(String::as_str)
 }
 
 fn count(live: &Live) -> Option<u32> {
@@ -69,11 +73,11 @@ mod tests {
     use crate::kinds;
     use serde_json::json;
 
-    fn live(count: u32, stated_by: &str, kept: Option<&str>) -> Live {
+    fn live(count: u32, stated_by: &str, note: Option<&str>) -> Live {
         let object = json!({
             "metadata": {
                 "name": "d",
-                "annotations": kept.map(|kept| json!({REPLICAS: kept})),
+                "annotations": note.map(|note| json!({REPLICAS: note})),
                 "managedFields": [{"manager": stated_by, "fieldsV1": {"f:spec": {"f:replicas": {}}}}],
             },
             "spec": {"replicas": count},
@@ -81,30 +85,34 @@ mod tests {
         Live { kind: kinds::DEPLOYMENT, object: serde_json::from_value(object).unwrap() }
     }
 
-    fn asked(discovery: &Value, live: Option<&Live>) -> (Option<u32>, bool) {
+    fn asked(discovery: &Value, live: Option<&Live>) -> (Option<u32>, Option<String>) {
         let wanted = wanted(&revision(&json!({"discovery": discovery})).unwrap(), live);
-        (wanted.count, wanted.kept)
+        (wanted.count, wanted.note)
+    }
+
+    fn noted(note: &str) -> Option<String> {
+        Some(note.to_owned())
     }
 
     #[test]
     fn switching_autoscaling_never_changes_the_count() {
         let scaled = json!({"autoscaling": {"minReplicas": 3, "maxReplicas": 9}});
-        assert_eq!(asked(&scaled, None), (Some(3), false), "it begins with the fewest");
+        assert_eq!(asked(&scaled, None), (Some(3), noted(AUTOSCALED)), "it begins with the fewest");
         let ours = live(2, MANAGER, None);
-        assert_eq!(asked(&scaled, Some(&ours)), (None, false), "on: the count is nobody's any more, …");
+        assert_eq!(asked(&scaled, Some(&ours)), (None, noted(AUTOSCALED)), "on: the count is nobody's any more, …");
         assert_eq!(to_hand_over(None, Some(&ours)), Some(2), "… and stays, as another states it first");
-        let theirs = live(5, "kube-controller-manager", None);
+        let theirs = live(5, "kube-controller-manager", Some(AUTOSCALED));
         assert_eq!(to_hand_over(None, Some(&theirs)), None, "once is enough");
-        assert_eq!(asked(&json!({}), Some(&theirs)), (Some(5), true), "off: it is taken over as it is");
-        assert_eq!(asked(&json!({}), Some(&live(5, MANAGER, Some("5")))), (Some(5), true), "and kept");
-        assert_eq!(asked(&json!({}), Some(&live(1, MANAGER, Some("5")))), (Some(5), true), "a change is put back");
+        assert_eq!(asked(&json!({}), Some(&theirs)), (Some(5), noted("5")), "off: it is taken over as it is");
+        assert_eq!(asked(&json!({}), Some(&live(5, MANAGER, Some("5")))), (Some(5), noted("5")), "and kept");
+        assert_eq!(asked(&json!({}), Some(&live(1, "kubectl", Some("5")))).0, Some(5), "a change is put back");
     }
 
     #[test]
     fn without_autoscaling_the_settings_say() {
-        assert_eq!(asked(&json!({}), None), (Some(2), false));
-        assert_eq!(asked(&json!({}), Some(&live(7, MANAGER, None))), (Some(2), false));
-        assert_eq!(asked(&json!({"replicas": 4}), Some(&live(7, "hpa", Some("5")))), (Some(4), false));
+        assert_eq!(asked(&json!({}), None), (Some(2), None));
+        assert_eq!(asked(&json!({}), Some(&live(7, "kubectl", None))), (Some(2), None), "a change is put back");
+        assert_eq!(asked(&json!({"replicas": 4}), Some(&live(7, "hpa", Some("5")))), (Some(4), None));
         assert_eq!(to_hand_over(Some(4), Some(&live(7, MANAGER, None))), None);
     }
 }

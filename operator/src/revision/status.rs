@@ -49,8 +49,11 @@ fn of_health(health: &Health, version: &str, serving: &str) -> Vec<Verdict> {
             Verdict::new("Degraded", false, "Healthy", ""),
         ];
     }
-    let progress =
-        format!("{} of {} replicas are of version {version} and the present settings", health.updated, health.wanted);
+    let progress = format!(
+        "{} of {} replicas are of version {version} and the present settings",
+        health.updated.min(health.wanted),
+        health.wanted
+    );
     let still = match (health.available, serving) {
         (0, _) => "nothing serves".to_owned(),
         (available, "") => format!("{available} serve"),

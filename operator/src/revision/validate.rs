@@ -73,16 +73,29 @@ pub(crate) fn release(version: &str) -> Result<&'static Release, Failure> {
 /// Checks a revision. `registry`: where images come from if it does not say so.
 pub(crate) fn check(object: &DynamicObject, registry: &str) -> Result<Revision, Failure> {
     let (settings, document) = settings(&short(&object.name_any()), object.data.get("spec").unwrap_or(&Value::Null))?;
-    let document = serde_saphyr::to_string(&document)
+    let registry = settings.images.registry.as_deref().unwrap_or(registry).to_owned();
+    let document = serde_saphyr::to_string(&handed_over(document, &registry))
         .map_err(|error| Failure::of_user("InvalidSettings", format!("cannot be written as YAML: {error}")))?;
     Ok(Revision {
         name: object.name_any(),
         uid: object.uid().unwrap_or_default(),
         release: release(settings.version.as_deref().unwrap_or(release::OWN))?,
-        registry: settings.images.registry.as_deref().unwrap_or(registry).to_owned(),
+        registry,
         settings,
         document,
     })
+}
+
+/// What a control plane reads of its settings: how it is run itself is not part of it, so that a change of that alone does not
+/// make other pods. Where images come from is, as it makes gateways.
+fn handed_over(mut document: Value, registry: &str) -> Value {
+    if let Some(spec) = document["spec"].as_object_mut() {
+        spec.retain(|key, _| ["namespace", "images", "mesh", "ca", "virtualMachines"].contains(&&**key));
+    } else {
+        document["spec"] = json!({});
+    }
+    document["spec"]["images"]["registry"] = registry.into();
+    document
 }
 
 /// A revision's name can be longer than an installation's: it is checked by its own schema.
@@ -122,5 +135,12 @@ pub(super) mod tests {
             hash(&json!({"mesh": {"cluster": "b", "network": "a"}}))
         );
         assert_ne!(hash(&json!({"mesh": {"network": "a"}})), hash(&json!({"mesh": {"network": "b"}})));
+        assert_eq!(
+            hash(&json!({"discovery": {"replicas": 5}})),
+            hash(&json!({})),
+            "how it is run is not its own matter"
+        );
+        let registry = json!({"images": {"registry": "example.com"}});
+        assert_ne!(hash(&registry), hash(&json!({})), "it makes gateways of images from there");
     }
 }

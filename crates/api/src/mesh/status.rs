@@ -73,9 +73,9 @@ pub struct RevisionStatus {
     /// Whether it serves.
     #[serde(default)]
     pub ready: bool,
-    /// How many proxies are connected to it.
-    #[serde(default)]
-    pub proxies: ProxyCounts,
+    /// How many proxies are connected to it, where they were counted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub proxies: Option<ProxyCounts>,
 }
 
 /// How many proxies of each kind.

@@ -12,10 +12,10 @@ use tombolo_api::mesh::{PullPolicy, Resources};
 
 const SETTINGS: &str = "/etc/tombolo/settings";
 
-pub(super) fn object(revision: &Revision, replicas: Replicas) -> Wanted {
+pub(super) fn object(revision: &Revision, replicas: &Replicas) -> Wanted {
     let mut metadata = metadata(revision, kinds::DEPLOYMENT, &revision.objects());
-    if let Some(kept) = replicas.count.filter(|_| replicas.kept) {
-        metadata["annotations"] = json!({names::REPLICAS: kept.to_string()});
+    if let Some(note) = &replicas.note {
+        metadata["annotations"] = json!({names::REPLICAS: note});
     }
     let mut spec = json!({
         "selector": {"matchLabels": selector(revision)},

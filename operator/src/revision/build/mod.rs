@@ -22,7 +22,7 @@ pub(super) fn objects(revision: &Revision, seen: &Seen) -> Vec<Wanted> {
     let mut objects = access::objects(revision);
     objects.push(settings(revision));
     objects.extend(network::objects(revision));
-    objects.push(deployment::object(revision, replicas));
+    objects.push(deployment::object(revision, &replicas));
     objects.extend(scaling::objects(revision));
     objects
 }
