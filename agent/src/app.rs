@@ -28,6 +28,7 @@ use tombolo_agent::{
     dns::Dns,
     envoy::{self, Client, Control, Keeper, Log, Paths, Settings},
     health::{self, Memory, Prober, Report},
+    identity::sds::Verdicts,
     state::StateDir,
     stream,
 };
@@ -207,7 +208,7 @@ fn debug(config: Config, parts: Parts) -> Vec<(&'static str, admin::Debug)> {
     let Parts { identified, dns, stream, health } = parts;
     let certificate = move || {
         let material = identified.current.get();
-        let rejected: Vec<_> = identified.verdicts.iter().flat_map(|verdicts| verdicts.reasons()).collect();
+        let rejected: Vec<_> = identified.verdicts.iter().flat_map(Verdicts::reasons).collect();
         let reasons = identified.handle.health.borrow().reasons();
         json!({
             "id": material.as_ref().map(|material| material.id().to_string()),
