@@ -9,7 +9,7 @@ use anyhow::Context;
 use prometheus_client::registry::Registry;
 use serde_json::json;
 use std::{
-    io::IsTerminal,
+    io::{self, IsTerminal},
     net::{IpAddr, Ipv4Addr, SocketAddr},
     path::PathBuf,
     sync::Arc,
@@ -28,10 +28,13 @@ use tombolo_agent::{
     dns::Dns,
     envoy::{self, Client, Control, Keeper, Log, Paths, Settings},
     health::{self, Memory, Prober, Report},
+    identity::sds::Verdicts,
     state::StateDir,
     stream,
 };
 use tombolo_proto::bootstrap::{Bootstrap, Limits};
+use tracing::level_filters::LevelFilter;
+use tracing_subscriber::{Layer, filter::Targets, layer::SubscriberExt, util::SubscriberInitExt};
 
 /// A supervisor is told that the agent has started when the proxy is ready, but after this long in any case: what waits for the agent
 /// must not wait for a control plane that is away.
@@ -50,15 +53,7 @@ enum Ending {
 
 /// Runs until told to end.
 pub(crate) fn run(args: &RunArgs) -> anyhow::Result<()> {
-    tracing_subscriber::fmt()
-        .with_env_filter(
-            tracing_subscriber::EnvFilter::builder()
-                .with_default_directive(tracing::level_filters::LevelFilter::INFO.into())
-                .from_env_lossy(),
-        )
-        .with_ansi(std::io::stderr().is_terminal())
-        .with_writer(std::io::stderr)
-        .init();
+    log();
     let (config, warnings) = Config::load(&args.flags)?;
     for warning in warnings {
         tracing::warn!("{warning}");
@@ -66,6 +61,16 @@ pub(crate) fn run(args: &RunArgs) -> anyhow::Result<()> {
     // One thread: an agent sits beside every workload, and most of the time it waits.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(Box::pin(serve(args, config)))
+}
+
+/// To standard error. `RUST_LOG` holds targets and levels, as in `warn,tombolo_agent::dns=debug`; what it does not say is `info`. Fields of
+/// spans cannot be asked for: what reads them is a tenth of this program, which sits beside every workload.
+fn log() {
+    let said = std::env::var("RUST_LOG").unwrap_or_default();
+    let targets: Targets = said.parse().unwrap_or_default();
+    let targets = if targets.default_level().is_none() { targets.with_default(LevelFilter::INFO) } else { targets };
+    let lines = tracing_subscriber::fmt::layer().with_ansi(io::stderr().is_terminal()).with_writer(io::stderr);
+    tracing_subscriber::registry().with(lines.with_filter(targets)).init();
 }
 
 async fn serve(args: &RunArgs, config: Config) -> anyhow::Result<()> {
@@ -207,7 +212,7 @@ fn debug(config: Config, parts: Parts) -> Vec<(&'static str, admin::Debug)> {
     let Parts { identified, dns, stream, health } = parts;
     let certificate = move || {
         let material = identified.current.get();
-        let rejected: Vec<_> = identified.verdicts.iter().flat_map(|verdicts| verdicts.reasons()).collect();
+        let rejected: Vec<_> = identified.verdicts.iter().flat_map(Verdicts::reasons).collect();
         let reasons = identified.handle.health.borrow().reasons();
         json!({
             "id": material.as_ref().map(|material| material.id().to_string()),

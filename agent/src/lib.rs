@@ -7,6 +7,7 @@ pub mod envoy;
 mod files;
 pub mod health;
 pub mod identity;
+mod packed;
 pub mod state;
 pub mod stream;
 #[cfg(test)]

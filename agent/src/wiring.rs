@@ -181,7 +181,7 @@ pub(crate) async fn names(config: &Config) -> anyhow::Result<Option<Arc<Dns>>> {
     }
     let resolv = Resolv::read(&config.dns.resolv_conf).unwrap_or_else(|error| {
         tracing::warn!("names that are not the mesh's cannot be looked up: {error}");
-        Resolv::parse(b"")
+        Resolv { file: Some(config.dns.resolv_conf.clone()), ..Resolv::parse(b"") }
     });
     let namespace = &config.identity.spiffe.namespace;
     let scope = Scope::new(namespace, &config.node.domain, resolv.search.iter().map(AsRef::as_ref));

@@ -70,7 +70,8 @@ fn upstream(machine: &Machine, address: SocketAddr) -> Upstream {
 }
 
 async fn failure(machine: &Machine, address: SocketAddr) -> (Attempt, String) {
-    let error = within("an answer", upstream(machine, address).connect_with(&Proof::default())).await.unwrap_err();
+    let (upstream, proof) = (upstream(machine, address), Proof::default());
+    let error = within("an answer", Box::pin(upstream.connect_with(&proof))).await.unwrap_err();
     let message = error.to_string();
     let ConnectError::Unreachable(mut attempts) = error else { panic!("{message}") };
     (attempts.pop().unwrap().1, message)
@@ -93,7 +94,7 @@ async fn one_that_falls_silent_amid_a_stream_is_left_within_forty_seconds() {
     let control_plane = ControlPlane::start(Duration::from_secs(3600)).await;
     let machine = Machine::new(&control_plane);
     let wire = Wire::to(control_plane.address);
-    let connection = within("a connection", upstream(&machine, wire.address).connect()).await.unwrap();
+    let connection = within("a connection", Box::pin(upstream(&machine, wire.address).connect())).await.unwrap();
     let (requests, receiver) = mpsc::channel(1);
     let requested = ReceiverStream::new(receiver);
     let mut responses = connection.stream::<_, DeltaDiscoveryRequest, DeltaDiscoveryResponse>(DELTA_ADS, requested);
@@ -148,7 +149,7 @@ async fn one_that_speaks_tls_1_2_is_spoken_to() {
     control_plane.behave(Behaviour::Refuse(Status::permission_denied("not now")));
     std::fs::remove_file(machine.path("token")).unwrap();
     let upstream = machine.upstream(control_plane.address.to_string(), agent.current.clone());
-    let connection = within("a connection", upstream.connect()).await.unwrap();
+    let connection = within("a connection", Box::pin(upstream.connect())).await.unwrap();
     let answer = connection.unary::<_, CertificateResponse>(CREATE_CERTIFICATE, CertificateRequest::default());
     assert_eq!(within("an answer", answer).await.unwrap_err().code(), Code::PermissionDenied);
     assert!(control_plane.seen().last().unwrap().shown.is_some());

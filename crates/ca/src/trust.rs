@@ -5,9 +5,19 @@ use crate::{
     certificate::{AuthorityFacts, CertificateError},
     moment,
 };
+use aws_lc_rs::digest::{self, SHA256};
+use lru::LruCache;
 use rustls_pki_types::{CertificateDer, TrustAnchor, UnixTime};
-use std::time::{Duration, SystemTime};
+use std::{
+    num::NonZeroUsize,
+    ops::RangeInclusive,
+    sync::{Mutex, PoisonError},
+    time::{Duration, SystemTime},
+};
 use webpki::{EndEntityCert, Error, KeyUsage};
+
+/// Chains that are remembered: more agents than shake hands at once.
+const REMEMBERED: NonZeroUsize = NonZeroUsize::new(1024).unwrap();
 
 /// The roots of one moment. Immutable: a rotation puts another bundle in its place.
 #[derive(Debug)]
@@ -16,6 +26,17 @@ pub struct TrustBundle {
     /// The root that lasts longest first, so that those not expired are a prefix.
     anchors: Vec<TrustAnchor<'static>>,
     expiries: Vec<i64>,
+    /// Chains that lead to a root, by their digest. A chain is verified when its client shakes hands, and again for what the client
+    /// asks then: the second time need not cost signatures.
+    verified: Mutex<LruCache<[u8; digest::SHA256_OUTPUT_LEN], Verified>>,
+}
+
+/// What came of verifying a chain.
+#[derive(Clone, Debug)]
+struct Verified {
+    certificate: WorkloadCertificate,
+    /// While it comes to the same, in seconds since the epoch; but for the end of the leaf, which is judged each time.
+    while_in: RangeInclusive<i64>,
 }
 
 impl TrustBundle {
@@ -32,7 +53,7 @@ impl TrustBundle {
         }
         parsed.sort_by_key(|(not_after, _)| std::cmp::Reverse(*not_after));
         let (expiries, anchors) = parsed.into_iter().unzip();
-        Ok(Self { chain: Chain::new(roots), anchors, expiries })
+        Ok(Self { chain: Chain::new(roots), anchors, expiries, verified: Mutex::new(LruCache::new(REMEMBERED)) })
     }
 
     /// The roots in both encodings, the active one last.
@@ -51,14 +72,14 @@ impl TrustBundle {
         now: SystemTime,
         rejoin: Duration,
     ) -> Result<WorkloadCertificate, Refusal> {
+        let (digest, now) = (digest_of(chain), moment::unix(now));
+        let known = self.verified.lock().unwrap_or_else(PoisonError::into_inner).get(&digest).cloned();
+        if let Some(known) = known.filter(|known| known.while_in.contains(&now)) {
+            return judged(&known.certificate, now, rejoin).map(|_| known.certificate);
+        }
         let (leaf, intermediates) = chain.split_first().ok_or(Refusal::NoProof)?;
         let certificate = WorkloadCertificate::parse(leaf).map_err(Refusal::NotWorkload)?;
-        let now = moment::unix(now);
-        let at = now.min(certificate.not_after);
-        let expired = now - at;
-        if expired > 0 && expired >= moment::seconds(rejoin) {
-            return Err(Refusal::CertificateExpired(expired));
-        }
+        let at = judged(&certificate, now, rejoin)?;
         let living = self.expiries.partition_point(|not_after| *not_after >= now);
         let (living, expired) = self.anchors.split_at(living);
         leads_to(living, leaf, intermediates, at).map_err(|error| match error {
@@ -69,8 +90,42 @@ impl TrustBundle {
             Error::BadDer | Error::BadDerTime => Refusal::NotWorkload(CertificateError::Garbage),
             error => Refusal::ForeignRoot(format!("{error:?}").chars().take(100).collect()),
         })?;
+        if let Some(last) = self.last_moment(living.len(), intermediates) {
+            let verified = Verified { certificate: certificate.clone(), while_in: now..=last };
+            self.verified.lock().unwrap_or_else(PoisonError::into_inner).put(digest, verified);
+        }
         Ok(certificate)
     }
+
+    /// Until when the same roots count, and so do these intermediates.
+    fn last_moment(&self, living: usize, intermediates: &[CertificateDer<'_>]) -> Option<i64> {
+        let mut last = *self.expiries.get(..living)?.last()?;
+        for intermediate in intermediates {
+            last = last.min(AuthorityFacts::parse(intermediate).ok()?.not_after);
+        }
+        Some(last)
+    }
+}
+
+/// As of which moment a leaf is judged.
+fn judged(certificate: &WorkloadCertificate, now: i64, rejoin: Duration) -> Result<i64, Refusal> {
+    let at = now.min(certificate.not_after);
+    let expired = now - at;
+    if expired > 0 && expired >= moment::seconds(rejoin) {
+        return Err(Refusal::CertificateExpired(expired));
+    }
+    Ok(at)
+}
+
+fn digest_of(chain: &[CertificateDer<'_>]) -> [u8; digest::SHA256_OUTPUT_LEN] {
+    let mut context = digest::Context::new(&SHA256);
+    for der in chain {
+        context.update(&der.len().to_be_bytes());
+        context.update(der);
+    }
+    let mut digest = [0; digest::SHA256_OUTPUT_LEN];
+    digest.copy_from_slice(context.finish().as_ref());
+    digest
 }
 
 fn leads_to(

@@ -11,7 +11,8 @@ mod tests;
 pub(crate) use record::Record;
 pub use scope::Scope;
 
-use std::{collections::HashSet, net::IpAddr};
+use crate::packed::PackedSet;
+use std::net::IpAddr;
 use tombolo_core::Host;
 use tombolo_proto::agent::{NameInfo, NameTable};
 
@@ -19,10 +20,11 @@ use tombolo_proto::agent::{NameInfo, NameTable};
 pub(crate) const LONGEST_NAME: usize = 253;
 
 /// Every name of the mesh that the workload may look up.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Table {
     scope: Scope,
-    hosts: HashSet<Record>,
+    /// Records by name.
+    hosts: PackedSet,
     /// How many hosts are wildcards: while there is none, none is looked for.
     wildcards: usize,
 }
@@ -30,7 +32,7 @@ pub struct Table {
 /// What a name stands for.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Found<'a> {
-    pub(crate) record: &'a Record,
+    pub(crate) record: Record<'a>,
     /// The name's real name, where it is only another's with a search domain appended: the answer says so with a CNAME.
     pub(crate) canonical: Option<&'a [u8]>,
 }
@@ -38,20 +40,23 @@ pub(crate) struct Found<'a> {
 impl Table {
     /// An empty table, for a workload of that scope.
     pub fn new(scope: Scope) -> Self {
-        Self { scope, ..Self::default() }
+        Self { scope, hosts: PackedSet::new(|record| Record::new(record).name()), wildcards: 0 }
     }
 
     /// Sets what one host resolves to, or removes it. A host that is none, or that would stand for every name (`*`), has no effect.
     pub fn apply(&mut self, host: &str, info: Option<&NameInfo>) {
         let Some(host) = host_of(host) else { return };
-        if let Some(old) = self.hosts.take(host.as_str().as_bytes()) {
-            self.wildcards -= usize::from(is_wildcard(old.name()));
-        }
-        if let Some(info) = info {
-            self.wildcards += usize::from(host.is_wildcard());
-            self.hosts.insert(Record::new(&host, info));
-        } else if self.hosts.capacity() > 64 && self.hosts.len() < self.hosts.capacity() / 4 {
-            self.hosts.shrink_to_fit();
+        let name = host.as_str().as_bytes();
+        let was = self.hosts.get(name).is_some();
+        let is = match info {
+            Some(info) => self.hosts.insert(&Record::encode(&host, info)),
+            None => {
+                self.hosts.remove(name);
+                false
+            }
+        };
+        if host.is_wildcard() {
+            self.wildcards = self.wildcards + usize::from(is) - usize::from(was);
         }
     }
 
@@ -64,7 +69,6 @@ impl Table {
     #[must_use]
     pub fn replaced(&self, names: &NameTable) -> Self {
         let mut table = Self::new(self.scope.clone());
-        table.hosts.reserve(names.table.len());
         for (host, info) in &names.table {
             table.apply(host, Some(info));
         }
@@ -111,11 +115,11 @@ impl Table {
     }
 
     /// A question for a wildcard itself is for a name below it, and finds it as such.
-    fn exact(&self, name: &[u8]) -> Option<&Record> {
-        if is_wildcard(name) { None } else { self.hosts.get(name) }
+    fn exact(&self, name: &[u8]) -> Option<Record<'_>> {
+        if is_wildcard(name) { None } else { self.hosts.get(name).map(Record::new) }
     }
 
-    fn short(&self, name: &[u8]) -> Option<&Record> {
+    fn short(&self, name: &[u8]) -> Option<Record<'_>> {
         let mut full = [0; LONGEST_NAME];
         self.scope.kubernetes().find_map(|suffix| {
             let full = full.get_mut(..name.len() + suffix.len())?;
@@ -126,7 +130,7 @@ impl Table {
     }
 
     /// The longest wildcard that covers the name: `*.b.c`, then `*.c`, for `a.b.c`.
-    fn wildcard(&self, name: &[u8]) -> Option<&Record> {
+    fn wildcard(&self, name: &[u8]) -> Option<Record<'_>> {
         let mut rest = [0; LONGEST_NAME];
         let rest = rest.get_mut(..name.len())?;
         rest.copy_from_slice(name);
@@ -134,7 +138,7 @@ impl Table {
             if name[dot] == b'.' {
                 rest[dot - 1] = b'*';
                 if let Some(record) = self.hosts.get(&rest[dot - 1..]) {
-                    return Some(record);
+                    return Some(Record::new(record));
                 }
             }
         }

@@ -1,10 +1,6 @@
-//! One host and its addresses in one allocation: there is a table beside every workload, and most hosts are never asked for.
+//! One host and its addresses in few bytes: there is a table beside every workload, and most hosts are never asked for.
 
-use std::{
-    borrow::Borrow,
-    hash::{Hash, Hasher},
-    net::{IpAddr, Ipv4Addr, Ipv6Addr},
-};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use tombolo_core::Host;
 use tombolo_proto::agent::NameInfo;
 
@@ -14,13 +10,13 @@ const MOST_ADDRESSES: usize = 2000;
 const HEAD: usize = 4;
 const KUBERNETES: u8 = 1;
 
-/// Laid out as `flags | name length | IPv4 count | name | IPv4 addresses | IPv6 addresses`. Equal, and hashed, by name alone.
-#[derive(Debug)]
-pub(crate) struct Record(Box<[u8]>);
+/// Laid out as `flags | name length | IPv4 count | name | IPv4 addresses | IPv6 addresses`.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Record<'a>(&'a [u8]);
 
-impl Record {
-    /// Addresses that are none are left out: the others still serve.
-    pub(crate) fn new(host: &Host, info: &NameInfo) -> Self {
+impl<'a> Record<'a> {
+    /// The bytes of a record. Addresses that are none are left out: the others still serve.
+    pub(crate) fn encode(host: &Host, info: &NameInfo) -> Vec<u8> {
         let (mut v4, mut v6) = (Vec::new(), Vec::new());
         for ip in &info.ips {
             match ip.parse() {
@@ -39,38 +35,43 @@ impl Record {
         bytes.extend(name);
         bytes.extend(v4.as_flattened());
         bytes.extend(v6.as_flattened());
-        Self(bytes.into())
+        bytes
+    }
+
+    /// Of what [`encode`](Self::encode) gave.
+    pub(crate) fn new(bytes: &'a [u8]) -> Self {
+        Self(bytes)
     }
 
     /// The host in lower case, without a final dot.
-    pub(crate) fn name(&self) -> &[u8] {
+    pub(crate) fn name(self) -> &'a [u8] {
         &self.0[HEAD..self.name_end()]
     }
 
     /// Whether the host is a Kubernetes Service's, or one of its instances', and so has shorter names too.
-    pub(crate) fn is_kubernetes(&self) -> bool {
+    pub(crate) fn is_kubernetes(self) -> bool {
         self.0[0] & KUBERNETES != 0
     }
 
-    pub(crate) fn v4(&self) -> &[[u8; 4]] {
+    pub(crate) fn v4(self) -> &'a [[u8; 4]] {
         self.0[self.name_end()..self.v4_end()].as_chunks().0
     }
 
-    pub(crate) fn v6(&self) -> &[[u8; 16]] {
+    pub(crate) fn v6(self) -> &'a [[u8; 16]] {
         self.0[self.v4_end()..].as_chunks().0
     }
 
     /// All addresses, IPv4 first.
-    pub(crate) fn addresses(&self) -> impl Iterator<Item = IpAddr> {
+    pub(crate) fn addresses(self) -> impl Iterator<Item = IpAddr> + 'a {
         let v4 = self.v4().iter().map(|octets| IpAddr::V4(Ipv4Addr::from(*octets)));
         v4.chain(self.v6().iter().map(|octets| IpAddr::V6(Ipv6Addr::from(*octets))))
     }
 
-    fn name_end(&self) -> usize {
+    fn name_end(self) -> usize {
         HEAD + usize::from(self.0[1])
     }
 
-    fn v4_end(&self) -> usize {
+    fn v4_end(self) -> usize {
         self.name_end() + usize::from(u16::from_be_bytes([self.0[2], self.0[3]])) * 4
     }
 }
@@ -81,23 +82,3 @@ fn is_kubernetes(host: &str, info: &NameInfo) -> bool {
     let rest = rest.and_then(|rest| rest.strip_prefix(&*info.namespace));
     info.registry == "Kubernetes" && rest.is_some_and(|rest| rest.starts_with(".svc."))
 }
-
-impl Borrow<[u8]> for Record {
-    fn borrow(&self) -> &[u8] {
-        self.name()
-    }
-}
-
-impl Hash for Record {
-    fn hash<H: Hasher>(&self, state: &mut H) {
-        self.name().hash(state);
-    }
-}
-
-impl PartialEq for Record {
-    fn eq(&self, other: &Self) -> bool {
-        self.name() == other.name()
-    }
-}
-
-impl Eq for Record {}

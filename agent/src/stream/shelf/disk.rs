@@ -2,6 +2,7 @@
 
 use super::{
     Keep, Kind, Memory, Name, Shelf,
+    index::{Entry, Index},
     log::{self, Record},
     secret::is_private,
 };
@@ -23,14 +24,6 @@ const NEW: &str = "config.log.new";
 /// Less garbage is not worth a new file.
 const MIN_GARBAGE: u64 = 64 << 10;
 
-/// Where a resource is.
-#[derive(Clone, Debug)]
-struct Entry {
-    version: Version,
-    offset: u64,
-    len: u32,
-}
-
 /// See the module.
 #[derive(Debug)]
 pub(crate) struct Disk {
@@ -43,7 +36,7 @@ pub(crate) struct Disk {
     end: u64,
     /// Bytes of records that count.
     live: u64,
-    index: HashMap<Kind, HashMap<Name, Entry>>,
+    index: HashMap<Kind, Index>,
     /// What is not to be written, and what could not be.
     memory: Memory,
     /// Something was written since the last [`Sync`].
@@ -127,7 +120,7 @@ impl Disk {
             Record::Put(kind, resource) if self.memory_backed || !is_private(&kind, &resource) => {
                 let entry = Entry { version: resource.version, offset, len };
                 live += u64::from(len);
-                let replaced = insert(&mut index, &kind, resource.name, entry);
+                let replaced = insert(&mut index, &kind, &resource.name, &entry);
                 live -= replaced.map_or(0, |entry| u64::from(entry.len));
             }
             record => {
@@ -201,18 +194,18 @@ impl Disk {
         let new = options.read(true).write(true).create(true).truncate(true).mode(0o600).open(path)?;
         let header = log::header(&self.owner);
         let (mut end, mut live) = (header.len() as u64, 0);
-        let mut index: HashMap<Kind, HashMap<Name, Entry>> = HashMap::new();
+        let mut index = HashMap::new();
         let mut writer = BufWriter::with_capacity(64 << 10, new.try_clone()?);
         writer.write_all(&header)?;
         let mut record = Vec::new();
         for (kind, entries) in &self.index {
-            for (name, entry) in entries {
+            for (name, entry) in entries.iter() {
                 record.resize(entry.len as usize, 0);
                 self.file.read_exact_at(&mut record, entry.offset)?;
                 writer.write_all(&record)?;
-                let entry = Entry { offset: end, ..entry.clone() };
+                let entry = Entry { offset: end, ..entry };
                 (end, live) = (end + u64::from(entry.len), live + u64::from(entry.len));
-                insert(&mut index, kind, name.clone(), entry);
+                insert(&mut index, kind, &name, &entry);
             }
         }
         writer.flush()?;
@@ -248,9 +241,9 @@ impl Disk {
     }
 }
 
-fn insert(index: &mut HashMap<Kind, HashMap<Name, Entry>>, kind: &str, name: Name, entry: Entry) -> Option<Entry> {
+fn insert(index: &mut HashMap<Kind, Index>, kind: &str, name: &str, entry: &Entry) -> Option<Entry> {
     if !index.contains_key(kind) {
-        index.insert(kind.into(), HashMap::new());
+        index.insert(kind.into(), Index::default());
     }
     index.get_mut(kind)?.insert(name, entry)
 }
@@ -258,14 +251,14 @@ fn insert(index: &mut HashMap<Kind, HashMap<Name, Entry>>, kind: &str, name: Nam
 impl Shelf for Disk {
     fn version(&self, kind: &str, name: &str) -> Option<Version> {
         let entry = self.index.get(kind).and_then(|entries| entries.get(name));
-        entry.map(|entry| entry.version.clone()).or_else(|| self.memory.version(kind, name))
+        entry.map(|entry| entry.version).or_else(|| self.memory.version(kind, name))
     }
 
     fn get(&mut self, kind: &str, name: &str) -> Option<Resource> {
         let Some(entry) = self.index.get(kind).and_then(|entries| entries.get(name)) else {
             return self.memory.get(kind, name);
         };
-        match self.read(entry) {
+        match self.read(&entry) {
             Ok(resource) => Some(resource),
             Err(error) => {
                 tracing::warn!(r#type = kind, "{name:?}, which was accepted before, is lost: {error}");
@@ -289,7 +282,8 @@ impl Shelf for Disk {
                 let len = u32::try_from(record.len()).unwrap_or(u32::MAX);
                 self.drop_entry(kind, &resource.name);
                 self.live += u64::from(len);
-                insert(&mut self.index, kind, resource.name, Entry { version: resource.version, offset, len });
+                let entry = Entry { version: resource.version, offset, len };
+                insert(&mut self.index, kind, &resource.name, &entry);
                 self.compact_if_due();
             }
             Err(error) => {
@@ -310,7 +304,7 @@ impl Shelf for Disk {
     }
 
     fn names(&self, kind: &str) -> Vec<Name> {
-        let entries = self.index.get(kind).into_iter().flat_map(HashMap::keys).cloned();
+        let entries = self.index.get(kind).into_iter().flat_map(|entries| entries.iter().map(|(name, _)| name));
         entries.chain(self.memory.names(kind)).collect()
     }
 }
@@ -319,11 +313,11 @@ impl Keep for Disk {
     fn size(&self) -> (usize, usize) {
         let (count, bytes) = self.memory.size();
         let live = usize::try_from(self.live).unwrap_or(usize::MAX);
-        (count + self.index.values().map(HashMap::len).sum::<usize>(), bytes.saturating_add(live))
+        (count + self.index.values().map(Index::len).sum::<usize>(), bytes.saturating_add(live))
     }
 
     fn count(&self, kind: &str) -> usize {
-        self.index.get(kind).map_or(0, HashMap::len) + self.memory.count(kind)
+        self.index.get(kind).map_or(0, Index::len) + self.memory.count(kind)
     }
 
     fn sync(&mut self) -> Option<Sync> {

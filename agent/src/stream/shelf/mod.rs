@@ -1,6 +1,7 @@
 //! What was accepted last, per resource: what a new Envoy is served from, and what the control plane is told that is held.
 
 mod disk;
+mod index;
 mod log;
 mod memory;
 mod secret;

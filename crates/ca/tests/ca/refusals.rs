@@ -6,7 +6,7 @@ use crate::support::{
 };
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair, PKCS_ED25519, SanType};
 use rustls_pki_types::CertificateDer;
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 use tombolo_ca::{
     Answer, CaCerts, Chain, INSTANCE_ID, IssueRequest, Issued, Issuing, LocalSigner, Proof, Roots, Signer, SignerError,
     TrustBundle,
@@ -129,6 +129,31 @@ async fn an_expired_root_leads_nowhere() {
     assert_eq!(mesh.refused_chain(&identity.chain).await, ("root_expired", UNAUTHENTICATED));
     let mesh = Mesh { now: end + HOUR, ..mesh };
     assert_eq!(mesh.refused_token(&mesh.token()).await, ("signer_failed", UNAVAILABLE));
+}
+
+/// What a bundle remembers of a chain comes to the same as verifying it anew, whenever it is asked.
+#[tokio::test]
+async fn a_chain_that_is_known_is_judged_like_a_new_one() {
+    let mut mesh = Mesh::new();
+    let root_ends = mesh.roots.active().expires().unwrap();
+    for joined in [mesh.now, root_ends - HOUR] {
+        mesh.now = joined;
+        let identity = mesh.join().await;
+        let bundle = || TrustBundle::new(mesh.authority.bundle().roots().ders().to_vec()).unwrap();
+        let knowing = bundle();
+        let ends = [joined, joined - HOUR, joined + HOUR, joined + DAY, joined + 2 * DAY, joined + 8 * DAY, root_ends];
+        let second = Duration::from_secs(1);
+        let times = ends.iter().flat_map(|end| [*end - second, *end, *end + second]);
+        // There and back: clocks may be set back.
+        for at in times.clone().chain(times.clone().rev()) {
+            for rejoin in [Duration::ZERO, 7 * DAY] {
+                let judge =
+                    |bundle: &TrustBundle| bundle.verify(&identity.chain, at, rejoin).map_err(|no| no.to_string());
+                assert_eq!(judge(&knowing), judge(&bundle()), "at {at:?}");
+            }
+        }
+        assert!(knowing.verify(&[], joined, DAY).is_err(), "no chain is not the one that is known");
+    }
 }
 
 #[tokio::test]

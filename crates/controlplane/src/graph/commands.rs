@@ -2,6 +2,7 @@
 
 use super::World;
 use crate::{Finding, HealthReport, Stopped, Update};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::{mpsc, oneshot};
 use tombolo_api::ObjectKey;
 use tombolo_core::SourceId;
@@ -30,21 +31,45 @@ pub(crate) enum Command {
 
 /// Where commands go in. Clones go to the same thread.
 #[derive(Clone)]
-pub(crate) struct Commands(mpsc::Sender<Command>);
+pub(crate) struct Commands {
+    sender: mpsc::Sender<Command>,
+    world: Shared,
+}
+
+/// The world, which one thread writes. It holds the lock for as long as it obeys a command.
+#[derive(Clone)]
+pub(super) struct Shared(Arc<Mutex<World>>);
+
+impl Shared {
+    /// For the one who writes.
+    pub(super) fn lock(&self) -> MutexGuard<'_, World> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
 
 impl Commands {
-    pub(crate) fn new() -> (Self, mpsc::Receiver<Command>) {
+    pub(super) fn new(world: World) -> (Self, Shared, mpsc::Receiver<Command>) {
         let (sender, inbox) = mpsc::channel(BACKLOG);
-        (Self(sender), inbox)
+        let world = Shared(Arc::new(Mutex::new(world)));
+        (Self { sender, world: world.clone() }, world, inbox)
     }
 
     pub(crate) async fn send(&self, command: Command) -> Result<(), Stopped> {
-        self.0.send(command).await.map_err(|_| Stopped)
+        self.sender.send(command).await.map_err(|_| Stopped)
     }
 
     /// For threads without a runtime.
     pub(crate) fn send_blocking(&self, command: Command) -> Result<(), Stopped> {
-        self.0.blocking_send(command).map_err(|_| Stopped)
+        self.sender.blocking_send(command).map_err(|_| Stopped)
+    }
+
+    /// The answer of this moment, where the graph thread is between two commands: waking it would cost more than most answers. `None`
+    /// where it is not, or another asks likewise; then [`Commands::ask`]. For questions that take microseconds.
+    pub(crate) fn glance<R>(&self, question: impl FnOnce(&World) -> R) -> Option<R> {
+        if self.sender.is_closed() {
+            return None; // nobody keeps it current any more
+        }
+        self.world.0.try_lock().ok().map(|world| question(&world))
     }
 
     pub(crate) async fn ask<R: Send + 'static>(

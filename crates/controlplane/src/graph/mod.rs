@@ -5,6 +5,7 @@ mod event;
 mod status;
 mod world;
 
+use commands::Shared;
 pub(crate) use commands::{Command, Commands};
 pub use event::{Applied, Cause, Edited, Finding};
 pub use status::TimedStatus;
@@ -67,14 +68,14 @@ impl ControlPlane {
             Some(store) => Allocator::open(store).map_err(std::io::Error::other)?,
             None => Allocator::default(),
         };
-        let (commands, inbox) = Commands::new();
+        let mut world = World::new(allocator);
+        world.learn(facts, clock.now());
+        let (commands, world, inbox) = Commands::new(world);
         let hub = Hub::with_health(xds, Classifier::new(commands.clone()), HealthPort(commands.clone()));
         let (events, _) = broadcast::channel(EVENTS);
         let (stop, ready) = (CancellationToken::new(), watch::Sender::new(false));
         let plane = Self { commands, events, stop, ready, hub, metrics: Metrics::default() };
         let waiting = sources.iter().map(|source| source.id().clone()).collect();
-        let mut world = World::new(allocator);
-        world.learn(facts, clock.now());
         let graph = Graph { world, waiting, plane: plane.clone(), clock };
         let stop = plane.stop.clone();
         spawn("graph", move || graph.run(inbox, &stop))?;
@@ -152,7 +153,7 @@ fn spawn(name: &str, run: impl FnOnce() + Send + 'static) -> std::io::Result<Joi
 
 /// The state of the graph thread.
 struct Graph {
-    world: World,
+    world: Shared,
     /// Sources that have not said everything yet.
     waiting: BTreeSet<SourceId>,
     plane: ControlPlane,
@@ -171,43 +172,45 @@ impl Graph {
     }
 
     fn obey(&mut self, command: Command) {
+        let world = self.world.clone();
+        let mut world = world.lock();
         match command {
             Command::Update(source, update) => {
                 let synced = update.synced;
-                let (applied, changes) = self.world.update(&source, update, self.clock.now());
-                revocations::enforce(&self.plane.hub, &self.world, &applied.objects);
+                let (applied, changes) = world.update(&source, update, self.clock.now());
+                revocations::enforce(&self.plane.hub, &world, &applied.objects);
                 self.publish(applied, changes);
                 if synced && self.waiting.remove(&source) && self.waiting.is_empty() {
-                    self.world.synced();
+                    world.synced();
                     self.plane.hub.open();
                     self.plane.ready.send_replace(true);
                 }
             }
             Command::Learn(facts, reply) => {
-                let (applied, changes) = self.world.learn(facts, self.clock.now());
+                let (applied, changes) = world.learn(facts, self.clock.now());
                 self.publish(applied, changes);
                 _ = reply.send(());
             }
             Command::Replace(relation, facts, reply) => {
-                let (applied, changes) = self.world.replace(&relation, facts, self.clock.now());
+                let (applied, changes) = world.replace(&relation, facts, self.clock.now());
                 self.publish(applied, changes);
                 _ = reply.send(());
             }
             Command::Health(report, reply) => {
-                let (counted, applied, changes) = self.world.hear(&report, self.clock.now());
+                let (counted, applied, changes) = world.hear(&report, self.clock.now());
                 self.publish(applied, changes);
                 _ = reply.send(counted); // whoever has gone meanwhile needs no answer
             }
             Command::Observe(key, findings) => {
-                let applied = self.world.observe(&key, findings, self.clock.now());
+                let applied = world.observe(&key, findings, self.clock.now());
                 self.publish(applied, Vec::new());
             }
             Command::Rejections => {
-                let problems = rejections::problems(&self.plane.hub, &self.world);
-                let applied = self.world.reject(problems);
+                let problems = rejections::problems(&self.plane.hub, &world);
+                let applied = world.reject(problems);
                 self.publish(applied, Vec::new());
             }
-            Command::Query(query) => query(&self.world),
+            Command::Query(query) => query(&world),
         }
     }
 

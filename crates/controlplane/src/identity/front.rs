@@ -11,7 +11,7 @@ use std::{
     net::SocketAddr,
     pin::Pin,
     sync::Arc,
-    task::{Context, Poll},
+    task::{Context, Poll, ready},
     time::Duration,
 };
 use tokio::net::TcpStream;
@@ -20,6 +20,9 @@ use tombolo_ca::{CertificateService, PeerAddress, PeerCertificates};
 use tombolo_xds::{AdsService, Block, Front, Peer};
 use tonic::Status;
 
+/// HTTP/2's library copies smaller pieces of a message together with headers and trailers, and flushes after a larger one. So an
+/// answer in pieces of this size is one TLS record and one packet, where it would be two.
+const PIECE: usize = 255;
 /// A caller that has not shaken hands by then is dropped.
 const HANDSHAKE: Duration = Duration::from_secs(10);
 
@@ -75,7 +78,7 @@ impl Gate {
         request.extensions_mut().insert(self.certificates);
         request.extensions_mut().insert(PeerAddress(self.address));
         if CertificateService::serves(request.uri().path()) {
-            return self.mesh.certificates.clone().respond(request).await.map(Answer::Other);
+            return self.mesh.certificates.clone().respond(request).await.map(Answer::other);
         }
         let (now, authority) = (self.mesh.clock.now(), &self.mesh.authority);
         let proof = tombolo_ca::proof(request.headers(), request.extensions());
@@ -84,7 +87,7 @@ impl Gate {
                 request.extensions_mut().insert(Peer { id: caller.id, instance: caller.instance });
                 self.ads.respond(request).map(Answer::Ads)
             }
-            Err(refusal) => Status::from(&refusal).into_http().map(Answer::Other),
+            Err(refusal) => Status::from(&refusal).into_http().map(Answer::other),
         }
     }
 }
@@ -104,8 +107,14 @@ impl Service<Request<Incoming>> for Gate {
 pub enum Answer {
     /// Of ADS.
     Ads(tombolo_xds::Body<Incoming>),
-    /// Of another service.
-    Other(tonic::body::Body),
+    /// Of another service, and what of its last frame is still to go.
+    Other(tonic::body::Body, Bytes),
+}
+
+impl Answer {
+    fn other(body: tonic::body::Body) -> Self {
+        Self::Other(body, Bytes::new())
+    }
 }
 
 /// A piece of an [`Answer`].
@@ -125,8 +134,17 @@ impl http_body::Body for Answer {
             Self::Ads(body) => Pin::new(body)
                 .poll_frame(cx)
                 .map(|frame| frame.map(|frame| frame.map(|f| f.map_data(Piece::Ads)).map_err(|never| match never {}))),
-            Self::Other(body) => {
-                Pin::new(body).poll_frame(cx).map(|frame| frame.map(|frame| frame.map(|f| f.map_data(Piece::Other))))
+            Self::Other(body, rest) => {
+                if rest.is_empty() {
+                    match ready!(Pin::new(body).poll_frame(cx)).map(|frame| frame.map(Frame::into_data)) {
+                        Some(Ok(Ok(data))) => *rest = data,
+                        Some(Ok(Err(frame))) => return Poll::Ready(Some(Ok(frame.map_data(Piece::Other)))),
+                        Some(Err(status)) => return Poll::Ready(Some(Err(status))),
+                        None => return Poll::Ready(None),
+                    }
+                }
+                let piece = rest.split_to(rest.len().min(PIECE));
+                Poll::Ready(Some(Ok(Frame::data(Piece::Other(piece)))))
             }
         }
     }
@@ -134,14 +152,14 @@ impl http_body::Body for Answer {
     fn is_end_stream(&self) -> bool {
         match self {
             Self::Ads(body) => body.is_end_stream(),
-            Self::Other(body) => body.is_end_stream(),
+            Self::Other(body, rest) => rest.is_empty() && body.is_end_stream(),
         }
     }
 
     fn size_hint(&self) -> SizeHint {
         match self {
             Self::Ads(body) => body.size_hint(),
-            Self::Other(body) => body.size_hint(),
+            Self::Other(..) => SizeHint::default(),
         }
     }
 }

@@ -4,6 +4,8 @@
 //! - While a response of a type is unanswered, that type's changes are gathered, for a bounded time.
 //! - A listener or route table that names a cluster that is new to the client waits until the client has accepted the cluster:
 //!   Envoy does so once it is warm. Bounded, and nothing else waits.
+//! - Names go out a few at a time, the next few when those are answered: whoever takes them in, a small program, need not hold
+//!   a response that is as large as the mesh.
 //! - Nothing is taken away while something that the client may still hold, and that is about to change, names it.
 
 use super::{
@@ -17,7 +19,10 @@ use std::{
     sync::Arc,
     time::Instant,
 };
-use tombolo_proto::{Ref, ResourceType};
+use tombolo_proto::{Framing, Ref, ResourceType};
+
+/// Names of one response: 100 kB or so.
+const NAMES_AT_ONCE: usize = 500;
 
 /// Whether something may be sent.
 #[derive(Debug, PartialEq, Eq)]
@@ -73,6 +78,9 @@ impl Session {
 
     /// Takes from the queue what may go now.
     fn take_ready(&mut self, kind: ResourceType, now: Instant) -> HashMap<Arc<str>, Item> {
+        if kind == ResourceType::Name && self.framing == Framing::Delta {
+            return self.take_names();
+        }
         let Some(channel) = self.channel(kind) else { return HashMap::new() };
         let mut named = None;
         let (mut stay, mut waiting) = (Vec::new(), None::<Instant>);
@@ -96,6 +104,15 @@ impl Session {
         let mut ready = std::mem::take(&mut channel.queue);
         channel.queue = stay.iter().filter_map(|name| ready.remove_entry(name)).collect();
         ready
+    }
+
+    /// Nothing names a name, and it names nothing: each may go at any time.
+    fn take_names(&mut self) -> HashMap<Arc<str>, Item> {
+        let Some(channel) = &mut self.channels[ResourceType::Name as usize] else { return HashMap::new() };
+        if channel.queue.len() <= NAMES_AT_ONCE {
+            return std::mem::take(&mut channel.queue);
+        }
+        channel.queue.extract_if(|_, _| true).take(NAMES_AT_ONCE).collect()
     }
 
     /// `named` keeps what is gathered for the first removal.

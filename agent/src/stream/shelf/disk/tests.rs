@@ -106,7 +106,7 @@ fn bytes_that_went_bad_are_lost_and_nothing_else() {
     let mut disk = Disk::open(&cache(dir.path(), false)).unwrap();
     let kind: Kind = KIND.into();
     ["a", "b"].iter().for_each(|name| disk.put(&kind, item(name, 1)));
-    let entry = disk.index[KIND]["a"].clone();
+    let entry = disk.index[KIND].get("a").unwrap();
     disk.file.write_all_at(&[0xff], entry.offset + u64::from(entry.len) - 1).unwrap();
     assert_eq!(disk.get(KIND, "a"), None);
     assert_eq!(disk.version(KIND, "a"), None);

@@ -119,3 +119,14 @@ fn another_class_is_sent_the_difference() {
     assert_eq!(read.iter().flat_map(names).collect::<Vec<_>>(), ["b"]);
     assert_eq!(read.iter().flat_map(|r| &r.removed).map(|n| &**n).collect::<Vec<_>>(), ["c"]);
 }
+
+#[test]
+fn many_names_come_a_few_at_a_time_and_each_once() {
+    let mut m = Model::delta();
+    let all: Vec<_> = (0..1234).map(|n| resource(Name, &format!("name-{n}"), "1", &[])).collect();
+    m.publish(&all);
+    m.subscribe_all(Name);
+    let sizes: Vec<usize> = m.settle().iter().map(|response| response.resources.len()).collect();
+    assert_eq!(sizes, [500, 500, 234]);
+    assert_eq!(m.holds[&Name].len(), all.len());
+}
