@@ -1,1 +1,15 @@
-//! What every program with a Kubernetes client needs of it.
+//! What every program with a Kubernetes client needs: who leads, what is applied, what is told. No knowledge of the mesh.
+//!
+//! | module | what it is for |
+//! |-|-|
+//! | [`lease`] | leader election: one of several replicas does a duty |
+//! | [`apply`] | server-side apply that writes nothing where nothing changed; pruning |
+//! | [`conditions`] | merging conditions without touching others' |
+//! | [`events`] | Events whose reason is a metric's label, each told once in a while |
+//! | [`retry`] | what a client's error means, and how long to wait |
+
+pub mod apply;
+pub mod conditions;
+pub mod events;
+pub mod lease;
+pub mod retry;
