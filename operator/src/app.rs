@@ -7,6 +7,7 @@ use crate::{
     definitions,
     installation::Installation,
     kinds::{self, Kind},
+    leader,
     metrics::Metrics,
     names,
     pages::{self, Pages},
@@ -68,10 +69,10 @@ async fn serve(args: Args) -> anyhow::Result<()> {
     let mut namespaces = args.mesh_namespaces.clone();
     namespaces.insert(0, args.namespace.clone());
     namespaces.dedup();
-    let context = Arc::new(Context::new(client, args.identity, namespaces, args.registry, metrics));
+    let context = Arc::new(Context::new(client, args.identity.clone(), namespaces, args.registry, metrics));
     tokio::spawn(stop_when_told(stop.clone(), ready.clone())?);
     ready.store(true, Ordering::Relaxed);
-    lead(context, stop).await;
+    leader::stand(context, &args.namespace, &args.identity, stop, lead).await;
     Ok(())
 }
 

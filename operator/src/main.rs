@@ -10,6 +10,7 @@ mod definitions;
 mod failure;
 mod installation;
 mod kinds;
+mod leader;
 mod metrics;
 mod names;
 mod pages;
