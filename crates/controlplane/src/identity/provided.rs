@@ -24,7 +24,7 @@ impl ProvidedFiles {
         let installation = world.installation()?;
         let name = installation.ca.secret_ref.as_ref()?.name.clone();
         let name = NamespacedName { namespace: installation.namespace.clone(), name };
-        let source = world.installation_key()?.source.clone();
+        let source = world.installation_key()?.source;
         let secret = world.snapshot().get::<Secret>(&ObjectKey { source, kind: Kind::Secret, name });
         let file = |name: &str| secret?.data.get(name).cloned();
         Some(Self(["ca-cert.pem", "ca-key.pem", "cert-chain.pem", "root-cert.pem"].map(file)))
