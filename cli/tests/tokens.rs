@@ -3,15 +3,20 @@
 
 mod support;
 
+use rustls::{ServerConfig, ServerConnection, StreamOwned, crypto::aws_lc_rs, pki_types::PrivateKeyDer};
 use serde_json::{Value, json};
 use std::{
     fs,
     fs::File,
+    io::{self, Read, Write},
+    net::TcpListener,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
+    sync::Arc,
+    thread,
     time::{Duration, SystemTime},
 };
-use support::{Backend, Mesh, Run, envoy, get_from, tombolo, until};
+use support::{Mesh, Run, envoy, get_from, tombolo, until};
 use tempfile::TempDir;
 use tombolo_ca::{LocalIssuer, ObjectUid, TokenSpec};
 
@@ -94,6 +99,34 @@ impl Drop for Machine {
     }
 }
 
+/// Answers every request with a document, over TLS. Whom to trust for that is written to a file.
+fn serve_over_tls(document: Vec<u8>, trusted: &Path) -> u16 {
+    let rcgen::CertifiedKey { cert, signing_key } =
+        rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap();
+    fs::write(trusted, cert.pem()).unwrap();
+    let key = PrivateKeyDer::try_from(signing_key.serialize_der()).unwrap();
+    let config = ServerConfig::builder_with_provider(aws_lc_rs::default_provider().into());
+    let config = config.with_safe_default_protocol_versions().unwrap().with_no_client_auth();
+    let config = Arc::new(config.with_single_cert(vec![cert.der().clone()], key).unwrap());
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    thread::spawn(move || {
+        for stream in listener.incoming().map_while(Result::ok) {
+            let connection = ServerConnection::new(config.clone()).unwrap();
+            // Whoever asks sees for himself what went wrong.
+            _ = answer(StreamOwned::new(connection, stream), &document);
+        }
+    });
+    port
+}
+
+fn answer(mut stream: impl Read + Write, document: &[u8]) -> io::Result<()> {
+    _ = stream.read(&mut [0; 4096])?;
+    write!(stream, "HTTP/1.1 200 OK\r\ncontent-length: {}\r\nconnection: close\r\n\r\n", document.len())?;
+    stream.write_all(document)?;
+    stream.flush()
+}
+
 /// Where a run serves agents, and the file of its roots.
 fn way_in(mesh: &Mesh, run: &Run) -> (String, PathBuf) {
     let line = run.says(&["agents on "]);
@@ -109,14 +142,16 @@ fn tokens_of_issuers_elsewhere_count_while_their_keys_are_published() {
     mesh.write("machine.yaml", MACHINE);
     let [first, second] = [(); 2].map(|()| LocalIssuer::create(FROM_FILE).unwrap());
     let remote = LocalIssuer::create(FROM_URL).unwrap();
-    let server = Backend::start(std::str::from_utf8(&remote.jwks_document().unwrap()).unwrap());
     let directory = TempDir::new().unwrap();
+    let trusted = directory.path().join("trusted.pem");
+    let port = serve_over_tls(remote.jwks_document().unwrap(), &trusted);
     let jwks = directory.path().join("jwks.json");
     fs::write(&jwks, first.jwks_document().unwrap()).unwrap();
-    let url = format!("http://127.0.0.1:{}/keys", server.port);
+    let url = format!("https://localhost:{port}/keys");
     let pairs = [FROM_FILE, jwks.to_str().unwrap(), FROM_URL, &url];
     let flags = ["--token-issuer", "--token-jwks"].into_iter().cycle().zip(pairs).flat_map(|(flag, of)| [flag, of]);
-    let run = mesh.run_with(&flags.chain(["--token-audience", "mesh"]).collect::<Vec<_>>());
+    let flags: Vec<_> = flags.chain(["--token-audience", "mesh"]).collect();
+    let run = mesh.run_with(&flags, &[("SSL_CERT_FILE", &trusted)]);
     let (discovery, roots) = way_in(&mesh, &run);
     let join = |issuer: &LocalIssuer, account: &str| Machine::join(&discovery, &roots, &token(issuer, account));
 

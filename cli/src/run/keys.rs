@@ -9,6 +9,7 @@ use hyper_util::{
     client::legacy::{Client, connect::HttpConnector},
     rt::TokioExecutor,
 };
+use rustls::crypto::aws_lc_rs;
 use std::{fmt, fs::File, io::Read, net::IpAddr, path::PathBuf, str::FromStr, time::Duration};
 use tombolo_ca::{Answer, FetchError, FetchKeys, Jwks};
 
@@ -74,7 +75,7 @@ impl Reader {
         let client = match &source {
             KeySource::File(_) => None,
             KeySource::Url(_) => {
-                let tls = HttpsConnectorBuilder::new().with_native_roots();
+                let tls = HttpsConnectorBuilder::new().with_provider_and_native_roots(aws_lc_rs::default_provider());
                 let tls =
                     tls.context("this system's trusted certificates cannot be read: name a file in SSL_CERT_FILE")?;
                 Some(Client::builder(TokioExecutor::new()).build(tls.https_or_http().enable_http1().build()))

@@ -97,15 +97,15 @@ impl Mesh {
     }
 
     pub fn run(&self) -> Run {
-        self.run_with(&[])
+        self.run_with(&[], &[])
     }
 
-    /// With these arguments besides.
-    pub fn run_with(&self, arguments: &[&str]) -> Run {
+    /// With these arguments and variables besides.
+    pub fn run_with(&self, arguments: &[&str], variables: &[(&str, &Path)]) -> Run {
         let mut command = tombolo();
         command.arg("run").arg(self.path("")).arg("--state").arg(self.directory.path().join("s"));
         command.arg("--envoy").arg(&self.envoy).arg("--admin").arg(format!("127.0.0.1:{}", self.admin));
-        command.args(["--drain", "2"]).args(arguments);
+        command.args(["--drain", "2"]).args(arguments).envs(variables.iter().copied());
         Run::start(command)
     }
 

@@ -13,7 +13,7 @@ use std::{
 use tombolo_api::{Kind, Object, ObjectKey, mesh::MeshInstallation};
 use tombolo_core::{NamespacedName, ObjectRef, Origin, Problem, SourceId};
 use tombolo_proto::Change;
-use tombolo_registry::{Index, Key, Snapshot};
+use tombolo_registry::{Entry, Index, Key, Snapshot};
 use tombolo_translate::{
     Engine, Outcome,
     engine::{Answer, Fact, Needs, Relation},
@@ -197,18 +197,21 @@ impl World {
 
     /// The MeshInstallation that counts: the oldest.
     pub fn installation(&self) -> Option<&Arc<Object<MeshInstallation>>> {
-        self.installations().map(|(_, object)| object).next()
+        self.oldest_installation().map(|(_, object)| object)
     }
 
     /// Its key.
-    pub fn installation_key(&self) -> Option<&ObjectKey> {
-        self.installations().map(|(key, _)| key).next()
+    pub fn installation_key(&self) -> Option<ObjectKey> {
+        self.oldest_installation().map(|(key, _)| key)
     }
 
-    fn installations(&self) -> impl Iterator<Item = (&ObjectKey, &Arc<Object<MeshInstallation>>)> {
-        let keys = self.index.current().keys().filter(|key| key.kind == Kind::MeshInstallation);
-        let all = keys.filter_map(|key| Some((key, self.index.current().get::<MeshInstallation>(key)?)));
-        all.min_by_key(|(key, object)| (object.metadata.creation_timestamp, *key)).into_iter()
+    fn oldest_installation(&self) -> Option<(ObjectKey, &Arc<Object<MeshInstallation>>)> {
+        let objects = self.index.current();
+        let keys = objects.entry(&Entry::All(Kind::MeshInstallation));
+        let all = keys.into_iter().filter_map(|key| Some((objects.get::<MeshInstallation>(&key)?, key)));
+        let oldest = all
+            .min_by(|(a, at), (b, bt)| (a.metadata.creation_timestamp, at).cmp(&(b.metadata.creation_timestamp, bt)));
+        oldest.map(|(object, key)| (key, object))
     }
 
     /// Workloads outside Kubernetes, with what they inherit, unordered.

@@ -35,7 +35,7 @@ pub(super) struct Wanted {
 
 impl Wanted {
     fn of(world: &World) -> Option<Self> {
-        let (key, object) = (world.installation_key()?.clone(), world.installation()?);
+        let (key, object) = (world.installation_key()?, world.installation()?);
         let (generation, domain) = (object.metadata.generation, object.mesh.trust_domain.clone());
         Some(Self { key, generation, domain, provided: ProvidedFiles::of(world) })
     }

@@ -25,7 +25,7 @@ impl ProvidedFiles {
         let named = installation.ca.secret_ref.as_ref().map(|secret| secret.name.clone());
         let name = named.clone().unwrap_or_else(|| Self::DEFAULT_SECRET.into());
         let name = NamespacedName { namespace: installation.namespace.clone(), name };
-        let source = world.installation_key()?.source.clone();
+        let source = world.installation_key()?.source;
         let secret = world.snapshot().get::<Secret>(&ObjectKey { source, kind: Kind::Secret, name });
         let file = |name: &str| secret?.data.get(name).cloned();
         let files = Self(["ca-cert.pem", "ca-key.pem", "cert-chain.pem", "root-cert.pem"].map(file));
