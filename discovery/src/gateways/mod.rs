@@ -160,7 +160,7 @@ impl Gateways {
     fn hear(&mut self, news: News) {
         match news {
             News::Made(kind, event) => {
-                let gateways = lock(&self.reconciler.seen).take(kind, event);
+                let gateways = lock(&self.reconciler.seen).take(kind, *event);
                 let keys = gateways.into_iter().map(|name| self.key(name)).collect::<Vec<_>>();
                 self.dirty.extend(keys);
             }

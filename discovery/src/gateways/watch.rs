@@ -24,7 +24,7 @@ const NO_PARAMETERS: &str =
 /// What a watch has to say.
 pub(super) enum News {
     /// Of an object that was made for a Gateway.
-    Made(MadeKind, Event<DynamicObject>),
+    Made(MadeKind, Box<Event<DynamicObject>>),
     /// A ConfigMap is new, different or gone.
     Parameters(NamespacedName),
 }
@@ -35,7 +35,7 @@ pub(super) fn start(client: &Client, told: &mpsc::Sender<News>) {
     for kind in MadeKind::ALL {
         let api = Api::<DynamicObject>::all_with(client.clone(), &kind.resource());
         let events = watcher(api, config()).default_backoff();
-        tokio::spawn(tell(kind.name(), events, told.clone(), move |event| Some(News::Made(kind, event))));
+        tokio::spawn(tell(kind.name(), events, told.clone(), move |event| Some(News::Made(kind, Box::new(event)))));
     }
     let api = Api::<PartialObjectMeta<ConfigMap>>::all(client.clone());
     let events = watcher(api, watcher::Config::default().fields(NO_PARAMETERS)).default_backoff();

@@ -62,7 +62,8 @@ impl CertificateAuthority {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 pub struct SelfSigned {}
 
-/// A Secret of the installation's namespace with `tls.crt` (the chain), `tls.key` and `ca.crt` (the root).
+/// A Secret of the installation's namespace with the four files of Istio's `cacerts`: `ca-cert.pem`, `ca-key.pem`,
+/// `cert-chain.pem` and `root-cert.pem`.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
 pub struct SecretReference {
     /// Its name.
