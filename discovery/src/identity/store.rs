@@ -107,7 +107,7 @@ impl KubeStore {
                 }
                 None => {
                     let params = PostParams { field_manager: Some(MANAGER.to_owned()), ..PostParams::default() };
-                    self.api.create(&params, &self.fresh(data)?).await
+                    self.api.create(&params, &self.fresh(&data)?).await
                 }
             }
         });
@@ -126,7 +126,7 @@ impl KubeStore {
     }
 
     /// The Secret as it is made. It belongs to nobody: what hangs on the root outlives an installation.
-    fn fresh(&self, data: Value) -> kube::Result<Secret> {
+    fn fresh(&self, data: &Value) -> kube::Result<Secret> {
         let secret = json!({
             "apiVersion": "v1", "kind": "Secret", "type": "Opaque",
             "metadata": {

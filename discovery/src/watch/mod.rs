@@ -78,7 +78,7 @@ impl Cluster {
             match Presence::look(self.client.clone(), &KINDS).await {
                 Ok(presence) => break presence,
                 Err(error) => {
-                    tracing::warn!("the API server does not say which kinds it serves, asking again: {error}")
+                    tracing::warn!("the API server does not say which kinds it serves, asking again: {error}");
                 }
             }
             if sink.is_closed() {

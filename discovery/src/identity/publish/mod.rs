@@ -162,7 +162,7 @@ fn take(ledger: &mut Ledger, news: News) {
         News::Namespace(event) => ledger.namespace(event),
         News::Map(which, event) => ledger.map(which, event),
         News::Failed(error) => {
-            tracing::warn!("the root certificate's ConfigMaps cannot be watched, trying again: {error}")
+            tracing::warn!("the root certificate's ConfigMaps cannot be watched, trying again: {error}");
         }
     }
 }
