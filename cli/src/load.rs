@@ -19,7 +19,8 @@ impl Loaded {
         let source = SourceId::new("files");
         let contents = directory::read_once(paths, source.clone())?;
         let mut world = World::default();
-        let update = Update { edits: contents.edits, problems: Some(contents.problems), synced: true };
+        let update =
+            Update { edits: contents.edits, problems: Some(contents.problems), synced: true, ..Update::default() };
         world.update(&source, update, SystemTime::UNIX_EPOCH);
         Ok(Self { world, foreign: contents.foreign })
     }

@@ -40,7 +40,7 @@ impl Source for Told {
 
     fn run(self: Box<Self>, sink: Sink) {
         let edits = self.objects.into_iter().map(|object| Edit::Apply(object, None)).collect();
-        if sink.send(Update { edits, problems: None, synced: true }).is_ok() {
+        if sink.send(Update { edits, synced: true, ..Update::default() }).is_ok() {
             _ = self.sink.send(sink); // fails where nobody waits any more
         }
     }

@@ -101,7 +101,7 @@ mod tests {
         let one = |text: &&str| {
             std::fs::write(&path, text).unwrap();
             let contents = directory::read_once(std::slice::from_ref(&path), source.clone()).unwrap();
-            let update = Update { edits: contents.edits, problems: Some(contents.problems), synced: false };
+            let update = Update { edits: contents.edits, problems: Some(contents.problems), ..Update::default() };
             lines(&world.update(&source, update, SystemTime::UNIX_EPOCH).0)
         };
         texts.iter().map(one).collect()

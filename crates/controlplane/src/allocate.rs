@@ -42,6 +42,8 @@ pub struct Allocator {
     lacking: BTreeSet<Host>,
     /// Hosts whose address is not in the store yet.
     unsaved: BTreeSet<Host>,
+    /// Hosts whose address others know to be theirs: see [`Allocator::adopt`].
+    stated: HashSet<Host>,
     /// What translation was told.
     told: BTreeMap<Host, Allocation>,
 }
@@ -86,8 +88,75 @@ impl Allocator {
         }
         let unsettled: BTreeSet<Host> =
             needs.keys().cloned().chain(lacking).chain(self.unsaved.iter().cloned()).collect();
+        self.settle(unsettled, changed)
+    }
+
+    /// Takes over what others know: of several control planes one states on the objects who has which address, and all go by
+    /// that. Who had such an address here gets another. Of two hosts that are stated to have one, the first keeps it.
+    ///
+    /// To be called before those hosts are asked for; [`Allocator::release_unneeded`] after.
+    pub fn adopt(&mut self, stated: &[(Host, Ipv4Addr)]) -> Answer {
+        let mut unsettled = BTreeSet::new();
+        for (host, address) in stated {
+            let Some(address) = AutoAddress::of_v4(*address) else { continue };
+            if self.given.get(host) != Some(&address) {
+                match self.holder(address) {
+                    Some(holder) if self.stated.contains(&holder) => continue,
+                    Some(holder) => {
+                        self.evict(&holder);
+                        unsettled.insert(holder);
+                    }
+                    None => {}
+                }
+                if let Some(old) = self.given.insert(host.clone(), address) {
+                    self.taken.remove(&old);
+                }
+                self.taken.insert(address);
+                self.lacking.remove(host);
+                unsettled.insert(host.clone());
+            }
+            self.stated.insert(host.clone());
+        }
+        if unsettled.is_empty() {
+            return Answer::default();
+        }
+        let lacking = self.lacking.clone();
+        for host in &lacking {
+            self.give(host);
+        }
+        self.settle(unsettled.into_iter().chain(lacking).collect(), true)
+    }
+
+    /// Lets go of those that were stated to have an address and need none.
+    pub fn release_unneeded(&mut self, stated: &[(Host, Ipv4Addr)]) {
+        for (host, _) in stated {
+            if self.given.contains_key(host) && !self.needed.contains(host) && !self.released.contains(host) {
+                self.let_go(host);
+            }
+        }
+    }
+
+    fn settle(&mut self, unsettled: BTreeSet<Host>, changed: bool) -> Answer {
         let failure: Option<Arc<str>> = changed.then(|| Some(self.save().err()?.to_string().into())).flatten();
         self.tell(unsettled, failure.as_ref())
+    }
+
+    /// Whose an address is. Looked for only where two want one.
+    fn holder(&self, address: AutoAddress) -> Option<Host> {
+        let is_taken = self.taken.contains(&address);
+        is_taken
+            .then(|| self.given.iter().find(|(_, given)| **given == address).map(|(host, _)| host.clone()))
+            .flatten()
+    }
+
+    fn evict(&mut self, host: &Host) {
+        if let Some(address) = self.given.remove(host) {
+            self.taken.remove(&address);
+        }
+        self.released.retain(|released| released != host);
+        if self.needed.contains(host) {
+            self.lacking.insert(host.clone());
+        }
     }
 
     /// True where something given is not remembered yet: it is tried again whenever something is asked, be it nothing.
@@ -138,6 +207,7 @@ impl Allocator {
     fn forget_oldest(&mut self) -> Option<AutoAddress> {
         let host = self.released.pop_front()?;
         self.unsaved.remove(&host);
+        self.stated.remove(&host);
         let address = self.given.remove(&host)?;
         self.taken.remove(&address);
         Some(address)

@@ -1,10 +1,10 @@
 //! What a control plane needs from outside: where objects come from, and what time it is.
 
 use crate::graph::{Command, Commands};
-use std::{collections::BTreeSet, time::SystemTime};
+use std::{collections::BTreeSet, net::Ipv4Addr, time::SystemTime};
 use tokio_util::sync::CancellationToken;
 use tombolo_api::{AnyObject, ObjectKey};
-use tombolo_core::{Origin, Problem, SourceId};
+use tombolo_core::{Host, Origin, Problem, SourceId};
 
 /// One object is new or different, or is gone.
 #[derive(Clone, Debug, PartialEq)]
@@ -22,6 +22,8 @@ pub struct Update {
     pub edits: Vec<Edit>,
     /// All that is wrong with what the source holds now; `None` where that is as before.
     pub problems: Option<BTreeSet<Problem>>,
+    /// Addresses that hosts were given, as objects state it.
+    pub allocated: Vec<(Host, Ipv4Addr)>,
     /// True once everything was read once. Nothing is served until every source has said so.
     pub synced: bool,
 }
@@ -29,7 +31,7 @@ pub struct Update {
 impl Update {
     /// True where there is nothing to take in.
     pub fn is_empty(&self) -> bool {
-        self.edits.is_empty() && self.problems.is_none() && !self.synced
+        self.edits.is_empty() && self.problems.is_none() && self.allocated.is_empty() && !self.synced
     }
 }
 

@@ -210,3 +210,69 @@ where
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use k8s_openapi::api::core::v1::Pod;
+    use serde_json::json;
+
+    fn uid(n: u8) -> String {
+        format!("6f0c9b1e-3f0a-4c1b-9d53-0d8f5f1f2a{n:02}")
+    }
+
+    fn pod(name: &str, n: u8) -> PartialObjectMeta<Pod> {
+        let metadata = json!({"name": name, "namespace": "shop", "uid": uid(n)});
+        serde_json::from_value(json!({ "metadata": metadata })).unwrap()
+    }
+
+    fn holds(memory: &Memory, name: &str, n: u8) -> bool {
+        memory.holds(&NamespacedName::new("shop", name), Uid::parse(&uid(n)))
+    }
+
+    #[test]
+    fn uids_are_uuids() {
+        assert!(Uid::parse(&uid(1)).is_some() && Uid::parse(&uid(1)) != Uid::parse(&uid(2)));
+        for other in ["", "machine-1", "+f0c9b1e-3f0a-4c1b-9d53-0d8f5f1f2a0", &uid(1)[1..], &format!("{}0", uid(1))] {
+            assert_eq!(Uid::parse(other), None, "{other}");
+        }
+    }
+
+    #[test]
+    fn another_of_the_same_name_is_another() {
+        let mut memory = Memory::default();
+        memory.take(Event::Apply(pod("a", 1)));
+        assert!(holds(&memory, "a", 1));
+        memory.take(Event::Apply(pod("a", 2)));
+        assert!(!holds(&memory, "a", 1) && holds(&memory, "a", 2));
+        assert_eq!(memory.uids.len(), 1);
+        memory.take(Event::Delete(pod("a", 2)));
+        assert!(memory.uids.is_empty() && memory.known.is_empty());
+    }
+
+    #[test]
+    fn a_list_made_again_tells_who_is_gone_once_it_is_whole() {
+        let mut memory = Memory::default();
+        [Event::Init, Event::InitApply(pod("a", 1)), Event::InitApply(pod("b", 2))]
+            .into_iter()
+            .for_each(|event| assert!(!memory.take(event)));
+        assert!(memory.take(Event::<PartialObjectMeta<Pod>>::InitDone));
+        memory.take(Event::<PartialObjectMeta<Pod>>::Init);
+        memory.take(Event::InitApply(pod("b", 2)));
+        assert!(holds(&memory, "a", 1));
+        memory.take(Event::<PartialObjectMeta<Pod>>::InitDone);
+        assert!(!holds(&memory, "a", 1) && holds(&memory, "b", 2));
+    }
+
+    #[test]
+    fn whoever_is_not_there_is_asked_for_once_in_a_while() {
+        let (mut memory, now) = (Memory::default(), Instant::now());
+        let key = |n: usize| (NamespacedName::new("shop", format!("p{n}")), None);
+        assert!(memory.is_open(&key(0), now));
+        memory.note_absent(key(0), now);
+        assert!(!memory.is_open(&key(0), now) && memory.is_open(&key(1), now));
+        assert!(memory.is_open(&key(0), now + ABSENT));
+        (0..3 * ABSENTEES).for_each(|n| memory.note_absent(key(n), now));
+        assert!(memory.absent.len() <= ABSENTEES);
+    }
+}

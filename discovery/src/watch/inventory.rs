@@ -4,10 +4,10 @@ use super::stored::Stored;
 use crate::observed::{Observed, Seen};
 use kube::runtime::watcher::Event;
 use std::collections::{HashMap, HashSet};
-use std::sync::Arc;
+use std::{net::Ipv4Addr, sync::Arc};
 use tombolo_api::{Kind, ObjectKey, manifest};
 use tombolo_controlplane::Edit;
-use tombolo_core::{NamespacedName, Problem, SourceId};
+use tombolo_core::{Host, NamespacedName, Problem, SourceId};
 
 /// The objects of one kind that were seen, by the version that was taken in last.
 pub(super) struct Inventory {
@@ -26,6 +26,8 @@ pub(super) struct News {
     pub(super) edits: Vec<Edit>,
     /// What is wrong with each object that was read; empty where nothing is.
     pub(super) problems: Vec<(ObjectKey, Vec<Problem>)>,
+    /// Addresses that hosts were given, as the objects state it.
+    pub(super) allocated: Vec<(Host, Ipv4Addr)>,
     /// True once everything of the kind was read.
     pub(super) listed: bool,
 }
@@ -69,6 +71,9 @@ impl Inventory {
         }
         let version = object.version().to_owned();
         let key = self.key(name.clone());
+        if self.kind == Kind::ServiceEntry {
+            news.allocated.extend(object.allocated());
+        }
         self.observed.see(&key, || Seen { version: version.clone(), status: object.take_status() });
         self.known.insert(name, version);
         let decoded = manifest::decode_stored(object.into_document(self.kind));
@@ -134,6 +139,21 @@ mod tests {
         assert_eq!(told(&mut all, again), (vec!["+b".into(), "-a".into()], true));
         let same = vec![Event::Init, Event::InitApply(service("b", "3", 81)), Event::InitDone];
         assert_eq!(told(&mut all, same), (vec![], true));
+    }
+
+    #[test]
+    fn an_entry_states_the_addresses_of_its_hosts() {
+        let entry = json!({
+            "metadata": {"name": "db", "namespace": "shop", "resourceVersion": "1"},
+            "spec": {"hosts": ["db.example.com"], "ports": [{"number": 80, "name": "http", "protocol": "HTTP"}],
+                "resolution": "STATIC"},
+            "status": {"addresses": [{"value": "240.240.0.7", "host": "db.example.com"},
+                {"value": "2001:2::f0f0:7", "host": "db.example.com"}, {"value": "240.240.0.8"}]},
+        });
+        let mut entries = Inventory::new(Kind::ServiceEntry, SourceId::new("here"), Arc::default());
+        let mut news = News::default();
+        entries.take(Event::Apply(serde_json::from_value(entry).unwrap()), &mut news);
+        assert_eq!(news.allocated, [(Host::parse("db.example.com").unwrap(), Ipv4Addr::new(240, 240, 0, 7))]);
     }
 
     #[test]

@@ -14,13 +14,14 @@ use kube::Client;
 use presence::Presence;
 use std::{
     collections::{BTreeMap, BTreeSet},
+    net::Ipv4Addr,
     sync::Arc,
     time::Duration,
 };
 use tokio::{runtime::Handle, sync::mpsc};
 use tombolo_api::{Kind, ObjectKey};
 use tombolo_controlplane::{Edit, Sink, Source, Update};
-use tombolo_core::{Problem, SourceId};
+use tombolo_core::{Host, Problem, SourceId};
 
 /// The kinds that are read.
 pub(crate) const KINDS: [Kind; 11] = [
@@ -121,6 +122,7 @@ impl Cluster {
 struct Gathered {
     waiting: BTreeSet<Kind>,
     edits: Vec<Edit>,
+    allocated: Vec<(Host, Ipv4Addr)>,
     problems: BTreeMap<ObjectKey, Vec<Problem>>,
     problems_changed: bool,
     synced: bool,
@@ -129,11 +131,19 @@ struct Gathered {
 impl Gathered {
     fn new() -> Self {
         let waiting = KINDS.into_iter().collect();
-        Self { waiting, edits: Vec::new(), problems: BTreeMap::new(), problems_changed: true, synced: false }
+        Self {
+            waiting,
+            edits: Vec::new(),
+            allocated: Vec::new(),
+            problems: BTreeMap::new(),
+            problems_changed: true,
+            synced: false,
+        }
     }
 
     fn take(&mut self, Told { kind, news }: Told) {
         self.edits.extend(news.edits);
+        self.allocated.extend(news.allocated);
         for (key, problems) in news.problems {
             let before = if problems.is_empty() {
                 self.problems.remove(&key).unwrap_or_default()
@@ -154,7 +164,8 @@ impl Gathered {
         let all = || self.problems.values().flatten().cloned().collect();
         let problems = std::mem::take(&mut self.problems_changed).then(all);
         let synced = !std::mem::replace(&mut self.synced, true);
-        let update = Update { edits: std::mem::take(&mut self.edits), problems, synced };
+        let (edits, allocated) = (std::mem::take(&mut self.edits), std::mem::take(&mut self.allocated));
+        let update = Update { edits, problems, allocated, synced };
         (!update.is_empty()).then_some(update)
     }
 }

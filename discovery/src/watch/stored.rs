@@ -4,9 +4,9 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::{Resource, core::ApiResource};
 use serde::{Deserialize, Deserializer};
 use serde_json::{Map, Value};
-use std::borrow::Cow;
+use std::{borrow::Cow, net::Ipv4Addr};
 use tombolo_api::Kind;
-use tombolo_core::NamespacedName;
+use tombolo_core::{Host, NamespacedName};
 
 /// An object of any kind. Who wrote which of its fields is dropped while it is read: it is often the greater part.
 #[derive(Clone, Debug)]
@@ -46,6 +46,15 @@ impl Stored {
     /// The version that the API server gave it.
     pub(super) fn version(&self) -> &str {
         self.metadata.resource_version.as_deref().unwrap_or_default()
+    }
+
+    /// The addresses that a ServiceEntry's status says its hosts were given.
+    pub(super) fn allocated(&self) -> impl Iterator<Item = (Host, Ipv4Addr)> {
+        let stated = self.body.get("status").and_then(|status| status.get("addresses")).and_then(Value::as_array);
+        stated.into_iter().flatten().filter_map(|one| {
+            let text = |field: &str| one.get(field).and_then(Value::as_str);
+            Some((Host::parse(text("host")?).ok()?, text("value")?.parse().ok()?))
+        })
     }
 
     /// Takes its status out.

@@ -6,7 +6,8 @@ use rcgen::{KeyPair, PKCS_ED25519, PKCS_RSA_SHA256, RsaKeySize, SigningKey as _}
 use serde_json::{Value, json};
 use std::sync::Arc;
 use tombolo_ca::{
-    Answer, FetchError, FetchKeys, Jwks, JwksError, KeyRing, LocalIssuer, Refusal, TokenRules, TokenVerifier,
+    Answer, Authority, FetchError, FetchKeys, Jwks, JwksError, KeyRing, LocalIssuer, Ports, Refusal, ReviewError,
+    ReviewTokens, Settings, TokenRules, TokenVerifier, TrustedIssuer,
 };
 use tombolo_core::TrustDomain;
 use x509_parser::{asn1_rs::FromDer as _, public_key::RSAPublicKey};
@@ -232,4 +233,34 @@ async fn several_issuers_are_kept_apart() {
     for garbage in ["", "a.b.c", "..", "a.e30.c"] {
         assert_eq!(outcome(garbage.to_owned()).await, Err("garbage_token"), "{garbage:?}");
     }
+}
+
+/// An issuer that is asked, and what it says: `None` where it says nothing.
+struct Reviewer(Option<bool>);
+
+impl ReviewTokens for Reviewer {
+    fn review<'a>(&'a self, _: &'a str, audiences: &'a [String]) -> Answer<'a, Result<bool, ReviewError>> {
+        assert_eq!(audiences, ["istio-ca"]);
+        Box::pin(std::future::ready(self.0.ok_or_else(|| ReviewError("away".into()))))
+    }
+}
+
+#[tokio::test]
+async fn where_keys_cannot_be_had_the_issuer_is_asked() {
+    let mesh = Mesh::new();
+    let outcome = async |says: Option<bool>, token: &str| {
+        let rules = TokenRules { issuers: Vec::new(), ..TokenRules::new(TrustDomain::default(), "") };
+        let tokens = vec![TrustedIssuer::reviewing(rules, Arc::new(Reviewer(says)))];
+        let ports = Ports { tokens, exists: mesh.world.clone(), signer: mesh.signer.clone() };
+        let authority = Authority::new(Settings::new(TrustDomain::default()), ports);
+        authority.authenticate(by_token(token), mesh.now).await.map_err(|refusal| refusal.reason())
+    };
+    let good = mesh.token();
+    assert_eq!(outcome(Some(true), &good).await.unwrap().id.to_string(), crate::support::ID);
+    assert_eq!(outcome(Some(false), &good).await.unwrap_err(), "token_not_genuine");
+    assert_eq!(outcome(None, &good).await.unwrap_err(), "token_unreviewed");
+    // What it says of itself is judged all the same.
+    let late = mesh.forged(|claims| claims["exp"] = json!(1));
+    assert_eq!(outcome(Some(true), &late).await.unwrap_err(), "token_expired");
+    assert_eq!(outcome(Some(true), "a.b.c").await.unwrap_err(), "garbage_token");
 }

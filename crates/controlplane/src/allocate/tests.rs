@@ -177,3 +177,62 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn what_others_state_is_gone_by_whoever_came_first_here() {
+    let [first, second] = rivals();
+    let (mut writer, mut follower) = (Allocator::default(), Allocator::default());
+    writer.answer(&[(first.clone(), true)].into());
+    writer.answer(&[(second.clone(), true)].into());
+    // The other one hears of them in the other order.
+    follower.answer(&[(second.clone(), true)].into());
+    follower.answer(&[(first.clone(), true)].into());
+    assert_ne!(writer.given, follower.given);
+    let stated = |host: &Host| (host.clone(), writer.given[host].v4());
+    let answer = follower.adopt(&[stated(&first)]);
+    assert_eq!(said(&answer)[first.as_str()], Allocation::Given(writer.given[&first]));
+    follower.adopt(&[stated(&second)]);
+    assert_eq!(writer.given, follower.given);
+    assert!(follower.adopt(&[stated(&first), stated(&second)]).facts.is_empty(), "it is known");
+    let answer = follower.adopt(&[(host("late.example.com"), writer.given[&first].v4())]);
+    assert!(answer.facts.is_empty() && !follower.given.contains_key(&host("late.example.com")), "the first keeps it");
+}
+
+#[test]
+fn what_was_stated_before_is_kept_and_what_nobody_needs_is_let_go() {
+    let mut allocator = Allocator::default();
+    let address = AutoAddress::preferred(&host("x.example.com")).next();
+    let stated = [(host("a.example.com"), address.v4()), (host("b.example.com"), address.next().v4())];
+    allocator.adopt(&stated);
+    let answer = allocator.answer(&needs(&[("a.example.com", true)]));
+    assert_eq!(said(&answer)["a.example.com"], Allocation::Given(address));
+    allocator.release_unneeded(&stated);
+    assert_eq!(allocator.released, [host("b.example.com")]);
+    assert!(
+        allocator.adopt(&[(host("c.example.com"), Ipv4Addr::new(10, 0, 0, 1))]).facts.is_empty(),
+        "not one of these"
+    );
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 64, failure_persistence: None, ..ProptestConfig::default() })]
+
+    /// Whatever is stated and needed in whatever order: nobody shares an address, and who needs one has one.
+    #[test]
+    fn no_two_hosts_share_an_address(steps in prop::collection::vec((0..12_u8, 0..8_u8, any::<bool>()), 1..40)) {
+        let mut allocator = Allocator::default();
+        let name = |n: u8| host(&format!("h{n}.example.com"));
+        for (who, which, flag) in steps {
+            if flag {
+                allocator.adopt(&[(name(who), Ipv4Addr::new(240, 240, 0, which + 1))]);
+            } else {
+                allocator.answer(&[(name(who), which != 0)].into());
+            }
+            let distinct: HashSet<_> = allocator.given.values().copied().collect();
+            prop_assert_eq!(distinct.len(), allocator.given.len());
+            prop_assert_eq!(&distinct, &allocator.taken);
+            prop_assert!(allocator.needed.iter().all(|host| allocator.given.contains_key(host)));
+            prop_assert!(allocator.lacking.is_empty());
+        }
+    }
+}

@@ -58,6 +58,9 @@ impl World {
         let began = Instant::now();
         let mut applied = Applied::new(Cause::Source(source.clone()));
         self.sources.insert(source.clone());
+        if !update.allocated.is_empty() {
+            self.engine.learn(self.allocator.adopt(&update.allocated));
+        }
         let mut changed = Vec::new();
         for edit in update.edits {
             changed.extend(self.edit(source, edit, &mut applied));
@@ -67,6 +70,7 @@ impl World {
             applied.differ(&old, &problems);
         }
         let changes = self.translate(changed, now, &mut applied);
+        self.allocator.release_unneeded(&update.allocated);
         applied.took = began.elapsed();
         (applied, changes)
     }

@@ -100,3 +100,103 @@ impl KeptRoots {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::{
+        collections::BTreeMap,
+        sync::{
+            Mutex,
+            atomic::{AtomicBool, Ordering::Relaxed},
+        },
+        time::{Duration, SystemTime},
+    };
+    use tombolo_ca::Signer;
+
+    /// What several processes share: one of them writes.
+    #[derive(Clone, Default)]
+    struct Shared {
+        values: Arc<Mutex<BTreeMap<String, Vec<u8>>>>,
+        writes: Arc<AtomicBool>,
+    }
+
+    impl Shared {
+        fn process(&self, writes: bool) -> Self {
+            Self { values: self.values.clone(), writes: Arc::new(writes.into()) }
+        }
+
+        fn open(&self, clock: &Arc<At>) -> Option<KeptRoots> {
+            let (store, clock): (Arc<dyn Store>, Arc<dyn Clock>) = (Arc::new(self.clone()), clock.clone());
+            KeptRoots::open(&TrustDomain::default(), &RotationPolicy::default(), &store, &clock).unwrap()
+        }
+    }
+
+    impl Store for Shared {
+        fn read(&self, name: &str) -> Result<Option<Vec<u8>>, StoreError> {
+            Ok(self.values.lock().unwrap().get(name).cloned())
+        }
+
+        fn write(&self, name: &str, value: &[u8]) -> Result<(), StoreError> {
+            assert!(self.is_ours());
+            self.values.lock().unwrap().insert(name.to_owned(), value.to_vec());
+            Ok(())
+        }
+
+        fn remove(&self, name: &str) -> Result<(), StoreError> {
+            self.values.lock().unwrap().remove(name);
+            Ok(())
+        }
+
+        fn is_ours(&self) -> bool {
+            self.writes.load(Relaxed)
+        }
+    }
+
+    struct At(Mutex<SystemTime>);
+
+    impl Clock for At {
+        fn now(&self) -> SystemTime {
+            *self.0.lock().unwrap()
+        }
+    }
+
+    fn bundle(roots: &KeptRoots) -> String {
+        roots.signer().trust().roots().pems().concat()
+    }
+
+    #[test]
+    fn one_makes_and_rotates_the_root_and_the_others_follow() {
+        let clock = Arc::new(At(Mutex::new(SystemTime::now())));
+        let (ours, theirs) = (Shared::default().process(true), Shared::default());
+        let theirs = Shared { values: ours.values.clone(), ..theirs };
+        assert!(theirs.open(&clock).is_none(), "the root is not for everybody to make");
+        let mut writer = ours.open(&clock).unwrap();
+        let mut follower = theirs.open(&clock).unwrap();
+        assert_eq!(bundle(&writer), bundle(&follower));
+
+        assert!(matches!(follower.rotate(), Err(IdentityError::Follower)));
+        writer.rotate().unwrap();
+        *clock.0.lock().unwrap() += Duration::from_secs(25 * 3600);
+        assert!(!follower.advance().unwrap() && writer.advance().unwrap(), "one of them takes the step");
+        assert_ne!(bundle(&writer), bundle(&follower));
+        follower.follow().unwrap();
+        assert_eq!(bundle(&writer), bundle(&follower));
+    }
+
+    #[test]
+    fn a_root_that_is_removed_is_put_back_and_garbage_is_not_taken() {
+        let clock = Arc::new(At(Mutex::new(SystemTime::now())));
+        let store = Shared::default().process(true);
+        let mut writer = store.open(&clock).unwrap();
+        let kept = store.read(NAME).unwrap();
+        store.remove(NAME).unwrap();
+        writer.follow().unwrap();
+        assert_eq!(store.read(NAME).unwrap(), kept);
+
+        let before = bundle(&writer);
+        store.write(NAME, b"{}").unwrap();
+        assert!(writer.follow().is_err());
+        assert_eq!(bundle(&writer), before);
+    }
+}
