@@ -236,7 +236,7 @@ mod tests {
         seen.take(one.kind, Event::InitApply(live(&one, "u", &json!({}))));
         seen.take(one.kind, Event::InitDone);
         assert_eq!(seen.unwanted("u", &[]), [(one.kind, one.name.clone())]);
-        assert!(seen.unwanted("v", &[]).is_empty() && seen.unwanted("u", &[one.clone()]).is_empty());
+        assert!(seen.unwanted("v", &[]).is_empty() && seen.unwanted("u", std::slice::from_ref(&one)).is_empty());
         seen.take(one.kind, Event::Init);
         assert_eq!(seen.take(one.kind, Event::InitDone), [NamespacedName::new("infra", "edge")], "gone meanwhile");
         assert_eq!(seen.compare(&one, "u"), Difference::Absent);

@@ -56,7 +56,7 @@ impl Api {
 
 impl State {
     /// Stores an object, and returns its version.
-    pub(super) fn put(&mut self, path: &str, status: Value) -> String {
+    pub(super) fn put(&mut self, path: &str, status: &Value) -> String {
         self.version += 1;
         let version = self.version.to_string();
         let name = path.rsplit('/').next().unwrap();
@@ -88,7 +88,7 @@ impl State {
                 value => drop(status.insert(name.clone(), value.clone())),
             }
         }
-        self.put(path, status.into());
+        self.put(path, &status.into());
         self.writes.push((path.to_owned(), patch["status"].clone()));
         (StatusCode::OK, self.objects[path].clone())
     }

@@ -106,9 +106,9 @@ impl World {
         let (lease, held) = watch::channel(false);
         let writer = tokio::spawn(writer.run(held));
         let world = Self { api, observed, plane, says, lease, metrics: registry, writer };
-        paths().iter().for_each(|(path, _)| drop(world.api.state().put(path, Value::Null)));
+        paths().iter().for_each(|(path, _)| drop(world.api.state().put(path, &Value::Null)));
         world.catch_up();
-        world.say(Update { edits: edits(MANIFESTS), problems: None, synced: true }).await;
+        world.say(Update { edits: edits(MANIFESTS), synced: true, ..Update::default() }).await;
         world.plane.ready().await;
         world
     }
@@ -174,7 +174,7 @@ async fn whoever_holds_the_lease_writes_each_status_once() {
     world.lease.send_replace(false);
     world.until("stopped", |_| world.count("tombolo_status_writer") == 0).await;
     world.lease.send_replace(true);
-    world.api.state().put(CLASS, Value::Null);
+    world.api.state().put(CLASS, &Value::Null);
     world.catch_up();
     world.until("put back", all_accepted).await;
     world.settled().await;
@@ -190,7 +190,7 @@ async fn whoever_holds_the_lease_writes_each_status_once() {
 async fn one_that_was_outrun_merges_with_what_is_newer() {
     let world = World::new().await;
     let other = json!({"parents": [{"controllerName": "example.com/other", "parentRef": {"name": "front"}}]});
-    world.api.state().put(ROUTE, other.clone());
+    world.api.state().put(ROUTE, &other);
     world.lease.send_replace(true);
     world.until("outrun", |_| world.count("tombolo_status_conflicts") == 1).await;
     world.until("written", |state| accepted(state, GATEWAY)).await;
@@ -207,7 +207,7 @@ async fn what_is_undone_is_put_back_and_what_is_no_longer_ours_taken_back() {
     let world = World::new().await;
     world.lease.send_replace(true);
     world.until("written", all_accepted).await;
-    world.api.state().put(GATEWAY, json!({"conditions": [{"type": "example.com/Audited", "status": "True"}]}));
+    world.api.state().put(GATEWAY, &json!({"conditions": [{"type": "example.com/Audited", "status": "True"}]}));
     world.catch_up();
     world
         .until("put back", |state| state.objects[GATEWAY]["status"]["conditions"].as_array().unwrap().len() == 3)
@@ -245,7 +245,7 @@ async fn what_the_api_server_does_not_keep_is_not_written_for_ever() {
     world.api.state().unknown = Some("supportedFeatures");
     world.lease.send_replace(true);
     world.until("written", all_accepted).await;
-    world.api.state().put(GATEWAY, Value::Null);
+    world.api.state().put(GATEWAY, &Value::Null);
     world.catch_up();
     world.until("put back", all_accepted).await;
     assert_eq!((world.api.state().asked, world.count("tombolo_status_errors")), (4, 1));
