@@ -184,7 +184,7 @@ impl Authority {
     }
 
     fn by_certificate(&self, proof: Proof<'_>, rejoin: Duration, now: SystemTime) -> Result<Caller, Refusal> {
-        let certificate = self.ports.signer.trust().verify(proof.chain, now, rejoin)?;
+        let certificate = self.ports.signer.trust().recognize(proof.chain, now, rejoin)?;
         let expires = certificate.expires();
         if certificate.id.trust_domain != self.settings.trust_domain {
             return Err(Refusal::OtherTrustDomain {

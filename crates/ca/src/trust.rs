@@ -17,7 +17,7 @@ use std::{
 use webpki::{EndEntityCert, Error, KeyUsage};
 
 /// Chains that are remembered: more agents than shake hands at once.
-const REMEMBERED: NonZeroUsize = NonZeroUsize::new(1024).unwrap();
+const REMEMBERED: NonZeroUsize = NonZeroUsize::MIN.saturating_add(1023);
 
 /// The roots of one moment. Immutable: a rotation puts another bundle in its place.
 #[derive(Debug)]
@@ -26,8 +26,7 @@ pub struct TrustBundle {
     /// The root that lasts longest first, so that those not expired are a prefix.
     anchors: Vec<TrustAnchor<'static>>,
     expiries: Vec<i64>,
-    /// Chains that lead to a root, by their digest. A chain is verified when its client shakes hands, and again for what the client
-    /// asks then: the second time need not cost signatures.
+    /// Chains that were found to lead to a root, by their digest.
     verified: Mutex<LruCache<[u8; digest::SHA256_OUTPUT_LEN], Verified>>,
 }
 
@@ -72,11 +71,7 @@ impl TrustBundle {
         now: SystemTime,
         rejoin: Duration,
     ) -> Result<WorkloadCertificate, Refusal> {
-        let (digest, now) = (digest_of(chain), moment::unix(now));
-        let known = self.verified.lock().unwrap_or_else(PoisonError::into_inner).get(&digest).cloned();
-        if let Some(known) = known.filter(|known| known.while_in.contains(&now)) {
-            return judged(&known.certificate, now, rejoin).map(|_| known.certificate);
-        }
+        let now = moment::unix(now);
         let (leaf, intermediates) = chain.split_first().ok_or(Refusal::NoProof)?;
         let certificate = WorkloadCertificate::parse(leaf).map_err(Refusal::NotWorkload)?;
         let at = judged(&certificate, now, rejoin)?;
@@ -92,9 +87,28 @@ impl TrustBundle {
         })?;
         if let Some(last) = self.last_moment(living.len(), intermediates) {
             let verified = Verified { certificate: certificate.clone(), while_in: now..=last };
-            self.verified.lock().unwrap_or_else(PoisonError::into_inner).put(digest, verified);
+            self.verified.lock().unwrap_or_else(PoisonError::into_inner).put(digest_of(chain), verified);
         }
         Ok(certificate)
+    }
+
+    /// As [`verify`](Self::verify), and with the same outcome; but a chain that was verified before, as the handshake of a request's
+    /// connection does, is not verified a second time.
+    ///
+    /// # Errors
+    /// A [`Refusal`] about certificates.
+    pub fn recognize(
+        &self,
+        chain: &[CertificateDer<'_>],
+        now: SystemTime,
+        rejoin: Duration,
+    ) -> Result<WorkloadCertificate, Refusal> {
+        let at = moment::unix(now);
+        let known = self.verified.lock().unwrap_or_else(PoisonError::into_inner).get(&digest_of(chain)).cloned();
+        match known.filter(|known| known.while_in.contains(&at)) {
+            Some(known) => judged(&known.certificate, at, rejoin).map(|_| known.certificate),
+            None => self.verify(chain, now, rejoin),
+        }
     }
 
     /// Until when the same roots count, and so do these intermediates.

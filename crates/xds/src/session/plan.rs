@@ -21,8 +21,8 @@ use std::{
 };
 use tombolo_proto::{Framing, Ref, ResourceType};
 
-/// Names of one response: 100 kB or so.
-const NAMES_AT_ONCE: usize = 500;
+/// Names of one response: 50 kB or so.
+const NAMES_AT_ONCE: usize = 250;
 
 /// Whether something may be sent.
 #[derive(Debug, PartialEq, Eq)]

@@ -127,6 +127,6 @@ fn many_names_come_a_few_at_a_time_and_each_once() {
     m.publish(&all);
     m.subscribe_all(Name);
     let sizes: Vec<usize> = m.settle().iter().map(|response| response.resources.len()).collect();
-    assert_eq!(sizes, [500, 500, 234]);
+    assert_eq!(sizes, [250, 250, 250, 250, 234]);
     assert_eq!(m.holds[&Name].len(), all.len());
 }
