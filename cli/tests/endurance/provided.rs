@@ -127,11 +127,13 @@ fn a_provided_intermediate_signs_until_a_better_one_comes() {
 #[test]
 fn what_needs_a_restart_says_so_and_breaks_nothing() {
     let files = Files::new("other");
-    let Some(mut world) = World::start_with("{}", &[("cacerts.yaml", &files.secret())]) else { return };
+    // A Secret `cacerts` would sign without being named.
+    let secret = files.secret().replace("\"cacerts\"", "\"other-ca\"");
+    let Some(mut world) = World::start_with("{}", &[("other-ca.yaml", &secret)]) else { return };
     told(&world, READY, "SelfSigned", "");
     told(&world, "TrustDomainInEffect", "InEffect", "cluster.local");
 
-    world.respec("{mesh: {trustDomain: new.example}, ca: {secretRef: {name: cacerts}}}");
+    world.respec("{mesh: {trustDomain: new.example}, ca: {secretRef: {name: other-ca}}}");
     told(&world, READY, "RestartRequired", "the mesh's own root signs until the control plane is started again");
     told(&world, "TrustDomainInEffect", "RestartRequired", "identities are of cluster.local, and not of new.example");
     // Connections that are made from now on are checked by what holds now.
