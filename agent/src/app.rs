@@ -64,7 +64,7 @@ pub(crate) fn run(args: &RunArgs) -> anyhow::Result<()> {
 }
 
 /// To standard error. `RUST_LOG` holds targets and levels, as in `warn,tombolo_agent::dns=debug`; what it does not say is `info`. Fields of
-/// spans cannot be asked for: what reads them is a tenth of this program, which sits beside every workload.
+/// spans cannot be asked for: it would take a regular-expression engine, beside every workload.
 fn log() {
     let said = std::env::var("RUST_LOG").unwrap_or_default();
     let targets: Targets = said.parse().unwrap_or_default();
