@@ -6,7 +6,7 @@
 use super::{empty_assignment, flight::Flight, message::Event};
 use roaring::RoaringBitmap;
 use std::{
-    collections::{HashMap, VecDeque},
+    collections::{HashMap, HashSet, VecDeque},
     sync::Arc,
     time::Instant,
 };
@@ -154,7 +154,8 @@ impl Channel {
 
     /// Queues an answer to someone who asks for a name, whatever they hold.
     pub(crate) fn answer(&mut self, name: &Arc<str>, want: Option<Arc<Resource>>, base: Base, now: Instant) {
-        let base = self.last_flown(name).unwrap_or(base);
+        let retried = self.take_retry(name).map(|item| item.base);
+        let base = self.last_flown(name).or(retried).unwrap_or(base);
         let item = self.queue.entry(name.clone()).or_insert(Item { want: None, base, force: true, since: now });
         item.want = want;
         item.force = true;
@@ -206,6 +207,11 @@ impl Channel {
         let sent = self.flights.iter().flat_map(|flight| flight.items.keys());
         let retried = self.retries.iter().flat_map(HashMap::keys);
         self.queue.keys().chain(sent).chain(retried).chain(self.withheld.keys()).cloned().collect()
+    }
+
+    /// What is on its way although the client had left it: when it wants it again, it may hold it.
+    pub(crate) fn strays(&self) -> HashSet<Arc<str>> {
+        self.flights.iter().flat_map(|flight| &flight.forgotten).cloned().collect()
     }
 
     /// What the client holds, or will once it has accepted what was sent.

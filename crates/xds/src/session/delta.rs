@@ -66,6 +66,7 @@ impl Session {
         }
         index.set_wildcard(self.connection, kind, true);
         channel.owes_answer = !channel.resumed;
+        let strays = channel.strays();
         let all = index.list(self.connection, kind);
         channel.queue.reserve(all.size_hint().1.unwrap_or(0).saturating_sub(holds.len()));
         for (id, resource) in all {
@@ -75,14 +76,14 @@ impl Session {
             }
             match held.map(|held| is_version_of(&held, kind, resource.name(), Some(resource))) {
                 Some(true) => {}
-                Some(false) => channel.offer(resource.name(), Some(resource.clone()), Base::Unknown, now),
-                None => channel.offer(resource.name(), Some(resource.clone()), Base::Absent, now),
+                None if !strays.contains(resource.name()) => {
+                    channel.offer(resource.name(), Some(resource.clone()), Base::Absent, now);
+                }
+                _ => channel.offer(resource.name(), Some(resource.clone()), Base::Unknown, now),
             }
         }
-        // What is on its way although the client had left it counts again.
-        let stray: Vec<_> = channel.flights.iter().flat_map(|flight| &flight.forgotten).cloned().collect();
         let unseen = |name: &Arc<str>| self.wants(kind, name, index).is_none();
-        let gone: Vec<_> = holds.into_keys().map(Arc::from).chain(stray).filter(unseen).collect();
+        let gone: Vec<_> = holds.into_keys().map(Arc::from).chain(strays).filter(unseen).collect();
         let Some(channel) = &mut self.channels[kind as usize] else { return };
         for name in gone {
             channel.offer(&name, None, Base::Unknown, now);

@@ -66,12 +66,26 @@ impl Channel {
     pub(crate) fn accept(&mut self, nonce: u64) {
         while let Some(flight) = self.flights.pop_front_if(|flight| *flight.nonces.end() <= nonce) {
             for (name, accepted) in flight.items {
-                let held = Base::from(accepted.want);
-                for later in self.flights.iter_mut().filter(|later| later.whole) {
-                    later.prove(&name, &held);
-                }
+                self.prove(&name, &accepted.want.into());
             }
         }
+    }
+
+    /// The client turns out to hold this under a name that full sets on their way may carry along. Returns whether one does.
+    pub(crate) fn prove(&mut self, name: &str, held: &Base) -> bool {
+        let (mut carried, mut unchanged) = (false, true);
+        for later in self.flights.iter_mut().filter(|later| later.whole) {
+            let Some(item) = later.items.get_mut(name) else { continue };
+            carried = true;
+            item.base = held.clone();
+            // A set that changes it back is news again.
+            unchanged &= held.is(item.want.as_ref());
+            if unchanged {
+                later.items.remove(name);
+                later.size -= 1;
+            }
+        }
+        carried
     }
 
     /// A full set carries what is unanswered along: to accept it is to accept that.
@@ -87,16 +101,6 @@ impl Channel {
 }
 
 impl Flight {
-    /// The client turns out to hold this under a name that the flight may carry along.
-    fn prove(&mut self, name: &str, held: &Base) {
-        let Some(item) = self.items.get_mut(name) else { return };
-        item.base = held.clone();
-        if item.base.is(item.want.as_ref()) {
-            self.items.remove(name);
-            self.size -= 1;
-        }
-    }
-
     /// Two responses as one: what the client held before the first, and what the second left it with.
     fn join(mut self, later: Self) -> Self {
         self.forgotten.extend(later.forgotten);

@@ -78,6 +78,9 @@ impl Channel {
     fn stranded(&mut self, kind: ResourceType, flight: Flight, now: Instant) -> (Items, Items) {
         let (mut additions, mut removals) = (Items::new(), Items::new());
         for (name, item) in flight.items {
+            if flight.whole && self.prove(&name, &item.base) {
+                continue;
+            }
             if let Some(later) = self.flights.iter_mut().find_map(|flight| flight.items.get_mut(&name)) {
                 later.base = item.base;
                 continue;

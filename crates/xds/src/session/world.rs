@@ -11,7 +11,7 @@ use super::{
 };
 use crate::index::{Index, NameId};
 use roaring::RoaringBitmap;
-use std::time::Instant;
+use std::{collections::HashSet, sync::Arc, time::Instant};
 use tombolo_proto::{Ref, ResourceType, Version};
 
 /// The version of holding nothing.
@@ -102,12 +102,24 @@ impl Session {
         let base = if first && channel.resumed { Base::Unknown } else { Base::Nothing };
         for id in added {
             let Some(name) = index.name(kind, *id) else { continue };
-            channel.answer(name, index.visible(self.connection, kind, *id).cloned(), base.clone(), now);
+            let visible = index.visible(self.connection, kind, *id).cloned();
+            // Everything included it already.
+            if channel.wildcard && !started && visible.is_some() {
+                channel.answer_again(kind, name, visible, now, &mut self.events);
+            } else {
+                channel.answer(name, visible, base.clone(), now);
+            }
         }
-        let base = if first && channel.resumed { Base::Unknown } else { Base::Absent };
+        let mut strays = if started { channel.strays() } else { HashSet::new() };
         let all = started.then(|| index.list(self.connection, kind)).into_iter().flatten();
         for (_, resource) in all.filter(|(id, _)| !channel.names.contains(*id)).collect::<Vec<_>>() {
-            channel.offer(resource.name(), Some(resource.clone()), base.clone(), now);
+            let unknown = strays.remove(resource.name()) || first && channel.resumed;
+            let base = if unknown { Base::Unknown } else { Base::Absent };
+            channel.offer(resource.name(), Some(resource.clone()), base, now);
+        }
+        let unseen = |name: &Arc<str>| index.id(kind, name).is_none_or(|id| !channel.names.contains(id));
+        for name in strays.into_iter().filter(unseen).collect::<Vec<_>>() {
+            channel.offer(&name, None, Base::Unknown, now);
         }
         // What is queued is not held yet.
         self.recount(kind, index);
@@ -126,8 +138,12 @@ impl Session {
 
     /// Adds the digest up anew: the names have changed.
     fn recount(&mut self, kind: ResourceType, index: &Index) {
-        let wanted = self.wanted(kind, index);
+        let mut wanted = self.wanted(kind, index);
         let Some(channel) = &mut self.channels[kind as usize] else { return };
+        // What is gone and waits to be taken away is held all the same.
+        for name in channel.unsettled() {
+            wanted.entry(name).or_default();
+        }
         let held = wanted.iter().map(|(name, visible)| channel.held(name, visible.as_ref()).weight(kind, name));
         channel.digest = held.fold(0, u128::wrapping_add);
     }

@@ -1,7 +1,7 @@
-use super::model::{Model, resource};
+use super::model::{BAD, Model, resource};
 use crate::session::Ask;
 use std::collections::HashMap;
-use tombolo_proto::{ResourceType::*, Scope};
+use tombolo_proto::{Framing, ResourceType::*, Scope};
 
 fn names(response: &crate::session::Response) -> Vec<&str> {
     let mut names: Vec<_> = response.resources.iter().map(|r| &**r.name()).collect();
@@ -129,4 +129,26 @@ fn many_names_come_a_few_at_a_time_and_each_once() {
     let sizes: Vec<usize> = m.settle().iter().map(|response| response.resources.len()).collect();
     assert_eq!(sizes, [250, 250, 250, 250, 234]);
     assert_eq!(m.holds[&Name].len(), all.len());
+}
+
+#[test]
+fn what_was_left_while_on_its_way_and_is_wanted_again_is_taken_away_when_it_goes() {
+    for framing in [Framing::Delta, Framing::StateOfTheWorld] {
+        for before in [true, false] {
+            let mut m = Model::new(framing);
+            m.publish(&[resource(Listener, "b", BAD, &[])]);
+            m.subscribe(Listener, &["a"]);
+            m.read();
+            m.publish(&[resource(Listener, "a", "1", &[])]);
+            assert_eq!(m.inbox.len(), 1, "it is on its way");
+            m.unsubscribe(Listener, "a");
+            if before {
+                m.unpublish(Listener, "a");
+            }
+            m.subscribe_all(Listener);
+            m.unpublish(Listener, "a");
+            m.settle();
+            assert!(m.held(Listener, "a").is_none(), "{framing:?} {before}");
+        }
+    }
 }

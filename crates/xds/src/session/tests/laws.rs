@@ -93,7 +93,7 @@ fn fault(m: &Model, framing: Framing) -> Option<String> {
             let wanted = m.session.wants(kind, name, &m.index);
             let (visible, held) = (wanted.clone().flatten(), m.held(kind, name));
             let rejected = channel.withheld.get(name).map(|withheld| withheld.version);
-            if wanted.is_some() && visible.is_none() && is_kept(m, kind, name) {
+            if visible.is_none() && is_kept(m, kind, name) {
                 continue;
             }
             let fine = match (&wanted, &visible) {

@@ -1,4 +1,4 @@
-use super::model::{BAD, Model, resource};
+use super::model::{BAD, Model, resource, timing};
 use crate::session::Event;
 use tombolo_proto::{
     Framing,
@@ -88,6 +88,40 @@ fn newer_content_overtakes_the_search() {
     assert_eq!(m.holds[&Routes].len(), 32);
     assert!(withheld(&m, Routes).is_empty());
     assert!(!m.events.iter().any(|e| matches!(e, Event::Withheld { .. })));
+}
+
+#[test]
+fn what_changed_back_before_its_rejection_arrived_is_not_withheld() {
+    let mut m = Model::world();
+    m.outspoken = false;
+    let good = resource(Cluster, "a", "good", &[]);
+    m.publish(&[good.clone(), resource(Cluster, "b", "good", &[])]);
+    m.subscribe_all(Cluster);
+    for content in [resource(Cluster, "a", BAD, &[]), good.clone()] {
+        m.advance(timing().coalesce);
+        m.publish(&[content]);
+    }
+    assert_eq!(m.inbox.len(), 3, "each set is on its way before the first is answered");
+    m.settle();
+    assert!(withheld(&m, Cluster).is_empty());
+    assert_eq!(m.held(Cluster, "a"), Some(good.version()));
+}
+
+#[test]
+fn asking_by_name_for_what_is_rejected_sends_it_once_more_and_not_twice() {
+    let mut m = Model::world();
+    m.outspoken = false;
+    m.subscribe_all(Cluster);
+    m.subscribe(Cluster, &["a"]);
+    m.settle();
+    m.publish(&[resource(Cluster, "b", BAD, &[]), resource(Cluster, "c", "good", &[])]);
+    m.read();
+    assert!(m.session.channel(Cluster).is_some_and(|channel| !channel.retries.is_empty()), "it is being searched for");
+    m.subscribe(Cluster, &["b"]);
+    m.read();
+    m.reconnect();
+    m.settle();
+    assert_eq!(withheld(&m, Cluster), ["b"]);
 }
 
 #[test]

@@ -70,3 +70,18 @@ fn naming_something_ends_naming_nothing() {
     m.publish(&[resource(Cluster, "b", "2", &[])]);
     assert!(m.settle().iter().all(|r| r.resources.is_empty()), "naming nothing now means nothing");
 }
+
+#[test]
+fn a_version_counts_what_is_gone_and_waits_to_be_taken_away() {
+    let mut m = Model::world();
+    m.publish(&[resource(Cluster, "a", "1", &[])]);
+    m.subscribe_all(Cluster);
+    m.settle();
+    m.reconnect();
+    m.unpublish(Cluster, "a");
+    m.subscribe(Cluster, &["b"]);
+    assert_eq!(names(&m.read().unwrap()), ["a"], "it goes when the client has asked for what may name it");
+    m.reconnect();
+    m.settle();
+    assert!(m.held(Cluster, "a").is_none());
+}
