@@ -152,7 +152,7 @@ impl Authority {
             return Err(Refusal::Impersonation(other.chars().take(300).collect()));
         }
         if let (None, Some(id)) = (&caller.instance, text(request.metadata.as_ref(), INSTANCE_ID)) {
-            caller.instance = Some(InstanceId::parse(id)?);
+            caller.instance = Some(InstanceId::of_machine(id)?);
         }
         self.is_there(caller).await?;
         let csr = Csr::parse(&request.csr)?;

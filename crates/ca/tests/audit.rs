@@ -13,7 +13,7 @@ use std::{
     io::Write,
     sync::{Arc, Mutex},
 };
-use support::{ID, Mesh, POD, by_certificate, by_token, request};
+use support::{ID, INSTANCE, Mesh, by_certificate, by_token, request};
 use tracing_subscriber::fmt::MakeWriter;
 
 #[derive(Clone, Default)]
@@ -44,7 +44,7 @@ async fn each_certificate_and_each_refusal_is_one_line() {
     let token = mesh.token();
     let identity = mesh.join().await;
     mesh.renew(&identity).await.unwrap();
-    mesh.world.revoked.lock().unwrap().insert(POD.to_owned());
+    mesh.world.revoked.lock().unwrap().insert(INSTANCE.to_owned());
     mesh.issue(by_token(&token), &request(&KeyPair::generate().unwrap())).await.unwrap_err();
     mesh.authority.authenticate(by_certificate(&identity.chain), mesh.now).await.unwrap_err();
     mesh.authority.authenticate(by_token("x"), mesh.now).await.unwrap_err();
@@ -58,10 +58,10 @@ async fn each_certificate_and_each_refusal_is_one_line() {
         [field("identity"), field("instance"), field("proof") + &field("what"), field("reason")]
     };
     let expected = [
-        [ID, POD, "token", ""],
-        [ID, POD, "certificate", ""],
-        [ID, POD, "certificate", "revoked"],
-        [ID, POD, "stream", "revoked"],
+        [ID, INSTANCE, "token", ""],
+        [ID, INSTANCE, "certificate", ""],
+        [ID, INSTANCE, "certificate", "revoked"],
+        [ID, INSTANCE, "stream", "revoked"],
         ["", "", "stream", "garbage_token"],
     ];
     assert_eq!(events.iter().map(fields).collect::<Vec<_>>(), expected);

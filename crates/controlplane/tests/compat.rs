@@ -305,7 +305,7 @@ metadata: {name: dbs, namespace: shop, annotations: {mesh.tombolo.dev/revoked-in
 spec: {template: {}}
 ";
     let mesh = mesh().await;
-    let uid = |workload: &str| spec(workload, "shop", "db", "istio-ca").pod.unwrap().uid;
+    let instance = |workload: &str| format!("pod/{}", spec(workload, "shop", "db", "istio-ca").pod.unwrap().uid);
     let annotated = |name: &str, annotation: String| {
         DB_1.replace("db-1", name)
             .replace("namespace: shop", &format!("namespace: shop, annotations: {{{annotation}}}"))
@@ -321,8 +321,8 @@ spec: {template: {}}
         stream.next().await.unwrap();
         streams.push((connection, stream));
     }
-    mesh.write("db-1.yaml", &annotated("db-1", format!("mesh.tombolo.dev/revoked-instances: {}", uid("db-1"))));
-    mesh.write("group.yaml", &GROUP.replace("REVOKED", &uid("db-2")));
+    mesh.write("db-1.yaml", &annotated("db-1", format!("mesh.tombolo.dev/revoked-instances: {}", instance("db-1"))));
+    mesh.write("group.yaml", &GROUP.replace("REVOKED", &instance("db-2")));
     for ((connection, stream), (workload, by)) in
         streams.iter_mut().zip([("db-1", "WorkloadEntry"), ("db-2", "WorkloadGroup")])
     {

@@ -25,6 +25,9 @@ pub struct SpiffeId {
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct InstanceId(Arc<str>);
 
+/// How the id of an instance that is a pod begins.
+const POD: &str = "pod/";
+
 /// Why a text is not a name of identities.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum IdentityError {
@@ -39,6 +42,9 @@ pub enum IdentityError {
     /// Not an instance.
     #[error("{0:?} is not an instance id: use 1 to 128 letters, digits, and -_.:/")]
     InstanceId(String),
+    /// A pod's, said by another.
+    #[error("{0:?} is a pod's instance id, which only a token bound to that pod gives: use an id without {POD}")]
+    PodInstance(String),
 }
 
 // === TrustDomain ===
@@ -122,6 +128,28 @@ impl InstanceId {
         valid.then(|| Self(text.into())).ok_or_else(|| IdentityError::InstanceId(text.to_owned()))
     }
 
+    /// The instance that is the pod of this UID: `pod/UID`, so that it cannot be taken for a machine's own.
+    ///
+    /// # Errors
+    /// [`IdentityError::InstanceId`].
+    pub fn of_pod(uid: &str) -> Result<Self, IdentityError> {
+        Self::parse(&format!("{POD}{uid}"))
+    }
+
+    /// The instance that a machine says it is.
+    ///
+    /// # Errors
+    /// [`IdentityError::InstanceId`]; [`IdentityError::PodInstance`] for what [`InstanceId::of_pod`] gives.
+    pub fn of_machine(text: &str) -> Result<Self, IdentityError> {
+        let id = Self::parse(text)?;
+        if id.pod().is_some() { Err(IdentityError::PodInstance(text.to_owned())) } else { Ok(id) }
+    }
+
+    /// The UID of the pod that it is, if it is one.
+    pub fn pod(&self) -> Option<&str> {
+        self.0.strip_prefix(POD)
+    }
+
     /// The text.
     pub fn as_str(&self) -> &str {
         &self.0
@@ -165,6 +193,10 @@ mod tests {
         assert!(InstanceId::parse("6f0c9b1e-3f0a-4c1b-9d53-0d8f5f1f2a3b").is_ok());
         assert!(InstanceId::parse("").is_err() && InstanceId::parse("a b").is_err());
         assert!(InstanceId::parse(&"a".repeat(129)).is_err());
+        let pod = InstanceId::of_pod("6f0c9b1e").unwrap();
+        assert_eq!(pod.pod(), Some("6f0c9b1e"));
+        assert_eq!(InstanceId::of_machine(pod.as_str()), Err(IdentityError::PodInstance("pod/6f0c9b1e".into())));
+        assert_eq!(InstanceId::of_machine("6f0c9b1e").unwrap().pod(), None);
         assert!(TrustDomain::parse("prod.example.com").is_ok() && TrustDomain::parse("Prod").is_err());
     }
 }

@@ -37,7 +37,7 @@ impl InCluster {
         if let Some(by) = revoked {
             return Ok(Existence::Revoked(by));
         }
-        self.instance(caller, machine)
+        instance(caller, machine, |uid| self.pods.knows(uid))
     }
 
     /// What the caller needs and is not there.
@@ -69,27 +69,24 @@ impl InCluster {
         Ok((!here).then(|| format!("Secret {name}, which the token is bound to,")))
     }
 
-    /// A certificate is of a pod, which must be there, or of a machine, whose ServiceAccount then has a WorkloadEntry. An id does
-    /// not say which.
-    fn instance(&self, caller: &Caller, machine: bool) -> Result<Existence, ExistsError> {
-        let (Proven::Certificate { .. }, Some(instance)) = (&caller.proven, &caller.instance) else {
-            return Ok(Existence::Exists);
-        };
-        if machine {
-            return Ok(Existence::Exists);
-        }
-        match Uid::parse(instance.as_str()).map_or(Some(false), |uid| self.pods.knows(uid)) {
-            Some(true) => Ok(Existence::Exists),
-            Some(false) => {
-                let account = &caller.id.service_account;
-                Ok(Existence::Gone(format!(
-                    "pod {instance} of {}, or a WorkloadEntry of {account},",
-                    caller.id.namespace
-                )))
-            }
-            None => Err(ExistsError("pods cannot be watched now".into())),
-        }
-    }
+}
+
+/// What the instance of a certificate needs: its pod, or, of a machine, a WorkloadEntry of its ServiceAccount. `knows` says whether
+/// there is a pod of this UID, or that nobody can say now.
+fn instance(caller: &Caller, machine: bool, knows: impl Fn(Uid) -> Option<bool>) -> Result<Existence, ExistsError> {
+    let (Proven::Certificate { .. }, Some(instance)) = (&caller.proven, &caller.instance) else {
+        return Ok(Existence::Exists);
+    };
+    let needed = match instance.pod() {
+        None if machine => return Ok(Existence::Exists),
+        None => format!("a WorkloadEntry of {},", caller.id.service_account),
+        Some(uid) => match Uid::parse(uid).map_or(Some(false), knows) {
+            Some(true) => return Ok(Existence::Exists),
+            Some(false) => format!("pod {uid} of {}", caller.id.namespace),
+            None => return Err(ExistsError("pods cannot be watched now".into())),
+        },
+    };
+    Ok(Existence::Gone(needed))
 }
 
 impl Exists for InCluster {
@@ -104,4 +101,37 @@ fn unknown(error: kube::Error) -> ExistsError {
 
 fn stopped(stopped: Stopped) -> ExistsError {
     ExistsError(stopped.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::SystemTime;
+    use tombolo_core::InstanceId;
+
+    const UID: &str = "6f0c9b1e-3f0a-4c1b-9d53-0d8f5f1f2a3b";
+
+    fn renewal(instance: InstanceId) -> Caller {
+        Caller {
+            id: "spiffe://cluster.local/ns/shop/sa/db".parse().unwrap(),
+            instance: Some(instance),
+            proven: Proven::Certificate { serial: "1".into() },
+            expires: SystemTime::UNIX_EPOCH,
+        }
+    }
+
+    #[test]
+    fn a_pod_that_is_gone_does_not_live_on_as_a_machine_of_its_account() {
+        let pod = renewal(InstanceId::of_pod(UID).unwrap());
+        assert!(matches!(instance(&pod, true, |_| Some(true)), Ok(Existence::Exists)));
+        assert!(matches!(instance(&pod, true, |_| Some(false)), Ok(Existence::Gone(_))));
+        assert!(instance(&pod, true, |_| None).is_err());
+    }
+
+    #[test]
+    fn a_machine_needs_a_workload_entry_and_no_pod() {
+        let machine = renewal(InstanceId::of_machine(UID).unwrap());
+        assert!(matches!(instance(&machine, true, |_| Some(false)), Ok(Existence::Exists)));
+        assert!(matches!(instance(&machine, false, |_| Some(true)), Ok(Existence::Gone(_))));
+    }
 }

@@ -129,7 +129,7 @@ impl TokenRules {
         let id: SpiffeId = format!("spiffe://{trust_domain}/ns/{namespace}/sa/{service_account}")
             .parse()
             .map_err(|_| Refusal::NotServiceAccount("its namespace or name is not one of Kubernetes"))?;
-        let instance = bound.pod.as_ref().and_then(|pod| InstanceId::parse(&pod.uid).ok());
+        let instance = bound.pod.as_ref().and_then(|pod| InstanceId::of_pod(&pod.uid).ok());
         Ok(Caller { id, instance, proven: Proven::Token(bound), expires })
     }
 }

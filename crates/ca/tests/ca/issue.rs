@@ -1,6 +1,6 @@
 //! What is issued: to whom, for how long, with what in it.
 
-use crate::support::{DAY, HOUR, ID, Identity, Mesh, POD, by_certificate, by_token, csr, request, spec};
+use crate::support::{DAY, HOUR, ID, INSTANCE, Identity, Mesh, by_certificate, by_token, csr, request, spec};
 use rcgen::{KeyPair, PKCS_ECDSA_P384_SHA384, PKCS_RSA_SHA256, RsaKeySize};
 use std::time::Duration;
 use tombolo_ca::{INSTANCE_ID, INSTANCE_ID_OID, WorkloadCertificate};
@@ -25,7 +25,7 @@ async fn a_token_gets_a_certificate_of_its_service_account() {
     let identity = mesh.join().await;
     let leaf = read(&identity.chain[0]);
     let certificate = WorkloadCertificate::parse(&identity.chain[0]).unwrap();
-    assert_eq!((certificate.id.to_string().as_str(), certificate.instance.unwrap().as_str()), (ID, POD));
+    assert_eq!((certificate.id.to_string().as_str(), certificate.instance.unwrap().as_str()), (ID, INSTANCE));
     assert_eq!(certificate.serial.len(), 32);
     assert!(!leaf.is_ca() && leaf.subject().iter().next().is_none());
     assert!(leaf.subject_alternative_name().unwrap().unwrap().critical, "nothing else names it");
@@ -111,7 +111,7 @@ async fn a_machine_names_its_instance_once() {
     let key = KeyPair::generate().unwrap();
     let asked = CertificateRequest { metadata: metadata(INSTANCE_ID, "machine-2"), ..request(&key) };
     let pod = Identity::new(key, &mesh.issue(by_token(&mesh.token()), &asked).await.unwrap());
-    assert_eq!(instance(&pod).as_str(), POD);
+    assert_eq!(instance(&pod).as_str(), INSTANCE);
 }
 
 #[tokio::test]

@@ -1,8 +1,8 @@
 //! Every refusal by its name, its gRPC code, and its count.
 
 use crate::support::{
-    DAY, DENIED, HOUR, ID, INVALID, Identity, Mesh, POD, UNAUTHENTICATED, UNAVAILABLE, by_certificate, by_token, csr,
-    request,
+    DAY, DENIED, HOUR, ID, INSTANCE, INVALID, Identity, Mesh, UNAUTHENTICATED, UNAVAILABLE, by_certificate, by_token,
+    csr, request,
 };
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair, PKCS_ED25519, SanType};
 use rustls_pki_types::CertificateDer;
@@ -31,7 +31,7 @@ async fn what_is_not_known_can_be_asked_again() {
 async fn who_was_revoked_gets_nothing() {
     let mesh = Mesh::new();
     let identity = mesh.join().await;
-    mesh.world.revoked.lock().unwrap().insert(POD.to_owned());
+    mesh.world.revoked.lock().unwrap().insert(INSTANCE.to_owned());
     assert_eq!(mesh.refused_chain(&identity.chain).await, ("revoked", DENIED));
     // A token that is still valid does not help: the certificate proved who asks.
     let token = mesh.token();
@@ -194,7 +194,9 @@ async fn requests_for_others_are_refused() {
         assert_eq!(Mesh::new().refused_csr(&csr(&key, &uris)).await, ("csr_other_name", DENIED));
     }
     assert_eq!(Mesh::new().refused_metadata("ImpersonatedIdentity", admin).await, ("impersonation", DENIED));
-    assert_eq!(Mesh::new().refused_metadata(INSTANCE_ID, "no spaces").await, ("bad_instance", INVALID));
+    for instance in ["no spaces", "pod/6f0c9b1e-3f0a-4c1b-9d53-0d8f5f1f2a3b"] {
+        assert_eq!(Mesh::new().refused_metadata(INSTANCE_ID, instance).await, ("bad_instance", INVALID));
+    }
 }
 
 struct Broken(Arc<LocalSigner>);

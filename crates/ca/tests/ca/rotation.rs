@@ -100,7 +100,7 @@ async fn a_machine_that_slept_through_the_switch_comes_back() {
     let back = mesh.renew(&sleeper).await.unwrap();
     assert!(talk(&back, &server, mesh.now), "and has learned");
     // One that was revoked meanwhile does not.
-    mesh.world.revoked.lock().unwrap().insert(crate::support::POD.to_owned());
+    mesh.world.revoked.lock().unwrap().insert(crate::support::INSTANCE.to_owned());
     assert_eq!(mesh.renew(&sleeper).await.err().unwrap().reason(), "revoked");
 }
 

@@ -24,6 +24,8 @@ pub(crate) const DAY: Duration = Duration::from_secs(24 * 3600);
 pub(crate) const HOUR: Duration = Duration::from_secs(3600);
 pub(crate) const ID: &str = "spiffe://cluster.local/ns/shop/sa/reviews";
 pub(crate) const POD: &str = "6f0c9b1e-3f0a-4c1b-9d53-0d8f5f1f2a3b";
+/// The instance that this pod is.
+pub(crate) const INSTANCE: &str = "pod/6f0c9b1e-3f0a-4c1b-9d53-0d8f5f1f2a3b";
 
 /// What exists, by hand.
 #[derive(Default)]

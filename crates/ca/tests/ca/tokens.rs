@@ -1,6 +1,6 @@
 //! Tokens that are refused, by name, and keys that change.
 
-use crate::support::{DENIED, HOUR, Mesh, POD, UNAUTHENTICATED, by_token, request, spec};
+use crate::support::{DENIED, HOUR, INSTANCE, Mesh, UNAUTHENTICATED, by_token, request, spec};
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use rcgen::{KeyPair, PKCS_ED25519, PKCS_RSA_SHA256, RsaKeySize, SigningKey as _};
 use serde_json::{Value, json};
@@ -160,7 +160,7 @@ async fn tokens_count_between_their_times_give_or_take_the_skew() {
 #[tokio::test]
 async fn a_token_dies_with_what_it_is_bound_to() {
     let mesh = Mesh::new();
-    mesh.world.gone.lock().unwrap().insert(POD.to_owned());
+    mesh.world.gone.lock().unwrap().insert(INSTANCE.to_owned());
     assert_eq!(mesh.refused_token(&mesh.token()).await, ("gone", DENIED));
     let refusal = mesh.authority.authenticate(by_token(&mesh.token()), mesh.now).await.unwrap_err();
     assert_eq!(refusal.reason(), "gone", "a replayed token opens no stream either");
