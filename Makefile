@@ -8,7 +8,7 @@ export CARGO_TARGET_DIR ?= $(CACHE)/target
 # Checkouts may share the cache, and Cargo judges by its files' times alone whether what it finds there was built from them. So where
 # another checkout was the last to build, all sources of this one are made new; what others made of theirs is built again.
 LAST := $(CARGO_TARGET_DIR)/.checkout
-SOURCES := Cargo.toml agent bench cli crates xtask
+SOURCES := Cargo.toml agent bench cli crates discovery operator xtask
 $(shell mkdir -p "$(CARGO_TARGET_DIR)"; test "$$(cat "$(LAST)" 2>&1)" = "$(CURDIR)" || \
 	{ find $(SOURCES) -type f -exec touch {} + && echo "$(CURDIR)" > "$(LAST)"; })
 
