@@ -12,7 +12,7 @@ use crate::{
 use anyhow::{Context, bail};
 use kube::{Client, Config, config::KubeConfigOptions};
 use prometheus_client::registry::Registry;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 use tokio::{
     net::TcpListener,
     runtime::Handle,
@@ -23,7 +23,7 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 use tombolo_controlplane::{
     ControlPlane, Setup, Source, SystemClock,
-    admin::{self, Admin},
+    admin::{self, Admin, SharedRegistry},
 };
 use tombolo_core::SourceId;
 use tombolo_kubernetes::lease::{Lease, LeaseConfig, LeaseTask};
@@ -69,9 +69,10 @@ async fn serve(args: Args) -> anyhow::Result<()> {
     let statuses = StatusMetrics::default();
     watches.register(&mut registry);
     statuses.register(&mut registry);
+    let registry = Arc::new(RwLock::new(registry));
     let unready = watch::Sender::new(None);
     let (mut pages, mut servers, stop) = (JoinSet::new(), JoinSet::new(), CancellationToken::new());
-    serve_pages(&args, &plane, registry, &unready, &mut pages).await?;
+    serve_pages(&args, &plane, registry.clone(), &unready, &mut pages).await?;
     serve_plaintext(&args, &plane, &stop, &mut servers)?;
     pages.spawn(ingress.follow(plane.clone()));
     let (lease, writer) = lease(&args, client.clone());
@@ -84,7 +85,8 @@ async fn serve(args: Args) -> anyhow::Result<()> {
     let status =
         StatusWriter { plane: plane.clone(), client: client.clone(), observed, cluster: id, metrics: statuses };
     pages.spawn(status.run(writer.clone()));
-    serve_secure(&args, &plane, Secure { client, writer, unready: unready.clone(), stop: stop.clone() }, &mut servers)?;
+    let secure = Secure { client, writer, registry, unready: unready.clone(), stop: stop.clone() };
+    serve_secure(&args, &plane, secure, &mut servers)?;
     tracing::info!(revision = args.revision, namespace = args.namespace, "watching");
     let outcome = tokio::select! {
         () = told.stop() => Ok(()),
@@ -110,11 +112,11 @@ fn start_plane(sources: Vec<Box<dyn Source>>, facts: Vec<(Relation, Fact)>) -> s
 async fn serve_pages(
     args: &Args,
     plane: &ControlPlane,
-    registry: Registry,
+    registry: SharedRegistry,
     unready: &watch::Sender<Option<&'static str>>,
     pages: &mut JoinSet<()>,
 ) -> anyhow::Result<()> {
-    for (address, registry) in [(args.monitoring, registry), (args.health, Registry::default())] {
+    for (address, registry) in [(args.monitoring, registry), (args.health, SharedRegistry::default())] {
         let listener = TcpListener::bind(address).await.with_context(|| format!("cannot listen on {address}"))?;
         let admin = Admin { plane: plane.clone(), identity: None, unready: unready.subscribe(), registry };
         pages.spawn(admin::serve(listener, admin));
@@ -154,6 +156,7 @@ fn serve_plaintext(
 struct Secure {
     client: Client,
     writer: watch::Receiver<bool>,
+    registry: SharedRegistry,
     unready: watch::Sender<Option<&'static str>>,
     stop: CancellationToken,
 }
@@ -166,7 +169,7 @@ fn serve_secure(
     servers: &mut JoinSet<anyhow::Result<()>>,
 ) -> anyhow::Result<()> {
     let Some(address) = args.secure() else { return Ok(()) };
-    let Secure { client, writer, unready, stop } = secure;
+    let Secure { client, writer, registry, unready, stop } = secure;
     unready.send_replace(Some("there is no certificate authority yet"));
     let listener = tombolo_xds::listen(address).with_context(|| format!("cannot serve agents on {address}"))?;
     let cluster = SourceId::new(args.cluster.as_str());
@@ -182,6 +185,7 @@ fn serve_secure(
     servers.spawn(async move {
         let Some(identity) = stop.run_until_cancelled(Box::pin(start.run(&plane))).await else { return Ok(()) };
         let identity = identity.context("certificates cannot be issued")?;
+        identity.register(&mut registry.write().unwrap_or_else(PoisonError::into_inner));
         unready.send_replace(None);
         tracing::info!(%address, "agents are served");
         let publisher = Publisher { client, plane: plane.clone(), cluster, bundles: identity.bundles(), writer };

@@ -4,20 +4,17 @@ Needs the programs: TOMBOLO_PROGRAMS names Cargo's directory, ENVOY_BIN the prox
 """
 
 import json
-import os
 import pathlib
 import subprocess
 import sys
 import time
 import unittest
 
-from kubernetes.common import ROOT, until
+from kubernetes.common import until
 
-from .support import PATIENCE, ROOT_NEEDED, TestCluster
+from .support import PATIENCE, PROGRAMS_NEEDED, ROOT_NEEDED, TestCluster, install
 
 MANIFESTS = pathlib.Path(__file__).resolve().parent / "manifests"
-PROGRAMS, ENVOY = os.environ.get("TOMBOLO_PROGRAMS"), os.environ.get("ENVOY_BIN")
-PROGRAMS_NEEDED = unittest.skipUnless((PROGRAMS and ENVOY) or os.environ.get("CI") == "true", "needs programs: make e2e")
 
 # Asks without end, and says what became of it once its input ends.
 LOAD = """
@@ -62,9 +59,7 @@ class TomboloTest(unittest.TestCase):
         cls.addClassCleanup(cls.cluster.run, "down")
         cls.cluster.run("down")
         cls.cluster.run("up")
-        install = [ROOT / "e2e" / "install", "--name", "tombolo", "--programs", PROGRAMS, "--envoy", ENVOY]
-        subprocess.run(install, check=True, stdout=subprocess.DEVNULL)
-        cls.cluster.wait("condition=Ready", "meshinstallation/default")
+        install(cls.cluster)
         cls.cluster.kubectl("apply", "--filename", str(MANIFESTS / "shop.yaml"))
         cls.cluster.wait("condition=Programmed", "gateway/edge", "shop")
         cls.address = cls.field("gateway/edge", ".status.addresses[0].value")

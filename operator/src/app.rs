@@ -132,7 +132,7 @@ async fn settle_definitions(context: &Context, stop: &CancellationToken) -> bool
     while let Err(failure) = definitions::settle(context).await {
         tracing::warn!(reason = failure.reason, "{failure}");
         context.metrics.failed(kinds::DEFINITION, failure.reason);
-        let pause = failure.delay(failures, fastrand::f64()).unwrap_or(Duration::from_secs(60));
+        let pause = failure.delay(failures).unwrap_or(Duration::from_secs(60));
         failures += 1;
         tokio::select! {
             () = tokio::time::sleep(pause) => {}

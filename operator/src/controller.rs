@@ -87,5 +87,5 @@ pub(crate) fn on_failure<R: Reconciler>(
     context.metrics.failed(R::KIND, failure.reason);
     let failures = context.failed(R::KIND, &name);
     tracing::warn!(kind = R::KIND.name, name, reason = failure.reason, "{failure}");
-    failure.delay(failures, fastrand::f64()).map_or_else(Action::await_change, Action::requeue)
+    failure.delay(failures).map_or_else(Action::await_change, Action::requeue)
 }

@@ -23,7 +23,13 @@ use anyhow::{Context, bail, ensure};
 use prometheus_client::registry::Registry;
 use proxies::Proxies;
 use records::Records;
-use std::{net::SocketAddr, path::PathBuf, process::ExitCode, sync::Arc, time::Duration};
+use std::{
+    net::SocketAddr,
+    path::PathBuf,
+    process::ExitCode,
+    sync::{Arc, RwLock},
+    time::Duration,
+};
 use tokio::{
     net::TcpListener,
     signal::unix::{SignalKind, signal},
@@ -200,7 +206,7 @@ async fn serve_admin(
     terminal::line(&format!("admin on http://{}", listener.local_addr()?));
     let mut registry = Registry::default();
     identity.register(&mut registry);
-    let unready = watch::channel(None).1;
+    let (unready, registry) = (watch::channel(None).1, Arc::new(RwLock::new(registry)));
     let admin = Admin { plane: plane.clone(), identity: Some(identity.clone()), unready, registry };
     Ok(Some(tokio::spawn(admin::serve(listener, admin))))
 }

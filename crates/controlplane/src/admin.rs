@@ -7,7 +7,12 @@ use hyper::{Method, Request, Response, StatusCode, body::Incoming, server::conn:
 use hyper_util::rt::{TokioIo, TokioTimer};
 use prometheus_client::registry::Registry;
 use serde_json::{Value, json};
-use std::{collections::BTreeMap, convert::Infallible, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeMap,
+    convert::Infallible,
+    sync::{Arc, PoisonError, RwLock},
+    time::Duration,
+};
 use tokio::{
     net::TcpListener,
     sync::{Semaphore, watch},
@@ -18,6 +23,9 @@ const CONNECTIONS: usize = 64;
 const PAGES: &str =
     "/metrics\n/healthz/ready\n/debug/snapshot\n/debug/proxies\n/debug/status\n/debug/problems\nPOST /ca/rotate\n";
 
+/// What is counted, by parts that start at different times.
+pub type SharedRegistry = Arc<RwLock<Registry>>;
+
 /// What the pages show.
 pub struct Admin {
     /// The control plane.
@@ -26,14 +34,17 @@ pub struct Admin {
     pub identity: Option<Identity>,
     /// Why this process is to be sent nobody, besides what the control plane itself may lack: `None` where nothing speaks against it.
     pub unready: watch::Receiver<Option<&'static str>>,
-    /// Whatever else is counted, beside what the control plane counts itself.
-    pub registry: Registry,
+    /// Whatever else is counted, beside what the control plane counts itself. More may be registered while this is served.
+    pub registry: SharedRegistry,
 }
 
 /// Serves HTTP/1.1 until it is dropped. Asks nobody who he is.
-pub async fn serve(listener: TcpListener, mut admin: Admin) {
-    tombolo_xds::Metrics::register(admin.plane.hub(), &mut admin.registry);
-    admin.plane.metrics().register(&mut admin.registry);
+pub async fn serve(listener: TcpListener, admin: Admin) {
+    {
+        let mut registry = admin.registry.write().unwrap_or_else(PoisonError::into_inner);
+        tombolo_xds::Metrics::register(admin.plane.hub(), &mut registry);
+        admin.plane.metrics().register(&mut registry);
+    }
     let admin = Arc::new(admin);
     let places = Arc::new(Semaphore::new(CONNECTIONS));
     loop {
@@ -107,7 +118,8 @@ async fn rotate(identity: Option<&Identity>) -> Page {
 
 fn metrics(admin: &Admin) -> Page {
     let mut body = String::new();
-    match prometheus_client::encoding::text::encode(&mut body, &admin.registry) {
+    let registry = admin.registry.read().unwrap_or_else(PoisonError::into_inner);
+    match prometheus_client::encoding::text::encode(&mut body, &registry) {
         Ok(()) => (StatusCode::OK, "application/openmetrics-text; version=1.0.0; charset=utf-8", body),
         Err(error) => text(StatusCode::INTERNAL_SERVER_ERROR, format!("{error}\n")),
     }

@@ -3,13 +3,11 @@
 //! | module | what it is for |
 //! |-|-|
 //! | [`lease`] | leader election: one of several replicas does a duty |
-//! | [`apply`] | server-side apply that writes nothing where nothing changed; pruning |
+//! | [`apply`] | server-side apply that writes nothing where nothing changed |
 //! | [`conditions`] | merging conditions without touching others' |
-//! | [`events`] | Events whose reason is a metric's label, each told once in a while |
 //! | [`retry`] | what a client's error means, and how long to wait |
 
 pub mod apply;
 pub mod conditions;
-pub mod events;
 pub mod lease;
 pub mod retry;

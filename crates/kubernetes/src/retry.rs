@@ -3,21 +3,20 @@
 use kube::core::Status;
 use std::time::Duration;
 
-/// First and longest wait where the API server is away or busy.
-const SHORT: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(30));
-/// First and longest wait where somebody must change something first.
-const LONG: (Duration, Duration) = (Duration::from_secs(30), Duration::from_secs(600));
-
 /// What an error of a client means for whoever asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Failure {
     /// Somebody else wrote first (409): look again, then try at once.
     Conflict,
+    /// Another field manager owns what was to be applied (409).
+    Foreign,
     /// The object, or its kind, is not there (404, 410).
     NotFound,
+    /// The namespace is not there (404).
+    NamespaceMissing,
     /// The namespace is being deleted: nothing new can be made in it.
     Terminating,
-    /// RBAC or an admission policy says no (401, 403).
+    /// RBAC or an admission policy says no, or the token counts no more (401, 403).
     Forbidden,
     /// The object is not what the schema or a webhook accepts (400, 413, 422 and the like).
     Invalid,
@@ -38,12 +37,13 @@ impl Failure {
 
     fn of_status(status: &Status) -> Self {
         let details = status.details.as_ref();
-        let terminating =
-            || details.is_some_and(|details| details.causes.iter().any(|cause| cause.reason == "NamespaceTerminating"));
+        let caused = |by: &str| details.is_some_and(|details| details.causes.iter().any(|cause| cause.reason == by));
         match status.code {
+            409 if caused("FieldManagerConflict") => Self::Foreign,
             409 => Self::Conflict,
+            404 if status.message.starts_with("namespaces ") => Self::NamespaceMissing,
             404 | 410 => Self::NotFound,
-            403 if terminating() => Self::Terminating,
+            403 if caused("NamespaceTerminating") => Self::Terminating,
             401 | 403 => Self::Forbidden,
             429 => {
                 let seconds = details.map(|details| details.retry_after_seconds).filter(|seconds| *seconds > 0);
@@ -54,16 +54,18 @@ impl Failure {
         }
     }
 
-    /// One word for metrics and Events.
+    /// One word for conditions, metrics and Events.
     pub fn reason(self) -> &'static str {
         match self {
             Self::Conflict => "Conflict",
+            Self::Foreign => "ForeignObject",
             Self::NotFound => "NotFound",
+            Self::NamespaceMissing => "NamespaceMissing",
             Self::Terminating => "NamespaceTerminating",
-            Self::Forbidden => "Forbidden",
-            Self::Invalid => "Invalid",
+            Self::Forbidden => "MissingPermission",
+            Self::Invalid => "Rejected",
             Self::Throttled(_) => "Throttled",
-            Self::Unavailable => "Unavailable",
+            Self::Unavailable => "ApiServerUnavailable",
         }
     }
 
@@ -71,9 +73,13 @@ impl Failure {
     pub fn fix(self) -> &'static str {
         match self {
             Self::Conflict => "it is tried again with the newer version",
-            Self::NotFound => "install its CustomResourceDefinition, or make its namespace, if it should be there",
+            Self::Foreign => "an object of this name is somebody else's: delete or rename it",
+            Self::NotFound => "install what serves its kind, if it should be there",
+            Self::NamespaceMissing => "make it: kubectl create namespace",
             Self::Terminating => "wait until the namespace is gone and make it again, or use another one",
-            Self::Forbidden => "grant the verb and resource it names to the ServiceAccount",
+            Self::Forbidden => {
+                "grant the verb and resource it names to the ServiceAccount: the chart's roles have them"
+            }
             Self::Invalid => "change the field it names",
             Self::Throttled(_) | Self::Unavailable => "it is tried again; if it stays so, look at the API server",
         }
@@ -81,12 +87,49 @@ impl Failure {
 
     /// True where nothing will change before somebody changes something.
     pub fn needs_people(self) -> bool {
-        matches!(self, Self::Terminating | Self::Forbidden | Self::Invalid)
+        matches!(self, Self::Foreign | Self::NamespaceMissing | Self::Terminating | Self::Forbidden | Self::Invalid)
+    }
+
+    fn pace(self) -> Pace {
+        if self.needs_people() { Pace::Late } else { Pace::Soon }
     }
 }
 
-/// How long to wait after failures in a row: each wait is twice the last one up to a bound, and between half of that and all of
-/// it, so that many do not try in step.
+/// How fast attempts follow one another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pace {
+    /// The API server is away or busy: from half a second to half a minute.
+    Soon,
+    /// Somebody must change something first: from half a minute to ten.
+    Late,
+}
+
+impl Pace {
+    /// First and longest wait.
+    fn bounds(self) -> (Duration, Duration) {
+        match self {
+            Self::Soon => (Duration::from_millis(500), Duration::from_secs(30)),
+            Self::Late => (Duration::from_secs(30), Duration::from_secs(600)),
+        }
+    }
+
+    /// How long to wait after one more failure, given how many there were before it in a row: twice as long each time up to a bound,
+    /// and between half of that and all of it, so that many do not try in step.
+    pub fn wait(self, earlier: u32) -> Duration {
+        self.wait_with(earlier, fastrand::f64())
+    }
+
+    fn wait_with(self, earlier: u32, jitter: f64) -> Duration {
+        let (first, longest) = self.bounds();
+        jittered(first.saturating_mul(2u32.saturating_pow(earlier)).min(longest), jitter)
+    }
+}
+
+fn jittered(full: Duration, jitter: f64) -> Duration {
+    full.mul_f64(0.5 + 0.5 * jitter)
+}
+
+/// How long to wait after failures in a row of one thing: see [`Pace::wait`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Backoff {
     failures: u32,
@@ -101,13 +144,13 @@ impl Backoff {
     fn after_with(&mut self, failure: Failure, jitter: f64) -> Duration {
         let earlier = self.failures;
         self.failures = earlier.saturating_add(1);
-        let (first, longest) = if failure.needs_people() { LONG } else { SHORT };
-        let full = match failure {
-            Failure::Conflict if earlier == 0 => return Duration::ZERO,
-            Failure::Throttled(Some(asked)) => asked.min(longest).max(first) * 2, // at least what was asked for
-            _ => first.saturating_mul(2u32.saturating_pow(earlier)).min(longest),
-        };
-        full.mul_f64(0.5 + 0.5 * jitter)
+        let (first, longest) = failure.pace().bounds();
+        match failure {
+            Failure::Conflict if earlier == 0 => Duration::ZERO,
+            // At least what was asked for.
+            Failure::Throttled(Some(asked)) => jittered(asked.min(longest).max(first) * 2, jitter),
+            _ => failure.pace().wait_with(earlier, jitter),
+        }
     }
 
     /// It worked: the next failure is a first one.
@@ -144,6 +187,10 @@ mod tests {
             assert_eq!(failure(code, None), expected, "{code}");
         }
         let details = |details| serde_json::from_value(details).unwrap();
+        let foreign = details(json!({"causes": [{"reason": "FieldManagerConflict"}]}));
+        assert_eq!(failure(409, Some(foreign)), Failure::Foreign);
+        let missing = Status { code: 404, ..Status::failure("namespaces \"a\" not found", "NotFound") };
+        assert_eq!(Failure::of(&kube::Error::Api(Box::new(missing))), Failure::NamespaceMissing);
         let terminating = details(json!({"causes": [{"reason": "NamespaceTerminating"}]}));
         assert_eq!(failure(403, Some(terminating)), Failure::Terminating);
         let throttled = details(json!({"retryAfterSeconds": 7}));
@@ -170,9 +217,9 @@ mod tests {
     fn a_success_begins_anew() {
         let mut backoff = Backoff::default();
         for _ in 0..50 {
-            assert!(backoff.after(Failure::Unavailable) <= SHORT.1);
+            assert!(backoff.after(Failure::Unavailable) <= Pace::Soon.bounds().1);
         }
         backoff.reset();
-        assert!(backoff.after(Failure::Unavailable) <= SHORT.0);
+        assert!(backoff.after(Failure::Unavailable) <= Pace::Soon.bounds().0);
     }
 }

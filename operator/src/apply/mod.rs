@@ -1,6 +1,5 @@
-//! Server-side apply, of differences only.
+//! What there is to be, and what there is: putting the one in place of the other.
 
-mod project;
 mod prune;
 
 pub(crate) use prune::unwanted;
@@ -15,11 +14,6 @@ use kube::{
     api::{DeleteParams, DynamicObject, Patch, PatchParams, PropagationPolicy},
 };
 use serde_json::{Value, json};
-use std::{
-    collections::HashMap,
-    sync::{Mutex, MutexGuard, PoisonError},
-};
-use xxhash_rust::xxh3::xxh3_128;
 
 /// An object as it should be: the fields that are ours, and no others.
 #[derive(Clone, Debug, PartialEq)]
@@ -58,10 +52,6 @@ impl Wanted {
     pub(crate) fn id(&self) -> Id {
         (self.kind, self.namespace().to_owned(), self.name().to_owned())
     }
-
-    fn hash(&self) -> u128 {
-        xxh3_128(self.body.to_string().as_bytes())
-    }
 }
 
 impl Live {
@@ -70,52 +60,32 @@ impl Live {
         (self.kind, metadata.namespace.clone().unwrap_or_default(), metadata.name.clone().unwrap_or_default())
     }
 
-    /// As the API server has it. Items of lists do not say what they are, so it is said here.
-    fn json(&self) -> Value {
-        let mut json = serde_json::to_value(&self.object).unwrap_or_default();
-        json["apiVersion"] = self.kind.api_version().into();
-        json["kind"] = self.kind.name.into();
-        json
-    }
-
     /// True where one of its owners has this uid.
     pub(crate) fn is_owned_by(&self, uid: &str) -> bool {
         self.object.metadata.owner_references.iter().flatten().any(|owner| owner.uid == uid)
     }
 }
 
-/// What was applied last, and what the API server made of it.
-struct Memory {
-    wanted: u128,
-    stored: Value,
-}
-
-/// Writes what differs. It forgets when it ends: the first time, everything is applied once.
+/// Writes what differs, as the operator.
 pub(crate) struct Applier {
     client: Client,
-    memory: Mutex<HashMap<Id, Memory>>,
+    applier: tombolo_kubernetes::apply::Applier,
 }
 
 impl Applier {
     pub(crate) fn new(client: Client) -> Self {
-        Self { client, memory: Mutex::default() }
+        Self { applier: tombolo_kubernetes::apply::Applier::new(client.clone(), MANAGER), client }
     }
 
     /// Makes an object as it is wanted. `live`: what is stored, if it was found among what is ours.
     ///
     /// An object of ours is put right whoever changed it; one of another owner is touched only where nobody else owns the fields.
     pub(crate) async fn apply(&self, wanted: &Wanted, live: Option<&Live>) -> Result<Live, Failure> {
-        if let Some(live) = live.filter(|live| self.is_as_applied(wanted, live)) {
-            return Ok(live.clone());
-        }
+        let (kind, namespace, name) = wanted.id();
         let force = live.is_some() || self.is_ours(wanted).await?;
-        let parameters = PatchParams { force, ..PatchParams::apply(MANAGER) };
-        let object = self.patch(wanted.kind, wanted.namespace(), wanted.name(), &wanted.body, &parameters).await?;
-        let live = Live { kind: wanted.kind, object };
-        let memory = Memory { wanted: wanted.hash(), stored: project::project(&live.json(), &wanted.body) };
-        self.memory().insert(wanted.id(), memory);
-        tracing::info!(kind = wanted.kind.name, namespace = wanted.namespace(), name = wanted.name(), "applied");
-        Ok(live)
+        let stored = self.applier.apply(&kind.resource(), &wanted.body, live.map(|live| &live.object), force).await;
+        let doing = || format!("apply {}", described(kind, &namespace, &name));
+        stored.map(|object| Live { kind, object }).map_err(|error| Failure::of_call(&doing(), &error))
     }
 
     /// True where an object was not found by its labels, and is ours all the same: somebody took the labels away.
@@ -128,13 +98,6 @@ impl Applier {
         Ok(found.is_some_and(|found| found.metadata.owner_references.iter().flatten().any(|by| *owner == *by.uid)))
     }
 
-    /// True where this is what was applied last, and nobody has changed it since.
-    fn is_as_applied(&self, wanted: &Wanted, live: &Live) -> bool {
-        self.memory().get(&wanted.id()).is_some_and(|memory| {
-            memory.wanted == wanted.hash() && memory.stored == project::project(&live.json(), &wanted.body)
-        })
-    }
-
     /// Gives a count of replicas to a manager of its own: it stays as it is when the operator no longer states one.
     pub(crate) async fn hand_over_replicas(&self, live: &Live, replicas: u32) -> Result<(), Failure> {
         let (kind, namespace, name) = live.id();
@@ -143,20 +106,10 @@ impl Applier {
             "metadata": {"name": name, "namespace": namespace},
             "spec": {"replicas": replicas},
         });
-        self.patch(kind, &namespace, &name, &body, &PatchParams::apply(HANDOVER).force()).await.map(drop)
-    }
-
-    async fn patch(
-        &self,
-        kind: Kind,
-        namespace: &str,
-        name: &str,
-        body: &Value,
-        parameters: &PatchParams,
-    ) -> Result<DynamicObject, Failure> {
-        let objects = kind.objects(&self.client, namespace);
-        let patched = objects.patch(name, parameters, &Patch::Apply(body)).await;
-        patched.map_err(|error| Failure::of_call(&format!("apply {}", described(kind, namespace, name)), &error))
+        let (objects, parameters) = (kind.objects(&self.client, &namespace), PatchParams::apply(HANDOVER).force());
+        let handed = objects.patch(&name, &parameters, &Patch::Apply(body)).await;
+        let doing = || format!("hand over the replicas of {}", described(kind, &namespace, &name));
+        handed.map(drop).map_err(|error| Failure::of_call(&doing(), &error))
     }
 
     /// Removes an object, if it is still the one that was looked at.
@@ -173,35 +126,12 @@ impl Applier {
                 return Err(Failure::of_call(&format!("delete {}", described(kind, &namespace, &name)), &error));
             }
         }
-        self.memory().remove(&live.id());
+        self.applier.forget(&kind.resource(), &namespace, &name);
         Ok(())
-    }
-
-    fn memory(&self) -> MutexGuard<'_, HashMap<Id, Memory>> {
-        self.memory.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 /// `Deployment a/b`
 fn described(kind: Kind, namespace: &str, name: &str) -> String {
     if namespace.is_empty() { format!("{} {name}", kind.name) } else { format!("{} {namespace}/{name}", kind.name) }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::kinds;
-
-    #[test]
-    fn an_object_in_a_list_is_the_one_that_was_applied() {
-        let wanted = Wanted::new(
-            kinds::SERVICE,
-            json!({"metadata": {"name": "a", "namespace": "n"}, "spec": {"type": "ClusterIP"}}),
-        );
-        let live = |body: Value| Live { kind: kinds::SERVICE, object: serde_json::from_value(body).unwrap() };
-        let mut listed = wanted.body.clone();
-        listed.as_object_mut().unwrap().retain(|key, _| key != "kind" && key != "apiVersion");
-        let project = |live: &Live| project::project(&live.json(), &wanted.body);
-        assert_eq!(project(&live(wanted.body.clone())), project(&live(listed)));
-    }
 }

@@ -1,98 +1,21 @@
-//! Server-side apply that writes nothing where nothing changed, and pruning.
+//! Server-side apply that writes nothing where nothing changed.
 
 mod owned;
-mod prune;
 
 pub use owned::owned;
-pub use prune::{Prune, PruneError};
 
-use crate::retry::Failure;
 use kube::{
-    Api, Client, Resource, ResourceExt,
+    Api, Client, Error,
     api::{ApiResource, DynamicObject, Patch, PatchParams},
 };
-use serde::Serialize;
 use serde_json::Value;
 use std::{
     collections::{HashMap, hash_map::DefaultHasher},
-    fmt,
     hash::{Hash, Hasher},
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
-/// Which object: kind, namespace (empty for cluster-scoped ones) and name.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Target {
-    /// `apps/v1`
-    pub api_version: String,
-    /// `Deployment`
-    pub kind: String,
-    /// Empty for cluster-scoped kinds.
-    pub namespace: String,
-    /// Its name.
-    pub name: String,
-}
-
-impl Target {
-    /// Which object this is, of this kind.
-    pub fn of(resource: &ApiResource, object: &impl ResourceExt) -> Self {
-        let ApiResource { api_version, kind, .. } = resource.clone();
-        Self { api_version, kind, namespace: object.namespace().unwrap_or_default(), name: object.name_any() }
-    }
-}
-
-impl fmt::Display for Target {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &*self.namespace {
-            "" => write!(f, "{} {}", self.kind, self.name),
-            namespace => write!(f, "{} {namespace}/{}", self.kind, self.name),
-        }
-    }
-}
-
-/// What applying came to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Outcome {
-    /// It was not there.
-    Created,
-    /// It was different.
-    Changed,
-    /// It was as wanted.
-    Unchanged,
-}
-
-/// Why something could not be applied.
-#[derive(Debug, thiserror::Error)]
-pub enum ApplyError {
-    /// What is wanted is no object that can be applied.
-    #[error("{kind} cannot be applied: {problem}")]
-    Unusable {
-        /// Its kind.
-        kind: String,
-        /// What is wrong with it.
-        problem: String,
-    },
-    /// The API server said no, or nothing.
-    #[error("{target} cannot be applied: {source}: {}", Failure::of(source).fix())]
-    Refused {
-        /// Which object.
-        target: Target,
-        /// What the API server said.
-        source: Box<kube::Error>,
-    },
-}
-
-impl ApplyError {
-    /// What the error means for the next try.
-    pub fn failure(&self) -> Failure {
-        match self {
-            Self::Unusable { .. } => Failure::Invalid,
-            Self::Refused { source, .. } => Failure::of(source),
-        }
-    }
-}
-
-/// Applies objects as one field manager, by force: its fields are its own. Fields of others are left alone.
+/// Applies objects as one field manager. Fields of others are left alone.
 ///
 /// Nothing is written where the live object's fields of ours are what applying gave the last time. What the API server makes of
 /// a value (`0.5` CPUs become `500m`) does not matter so. After a restart, where nothing is remembered, they are compared
@@ -100,8 +23,11 @@ impl ApplyError {
 pub struct Applier {
     client: Client,
     manager: String,
-    applied: Mutex<HashMap<Target, Applied>>,
+    applied: Mutex<HashMap<Id, Applied>>,
 }
+
+/// Kind with its API version, namespace, and name.
+type Id = (ApiResource, String, String);
 
 /// What was wanted, and what the API server made of it: hashes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -116,120 +42,70 @@ impl Applier {
         Self { client, manager: manager.to_owned(), applied: Mutex::default() }
     }
 
-    /// Makes an object be as wanted; looks first. Only fields that are there count: leave out what others decide.
+    /// Makes an object be as wanted, and returns it as it is then. Only fields that are there count: leave out what others decide.
+    ///
+    /// `live`: the object as it is stored, with its `managedFields`, where it is known. `force`: fields of ours are put right
+    /// whoever owns them now; without it, another owner's are an error.
     ///
     /// # Errors
     /// The API server refuses, or does not answer.
-    pub async fn apply<K>(&self, wanted: &K) -> Result<Outcome, ApplyError>
-    where
-        K: Resource<DynamicType = ()> + Serialize,
-    {
-        self.apply_value(&ApiResource::erase::<K>(&()), to_value(wanted)?).await
-    }
-
-    /// Likewise where the live object is known, from a watch: then nothing is asked where nothing changed. It must have its
-    /// `managedFields`.
-    ///
-    /// # Errors
-    /// The API server refuses, or does not answer.
-    pub async fn apply_over<K>(&self, wanted: &K, live: Option<&K>) -> Result<Outcome, ApplyError>
-    where
-        K: Resource<DynamicType = ()> + Serialize,
-    {
-        let live = live.map(to_value).transpose()?;
-        self.put(&ApiResource::erase::<K>(&()), to_value(wanted)?, live.as_ref()).await
-    }
-
-    /// Likewise for an object in JSON; looks first.
-    ///
-    /// # Errors
-    /// The API server refuses, or does not answer.
-    pub async fn apply_value(&self, resource: &ApiResource, wanted: Value) -> Result<Outcome, ApplyError> {
-        let target = target(resource, &wanted)?;
-        let live = self.api(resource, &target).get_opt(&target.name).await;
-        let live = live.map_err(|error| refused(&target, error))?;
-        let live = live.as_ref().map(to_value).transpose()?;
-        self.put(resource, wanted, live.as_ref()).await
-    }
-
-    /// Forgets an object: it is gone, and nothing needs to be remembered.
-    pub fn forget(&self, target: &Target) {
-        self.memory().remove(target);
-    }
-
-    /// The client that it asks with.
-    pub fn client(&self) -> &Client {
-        &self.client
-    }
-
-    async fn put(
+    pub async fn apply(
         &self,
         resource: &ApiResource,
-        mut wanted: Value,
-        live: Option<&Value>,
-    ) -> Result<Outcome, ApplyError> {
-        let target = target(resource, &wanted)?;
+        wanted: &Value,
+        live: Option<&DynamicObject>,
+        force: bool,
+    ) -> Result<DynamicObject, Error> {
+        let id = id(resource, wanted);
+        let mut wanted = wanted.clone();
         wanted["apiVersion"] = resource.api_version.as_str().into();
         wanted["kind"] = resource.kind.as_str().into();
         remove_nulls(&mut wanted);
-        if live.is_some_and(|live| self.is_settled(&target, &wanted, live)) {
-            return Ok(Outcome::Unchanged);
+        if let Some(live) = live.filter(|live| self.is_settled(&id, &wanted, live)) {
+            return Ok(live.clone());
         }
-        let params = PatchParams::apply(&self.manager).force();
-        let patched = self.api(resource, &target).patch(&target.name, &params, &Patch::Apply(&wanted)).await;
-        let patched = to_value(&patched.map_err(|error| refused(&target, error))?)?;
-        let applied = Applied { wanted: hash(&wanted), owned: hash(&owned(&patched, &self.manager)) };
-        self.memory().insert(target, applied);
-        Ok(match live {
-            None => Outcome::Created,
-            // The API server keeps the version where nothing came of it.
-            Some(live) if live["metadata"]["resourceVersion"] == patched["metadata"]["resourceVersion"] => {
-                Outcome::Unchanged
-            }
-            Some(_) => Outcome::Changed,
-        })
+        let parameters = PatchParams { force, ..PatchParams::apply(&self.manager) };
+        let stored = self.api(&id).patch(&id.2, &parameters, &Patch::Apply(&wanted)).await?;
+        // The API server keeps the version where nothing came of it.
+        if live.is_none_or(|live| live.metadata.resource_version != stored.metadata.resource_version) {
+            tracing::info!(kind = resource.kind, namespace = id.1, name = id.2, "applied");
+        }
+        let applied = Applied { wanted: hash(&wanted), owned: hash(&self.owned(&stored)) };
+        self.memory().insert(id, applied);
+        Ok(stored)
     }
 
-    fn is_settled(&self, target: &Target, wanted: &Value, live: &Value) -> bool {
-        let owned = owned(live, &self.manager);
+    /// Forgets an object: it is gone, and nothing needs to be remembered.
+    pub fn forget(&self, resource: &ApiResource, namespace: &str, name: &str) {
+        self.memory().remove(&(resource.clone(), namespace.to_owned(), name.to_owned()));
+    }
+
+    fn is_settled(&self, id: &Id, wanted: &Value, live: &DynamicObject) -> bool {
+        let owned = self.owned(live);
         let now = Applied { wanted: hash(wanted), owned: hash(&owned) };
-        match self.memory().get(target) {
-            Some(applied) if *applied == now => true,
-            _ => owned == fields(wanted),
-        }
+        self.memory().get(id) == Some(&now) || owned == fields(wanted)
     }
 
-    fn api(&self, resource: &ApiResource, target: &Target) -> Api<DynamicObject> {
-        match &*target.namespace {
+    fn owned(&self, live: &DynamicObject) -> Value {
+        // Whatever was read as JSON can be written as such.
+        owned(&serde_json::to_value(live).unwrap_or_default(), &self.manager)
+    }
+
+    fn api(&self, (resource, namespace, _): &Id) -> Api<DynamicObject> {
+        match &**namespace {
             "" => Api::all_with(self.client.clone(), resource),
             namespace => Api::namespaced_with(self.client.clone(), namespace, resource),
         }
     }
 
-    fn memory(&self) -> MutexGuard<'_, HashMap<Target, Applied>> {
+    fn memory(&self) -> MutexGuard<'_, HashMap<Id, Applied>> {
         self.applied.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-fn refused(target: &Target, error: kube::Error) -> ApplyError {
-    ApplyError::Refused { target: target.clone(), source: Box::new(error) }
-}
-
-fn to_value<K: Serialize>(object: &K) -> Result<Value, ApplyError> {
-    serde_json::to_value(object).map_err(|error| ApplyError::Unusable {
-        kind: std::any::type_name::<K>().to_owned(),
-        problem: error.to_string(),
-    })
-}
-
-fn target(resource: &ApiResource, wanted: &Value) -> Result<Target, ApplyError> {
+fn id(resource: &ApiResource, wanted: &Value) -> Id {
     let text = |field: &str| wanted["metadata"][field].as_str().unwrap_or_default().to_owned();
-    let ApiResource { api_version, kind, .. } = resource.clone();
-    let target = Target { api_version, kind, namespace: text("namespace"), name: text("name") };
-    if target.name.is_empty() {
-        return Err(ApplyError::Unusable { kind: target.kind, problem: "it has no metadata.name".to_owned() });
-    }
-    Ok(target)
+    (resource.clone(), text("namespace"), text("name"))
 }
 
 /// What of a wanted object stands in `managedFields`: all but what says which object it is.
