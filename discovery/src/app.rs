@@ -1,6 +1,7 @@
 //! Where the parts are put together: one function for each.
 
 use crate::{
+    admission::{Admission, AdmissionMetrics},
     args::Args,
     gateways::{Gateways, Ingress, Place},
     identity::{Publisher, Settings, Start},
@@ -71,6 +72,7 @@ async fn serve(args: Args) -> anyhow::Result<()> {
     statuses.register(&mut registry);
     let unready = watch::Sender::new(None);
     let (mut pages, mut servers, stop) = (JoinSet::new(), JoinSet::new(), CancellationToken::new());
+    serve_webhook(&args, &mut registry, &mut pages).await?;
     serve_pages(&args, &plane, registry, &unready, &mut pages).await?;
     serve_plaintext(&args, &plane, &stop, &mut servers)?;
     pages.spawn(ingress.follow(plane.clone()));
@@ -119,6 +121,15 @@ async fn serve_pages(
         let admin = Admin { plane: plane.clone(), identity: None, unready: unready.subscribe(), registry };
         pages.spawn(admin::serve(listener, admin));
     }
+    Ok(())
+}
+
+/// Whether this replica is ready does not depend on it.
+async fn serve_webhook(args: &Args, registry: &mut Registry, pages: &mut JoinSet<()>) -> anyhow::Result<()> {
+    let Some(certificate) = args.webhook_certificate.clone() else { return Ok(()) };
+    let metrics = AdmissionMetrics::default();
+    metrics.register(registry);
+    pages.spawn(Admission { address: args.webhook, certificate, metrics }.listen().await?);
     Ok(())
 }
 
