@@ -72,7 +72,7 @@ async fn serve(args: Args) -> anyhow::Result<()> {
     statuses.register(&mut registry);
     let unready = watch::Sender::new(None);
     let (mut pages, mut servers, stop) = (JoinSet::new(), JoinSet::new(), CancellationToken::new());
-    serve_webhook(&args, &mut registry, &mut pages).await?;
+    serve_webhook(&args, &plane, &mut registry, &mut pages).await?;
     serve_pages(&args, &plane, registry, &unready, &mut pages).await?;
     serve_plaintext(&args, &plane, &stop, &mut servers)?;
     pages.spawn(ingress.follow(plane.clone()));
@@ -125,11 +125,18 @@ async fn serve_pages(
 }
 
 /// Whether this replica is ready does not depend on it.
-async fn serve_webhook(args: &Args, registry: &mut Registry, pages: &mut JoinSet<()>) -> anyhow::Result<()> {
+async fn serve_webhook(
+    args: &Args,
+    plane: &ControlPlane,
+    registry: &mut Registry,
+    pages: &mut JoinSet<()>,
+) -> anyhow::Result<()> {
     let Some(certificate) = args.webhook_certificate.clone() else { return Ok(()) };
     let metrics = AdmissionMetrics::default();
     metrics.register(registry);
-    pages.spawn(Admission { address: args.webhook, certificate, metrics }.listen().await?);
+    let (plane, cluster) = (plane.clone(), SourceId::new(args.cluster.as_str()));
+    let admission = Admission { address: args.webhook, certificate, plane, cluster, metrics };
+    pages.spawn(admission.listen().await?);
     Ok(())
 }
 

@@ -1,5 +1,6 @@
 //! A review to its answer. Pure.
 
+use super::claim::Claim;
 use kube::{
     api::DynamicObject,
     core::admission::{self, AdmissionRequest, AdmissionResponse, AdmissionReview, Operation},
@@ -28,10 +29,23 @@ pub(super) enum Malformed {
 pub(super) struct Reviewed {
     /// The kind that is reviewed; `other` for kinds that are not read.
     pub(super) kind: &'static str,
+    /// Who is to serve it.
+    pub(super) claim: Claim,
     /// How many problems were found.
     pub(super) problems: usize,
     /// For the API server: allowed, with a warning for each problem.
     pub(super) answer: AdmissionReview<DynamicObject>,
+}
+
+impl Reviewed {
+    /// The same with nothing to say.
+    pub(super) fn silent(mut self) -> Self {
+        self.problems = 0;
+        if let Some(response) = &mut self.answer.response {
+            response.warnings = None;
+        }
+        self
+    }
 }
 
 /// Answers a review.
@@ -41,7 +55,8 @@ pub(super) fn review(body: &[u8]) -> Result<Reviewed, Malformed> {
     let problems = problems(&request);
     let mut response = AdmissionResponse::from(&request);
     response.warnings = (!problems.is_empty()).then(|| warnings(&problems));
-    Ok(Reviewed { kind, problems: problems.len(), answer: response.into_review() })
+    let claim = request.object.as_ref().map_or(Claim::Everybody, Claim::of);
+    Ok(Reviewed { kind, claim, problems: problems.len(), answer: response.into_review() })
 }
 
 fn read(body: &[u8]) -> Result<AdmissionRequest<DynamicObject>, Malformed> {

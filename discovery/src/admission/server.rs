@@ -1,6 +1,7 @@
 //! HTTPS for the API server. Whoever else reaches the port costs no more than this allows him.
 
 use super::{
+    claim::Claim,
     metrics::AdmissionMetrics,
     review::{self, Reviewed},
 };
@@ -25,6 +26,8 @@ use tokio::{
     time::{sleep, timeout},
 };
 use tokio_rustls::TlsAcceptor;
+use tombolo_controlplane::ControlPlane;
+use tombolo_core::SourceId;
 
 /// Where reviews are sent.
 pub(super) const PATH: &str = "/validate";
@@ -42,17 +45,43 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// A connection is ended after this time, so that nobody keeps all of them.
 const AGE: Duration = Duration::from_secs(300);
 
+/// For the control plane to say whose an object is. It has been busy when it takes longer, and more is said rather than less.
+const QUESTION: Duration = Duration::from_millis(500);
+
+/// Who is to be warned of what.
+pub(super) struct Audience {
+    pub(super) plane: ControlPlane,
+    /// The source of the objects that are reviewed.
+    pub(super) cluster: SourceId,
+}
+
+impl Audience {
+    /// Whether another implementation serves it.
+    async fn is_anothers(&self, claim: Claim) -> bool {
+        let cluster = self.cluster.clone();
+        let asked = self.plane.ask(move |world| claim.is_anothers(world.snapshot(), &cluster));
+        matches!(timeout(QUESTION, asked).await, Ok(Ok(true)))
+    }
+}
+
 /// What all connections share.
 struct Shared {
+    /// Everybody, where absent.
+    audience: Option<Audience>,
     requests: Semaphore,
     reviews: Semaphore,
     metrics: AdmissionMetrics,
 }
 
 /// Answers until it is dropped.
-pub(super) async fn serve(listener: TcpListener, tls: Arc<ServerConfig>, metrics: AdmissionMetrics) {
+pub(super) async fn serve(
+    listener: TcpListener,
+    tls: Arc<ServerConfig>,
+    audience: Option<Audience>,
+    metrics: AdmissionMetrics,
+) {
     let (requests, reviews) = (Semaphore::new(REQUESTS), Semaphore::new(REVIEWS));
-    let shared = Arc::new(Shared { requests, reviews, metrics });
+    let shared = Arc::new(Shared { audience, requests, reviews, metrics });
     let (acceptor, places) = (TlsAcceptor::from(tls), Arc::new(Semaphore::new(CONNECTIONS)));
     let mut connections = tokio::task::JoinSet::new();
     loop {
@@ -98,7 +127,7 @@ impl Shared {
     {
         let began = Instant::now();
         match Box::pin(self.review(request)).await {
-            Ok(Reviewed { kind, problems, answer }) => {
+            Ok(Reviewed { kind, problems, answer, .. }) => {
                 self.metrics.answered(kind, problems, began.elapsed());
                 respond(StatusCode::OK, "application/json", serde_json::to_vec(&answer).unwrap_or_default())
             }
@@ -123,7 +152,18 @@ impl Shared {
         let _turn = self.reviews.acquire().await.map_err(|_| failed())?;
         // Proxies are served by the same threads: a large object is not read between them.
         let reviewed = tokio::task::spawn_blocking(move || review::review(&body)).await.map_err(|_| failed())?;
-        reviewed.map_err(|malformed| Refusal(StatusCode::BAD_REQUEST, "malformed", malformed.to_string()))
+        let malformed = |error: review::Malformed| Refusal(StatusCode::BAD_REQUEST, "malformed", error.to_string());
+        Ok(self.addressed(reviewed.map_err(malformed)?).await)
+    }
+
+    /// Who serves an object with another implementation is told nothing.
+    async fn addressed(&self, reviewed: Reviewed) -> Reviewed {
+        match &self.audience {
+            Some(audience) if reviewed.problems > 0 && audience.is_anothers(reviewed.claim.clone()).await => {
+                reviewed.silent()
+            }
+            _ => reviewed,
+        }
     }
 }
 

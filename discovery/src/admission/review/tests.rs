@@ -116,6 +116,15 @@ fn there_are_never_more_or_longer_warnings_than_an_api_server_passes_on() {
 }
 
 #[test]
+fn what_is_anothers_can_be_passed_over() {
+    let body = asked("CREATE", &route(&json!({"sessionPersistence": {}}))).to_string();
+    let reviewed = review(body.as_bytes()).unwrap();
+    assert_eq!(reviewed.claim, Claim::Gateways(vec![tombolo_core::NamespacedName::new("shop", "edge")]));
+    let silent = serde_json::to_value(reviewed.silent().answer).unwrap();
+    assert_eq!((&silent["response"]["allowed"], silent["response"].get("warnings")), (&json!(true), None));
+}
+
+#[test]
 fn garbage_is_told_what_is_expected() {
     for (body, said) in [
         ("", "no AdmissionReview"),

@@ -40,7 +40,7 @@ async fn start(directory: &Path) -> Server {
     let tls = Arc::new(server_config(shown.clone()).unwrap());
     let mut task = tokio::task::JoinSet::new();
     task.spawn(async move { follow(&shown).await });
-    task.spawn(serve(listener, tls, metrics.clone()));
+    task.spawn(serve(listener, tls, None, metrics.clone()));
     Server { address, metrics, _task: task }
 }
 
@@ -134,7 +134,7 @@ async fn what_is_no_review_is_told_so() {
 #[tokio::test]
 async fn a_body_without_a_length_is_cut_off_too() {
     let metrics = AdmissionMetrics::default();
-    let shared = Shared { requests: Semaphore::new(1), reviews: Semaphore::new(1), metrics };
+    let shared = Shared { audience: None, requests: Semaphore::new(1), reviews: Semaphore::new(1), metrics };
     let (mut sender, body) = http_body_util::channel::Channel::<Bytes, Infallible>::new(1);
     let request = Request::builder().method(Method::POST).uri(PATH).body(body).unwrap();
     let endless = async move { while sender.send_data(Bytes::from_static(&[b' '; 65536])).await.is_ok() {} };
@@ -145,7 +145,7 @@ async fn a_body_without_a_length_is_cut_off_too() {
 #[tokio::test(start_paused = true)]
 async fn a_body_that_never_comes_gives_its_place_back() {
     let metrics = AdmissionMetrics::default();
-    let shared = Shared { requests: Semaphore::new(1), reviews: Semaphore::new(1), metrics };
+    let shared = Shared { audience: None, requests: Semaphore::new(1), reviews: Semaphore::new(1), metrics };
     let (_sender, body) = http_body_util::channel::Channel::<Bytes, Infallible>::new(1);
     let slow = shared.answer(Request::builder().method(Method::POST).uri(PATH).body(body).unwrap());
     let other = async {
