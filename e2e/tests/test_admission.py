@@ -40,7 +40,8 @@ ENTRY = {
     "metadata": {"name": "stock"},
     "spec": {"hosts": ["stock.example.com"], "resolution": "DNS", "ports": [{"name": "http", "number": 80, "protocol": "HTTP"}]},
 }
-EXTENSION = {"type": "ExtensionRef", "extensionRef": {"group": "example.com", "kind": "Thing", "name": "a"}}
+# Names of headers are compared without their case, which the schema does not.
+HEADERS = [{"name": "x-version", "value": "a"}, {"name": "X-Version", "value": "b"}]
 
 
 def called(document, name, **spec):
@@ -48,10 +49,10 @@ def called(document, name, **spec):
     return {**document, "metadata": {**document["metadata"], "name": name}, "spec": {**document["spec"], **spec}}
 
 
-# The API server stores each of them; the field is one that a control plane does not follow.
+# The API server stores each of them; the field is one that has no effect, or not all of it.
 UNSUPPORTED = {
     "spec.allowedListeners": called(GATEWAY, "more", allowedListeners={"namespaces": {"from": "Same"}}),
-    "spec.rules[0].filters[0]": called(ROUTE, "extended", rules=[{"filters": [EXTENSION], "backendRefs": [{"name": "web", "port": 80}]}]),
+    "spec.rules[0].matches[0].headers[1]": called(ROUTE, "versions", rules=[{**ROUTE["spec"]["rules"][0], "matches": [{"headers": HEADERS}]}]),
     "spec.ports[0].protocol": called(ENTRY, "names", ports=[{"name": "dns", "number": 53, "protocol": "UDP"}]),
 }
 
