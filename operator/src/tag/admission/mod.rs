@@ -40,7 +40,8 @@ pub(super) async fn settle(context: &Context, tag: &Tag) -> Admission {
         Err(failure) => {
             context.metrics.failed(kinds::TAG, failure.reason);
             tracing::warn!(reason = failure.reason, "no admission: {failure}");
-            let verdict = || Verdict::new("Admission", false, failure.reason, failure.message.clone()).alarming();
+            let hint = if failure.reason == "MissingPermission" { ": for tags in operator.tags" } else { "" };
+            let verdict = || Verdict::new("Admission", false, failure.reason, format!("{failure}{hint}")).alarming();
             // What helps itself is nobody's concern.
             let verdict = (failure.retry != Retry::Soon).then(verdict);
             Admission { verdict, again: failure.delay(2, fastrand::f64()).unwrap_or(LOOK) }
