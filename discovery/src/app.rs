@@ -1,6 +1,7 @@
 //! Where the parts are put together: one function for each.
 
 use crate::{
+    admission::{Admission, AdmissionMetrics},
     args::Args,
     gateways::{Gateways, Ingress, Place},
     identity::{Publisher, Settings, Start},
@@ -69,9 +70,10 @@ async fn serve(args: Args) -> anyhow::Result<()> {
     let statuses = StatusMetrics::default();
     watches.register(&mut registry);
     statuses.register(&mut registry);
-    let registry = Arc::new(RwLock::new(registry));
     let unready = watch::Sender::new(None);
     let (mut pages, mut servers, stop) = (JoinSet::new(), JoinSet::new(), CancellationToken::new());
+    serve_webhook(&args, &plane, &mut registry, &mut pages).await?;
+    let registry = Arc::new(RwLock::new(registry));
     serve_pages(&args, &plane, registry.clone(), &unready, &mut pages).await?;
     serve_plaintext(&args, &plane, &stop, &mut servers)?;
     pages.spawn(ingress.follow(plane.clone()));
@@ -121,6 +123,22 @@ async fn serve_pages(
         let admin = Admin { plane: plane.clone(), identity: None, unready: unready.subscribe(), registry };
         pages.spawn(admin::serve(listener, admin));
     }
+    Ok(())
+}
+
+/// Whether this replica is ready does not depend on it.
+async fn serve_webhook(
+    args: &Args,
+    plane: &ControlPlane,
+    registry: &mut Registry,
+    pages: &mut JoinSet<()>,
+) -> anyhow::Result<()> {
+    let Some(certificate) = args.webhook_certificate.clone() else { return Ok(()) };
+    let metrics = AdmissionMetrics::default();
+    metrics.register(registry);
+    let (plane, cluster) = (plane.clone(), SourceId::new(args.cluster.as_str()));
+    let admission = Admission { address: args.webhook, certificate, plane, cluster, metrics };
+    pages.spawn(admission.listen().await?);
     Ok(())
 }
 

@@ -44,6 +44,15 @@ pub(crate) struct Args {
     #[arg(long, value_name = "ADDRESS")]
     pub(crate) plaintext: Option<SocketAddr>,
 
+    /// Answer the API server's admission reviews with the certificate in this directory: tls.crt and tls.key, read again when
+    /// they change. They need not be there yet. No reviews are answered where absent.
+    #[arg(long, value_name = "DIRECTORY")]
+    pub(crate) webhook_certificate: Option<PathBuf>,
+
+    /// Where reviews are answered, over TLS.
+    #[arg(long, value_name = "ADDRESS", default_value = "[::]:15017")]
+    pub(crate) webhook: SocketAddr,
+
     /// Metrics and debug pages.
     #[arg(long, value_name = "ADDRESS", default_value = "[::]:15014")]
     pub(crate) monitoring: SocketAddr,

@@ -1,5 +1,6 @@
 //! One revision's control plane in a cluster: watch, translate, serve.
 
+mod admission;
 mod app;
 mod args;
 mod gateways;

@@ -173,12 +173,24 @@ fn owns(
     namespaces: &[String],
     context: &Context,
 ) -> Controller<DynamicObject> {
+    let ours = watcher::Config::default().labels(&format!("{}={}", names::MANAGED_BY, names::MANAGER));
+    owns_selected(controller, owner, kind, &ours, namespaces, context)
+}
+
+/// The same of some objects only, whose permissions may be of those only.
+fn owns_selected(
+    controller: Controller<DynamicObject>,
+    owner: Kind,
+    kind: Kind,
+    selected: &watcher::Config,
+    namespaces: &[String],
+    context: &Context,
+) -> Controller<DynamicObject> {
     let everywhere = [String::new()];
     let namespaces = if kind.namespaced { namespaces } else { &everywhere };
     namespaces.iter().fold(controller, |controller, namespace| {
-        let ours = watcher::Config::default().labels(&format!("{}={}", names::MANAGED_BY, names::MANAGER));
         let objects = kind.objects(&context.client, namespace);
-        controller.watches_with(objects, kind.resource(), ours, move |object| owners(&object, owner))
+        controller.watches_with(objects, kind.resource(), selected.clone(), move |object| owners(&object, owner))
     })
 }
 
@@ -235,7 +247,12 @@ fn watch_tags(
 
 /// Where a tag leads is a matter of revisions.
 fn tags(context: &Context) -> Controller<DynamicObject> {
-    let controller = owns(of(kinds::TAG, context), kinds::TAG, kinds::SERVICE, &context.namespaces, context);
+    let mut controller = of(kinds::TAG, context);
+    for kind in [kinds::SERVICE, kinds::VALIDATING_WEBHOOK] {
+        controller = owns(controller, kinds::TAG, kind, &context.namespaces, context);
+    }
+    let secret = watcher::Config::default().fields(&format!("metadata.name={}", names::WEBHOOK_SECRET));
+    let controller = owns_selected(controller, kinds::TAG, kinds::SECRET, &secret, &context.namespaces, context);
     let store = controller.store();
     let revisions = kinds::REVISION.objects(&context.client, "");
     controller.watches_with(revisions, kinds::REVISION.resource(), watcher::Config::default(), move |revision| {

@@ -20,6 +20,8 @@ pub(crate) struct Context {
     pub(crate) namespaces: Vec<String>,
     /// Host and path before the names of images, where an installation names none.
     pub(crate) registry: String,
+    /// Held while certificates are made: tags share them.
+    pub(crate) certificates: tokio::sync::Mutex<()>,
     failures: Mutex<HashMap<(Kind, String), u32>>,
     definitions: Mutex<Vec<Finding>>,
 }
@@ -40,6 +42,7 @@ impl Context {
             metrics,
             namespaces,
             registry,
+            certificates: tokio::sync::Mutex::default(),
             failures: Mutex::default(),
             definitions: Mutex::default(),
         }

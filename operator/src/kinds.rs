@@ -41,12 +41,16 @@ pub(crate) const ROLE: Kind = namespaced(RBAC, "v1", "Role", "roles");
 pub(crate) const ROLE_BINDING: Kind = namespaced(RBAC, "v1", "RoleBinding", "rolebindings");
 pub(crate) const SERVICE_ACCOUNT: Kind = namespaced("", "v1", "ServiceAccount", "serviceaccounts");
 pub(crate) const CONFIG_MAP: Kind = namespaced("", "v1", "ConfigMap", "configmaps");
+pub(crate) const SECRET: Kind = namespaced("", "v1", "Secret", "secrets");
 pub(crate) const SERVICE: Kind = namespaced("", "v1", "Service", "services");
 pub(crate) const DEPLOYMENT: Kind = namespaced("apps", "v1", "Deployment", "deployments");
 pub(crate) const DISRUPTION_BUDGET: Kind = namespaced("policy", "v1", "PodDisruptionBudget", "poddisruptionbudgets");
 pub(crate) const AUTOSCALER: Kind =
     namespaced("autoscaling", "v2", "HorizontalPodAutoscaler", "horizontalpodautoscalers");
 pub(crate) const NETWORK_POLICY: Kind = namespaced("networking.k8s.io", "v1", "NetworkPolicy", "networkpolicies");
+
+pub(crate) const VALIDATING_WEBHOOK: Kind =
+    cluster("admissionregistration.k8s.io", "v1", "ValidatingWebhookConfiguration", "validatingwebhookconfigurations");
 
 /// What a revision is made of.
 pub(crate) const OF_REVISION: [Kind; 11] = [

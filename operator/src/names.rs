@@ -29,12 +29,15 @@ pub(crate) const GATEWAY_CONTROLLER: &str = "mesh.tombolo.dev/gateway-controller
 /// The name of the control plane's program, of its container, and the beginning of its objects' names.
 pub(crate) const DISCOVERY: &str = "tombolo-discovery";
 
+/// The Secret with the certificate that control planes of a namespace show to the API server, and the authority behind it.
+pub(crate) const WEBHOOK_SECRET: &str = "tombolo-webhook";
+
 /// The name of the objects of a revision.
 pub(crate) fn of_revision(revision: &str) -> String {
     format!("{DISCOVERY}-{revision}")
 }
 
-/// The name of the Service of a tag.
+/// The name of the Service and of the webhook of a tag.
 pub(crate) fn of_tag(tag: &str) -> String {
     if tag == DEFAULT_TAG { DISCOVERY.to_owned() } else { format!("{DISCOVERY}-{tag}") }
 }

@@ -2,25 +2,12 @@
 
 use super::validate::Tag;
 use crate::{apply::Wanted, kinds, names, revision};
-use serde_json::json;
+use serde_json::{Value, json};
 
 /// Proxies are configured with its name, which never changes, whatever revision they come to.
 pub(super) fn service(tag: &Tag) -> Wanted {
-    let owner = kinds::TAG;
     let body = json!({
-        "metadata": {
-            "name": names::of_tag(&tag.name),
-            "namespace": tag.namespace,
-            "labels": {
-                "app.kubernetes.io/name": names::DISCOVERY,
-                "app.kubernetes.io/part-of": "tombolo",
-                names::MANAGED_BY: names::MANAGER,
-                names::TAG: tag.name,
-            },
-            "ownerReferences": [{
-                "apiVersion": owner.api_version(), "kind": owner.name, "name": tag.name, "uid": tag.uid, "controller": true,
-            }],
-        },
+        "metadata": metadata(tag, Some(&tag.namespace)),
         "spec": {
             "type": "ClusterIP",
             "selector": {"app.kubernetes.io/name": names::DISCOVERY, names::REVISION: tag.revision},
@@ -28,6 +15,27 @@ pub(super) fn service(tag: &Tag) -> Wanted {
         },
     });
     Wanted::new(kinds::SERVICE, body)
+}
+
+/// The metadata of an object of a tag, in a namespace if its kind has such.
+pub(super) fn metadata(tag: &Tag, namespace: Option<&str>) -> Value {
+    let owner = kinds::TAG;
+    let mut metadata = json!({
+        "name": names::of_tag(&tag.name),
+        "labels": {
+            "app.kubernetes.io/name": names::DISCOVERY,
+            "app.kubernetes.io/part-of": "tombolo",
+            names::MANAGED_BY: names::MANAGER,
+            names::TAG: tag.name,
+        },
+        "ownerReferences": [{
+            "apiVersion": owner.api_version(), "kind": owner.name, "name": tag.name, "uid": tag.uid, "controller": true,
+        }],
+    });
+    if let Some(namespace) = namespace {
+        metadata["namespace"] = namespace.into();
+    }
+    metadata
 }
 
 #[cfg(test)]

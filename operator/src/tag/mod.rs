@@ -1,10 +1,13 @@
-//! MeshRevisionTag: the address that proxies are bound to.
+//! MeshRevisionTag: the address that proxies are bound to, and that reviews what is written.
 
+mod admission;
 mod apply;
 mod build;
 mod dereference;
 mod status;
 mod validate;
+
+pub(crate) use admission::SHOWN;
 
 use crate::{
     context::Context,
@@ -15,12 +18,12 @@ use crate::{
 use kube::api::DynamicObject;
 use tombolo_api::mesh::MeshRevisionTagStatus;
 
-/// Makes of a MeshRevisionTag its Service.
+/// Makes of a MeshRevisionTag its Service and its webhook.
 pub(crate) enum Tag {}
 
 impl Reconciler for Tag {
     const KIND: Kind = kinds::TAG;
-    const CONDITIONS: &'static [&'static str] = &["Degraded", "Progressing", "Ready"];
+    const CONDITIONS: &'static [&'static str] = &["Admission", "Degraded", "Progressing", "Ready"];
     type Status = MeshRevisionTagStatus;
 
     async fn reconcile(object: &DynamicObject, context: &Context) -> Result<Outcome<MeshRevisionTagStatus>, Failure> {
@@ -32,6 +35,7 @@ impl Reconciler for Tag {
         let tag = validate::check(object, &spec, &seen)?;
         let wanted = build::service(&tag);
         apply::apply(context, &tag, &seen, &wanted).await?;
-        Ok(status::outcome(&tag))
+        let admission = admission::settle(context, &tag).await;
+        Ok(status::outcome(&tag, admission))
     }
 }

@@ -34,7 +34,7 @@ pub struct TagTarget {
 pub struct MeshRevisionTagStatus {
     /// The generation of the spec that this is about.
     pub observed_generation: i64,
-    /// `Ready`, `Progressing` and `Degraded`.
+    /// `Ready`, `Progressing`, `Degraded` and `Admission`.
     #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"]))]
     pub conditions: Vec<Condition>,
     /// The revision that new proxies come to: the one of the greatest weight.

@@ -6,11 +6,13 @@ use crate::{
     kinds,
     names::{self, port},
     revision::{replicas::Replicas, validate::Revision},
+    tag::SHOWN,
 };
 use serde_json::{Map, Value, json};
 use tombolo_api::mesh::{PullPolicy, Resources};
 
 const SETTINGS: &str = "/etc/tombolo/settings";
+const WEBHOOK: &str = "/etc/tombolo/webhook";
 
 pub(super) fn object(revision: &Revision, replicas: &Replicas) -> Wanted {
     let mut metadata = metadata(revision, kinds::DEPLOYMENT, &revision.objects());
@@ -51,7 +53,7 @@ fn pod(revision: &Revision) -> Value {
         "serviceAccountName": revision.objects(),
         "securityContext": {"runAsNonRoot": true, "runAsUser": 65532, "runAsGroup": 65532, "seccompProfile": {"type": "RuntimeDefault"}},
         "containers": [container(revision)],
-        "volumes": [{"name": "settings", "configMap": {"name": settings_name(revision)}}],
+        "volumes": [{"name": "settings", "configMap": {"name": settings_name(revision)}}, webhook()],
         "terminationGracePeriodSeconds": 30,
         "topologySpreadConstraints": spread(revision),
     });
@@ -120,8 +122,17 @@ fn container(revision: &Revision) -> Value {
             "readOnlyRootFilesystem": true,
             "capabilities": {"drop": ["ALL"]},
         },
-        "volumeMounts": [{"name": "settings", "mountPath": SETTINGS, "readOnly": true}],
+        "volumeMounts": [
+            {"name": "settings", "mountPath": SETTINGS, "readOnly": true},
+            {"name": "webhook", "mountPath": WEBHOOK, "readOnly": true},
+        ],
     })
+}
+
+/// The certificate of the webhook. A pod starts without it, and reads it when it is there.
+fn webhook() -> Value {
+    let items: Value = SHOWN.iter().map(|file| json!({"key": file, "path": file})).collect();
+    json!({"name": "webhook", "secret": {"secretName": names::WEBHOOK_SECRET, "optional": true, "items": items}})
 }
 
 fn image(revision: &Revision) -> String {
@@ -129,7 +140,8 @@ fn image(revision: &Revision) -> String {
 }
 
 fn arguments(revision: &Revision) -> Vec<String> {
-    let mut arguments = vec![format!("--settings={SETTINGS}/installation.yaml")];
+    let mut arguments =
+        vec![format!("--settings={SETTINGS}/installation.yaml"), format!("--webhook-certificate={WEBHOOK}")];
     let cluster = &revision.settings.mesh.cluster;
     if !cluster.is_empty() {
         arguments.push(format!("--cluster={cluster}"));

@@ -107,7 +107,14 @@ fn the_settings_reach_the_pod() {
     let pod = &objects["Deployment"]["spec"]["template"];
     let container = &pod["spec"]["containers"][0];
     assert_eq!(container["image"], "example.com/m/tombolo:0.1.0");
-    assert_eq!(container["args"], json!(["--settings=/etc/tombolo/settings/installation.yaml", "--cluster=east"]));
+    assert_eq!(
+        container["args"],
+        json!([
+            "--settings=/etc/tombolo/settings/installation.yaml",
+            "--webhook-certificate=/etc/tombolo/webhook",
+            "--cluster=east",
+        ])
+    );
     assert_eq!(container["resources"]["requests"], json!({"cpu": "1", "memory": "128Mi"}));
     assert_eq!(pod["metadata"]["labels"]["istio.io/rev"], "default", "a label that the selector needs is ours");
     assert_eq!(pod["metadata"]["labels"]["team"], "mesh");
