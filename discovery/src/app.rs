@@ -4,7 +4,7 @@ use crate::{
     args::Args,
     gateways::{Gateways, Ingress, Place},
     identity::{Publisher, Settings, Start},
-    metrics::WatchMetrics,
+    metrics::{Memory, WatchMetrics},
     observed::Observed,
     status::{StatusMetrics, StatusWriter},
     watch::Cluster,
@@ -68,6 +68,7 @@ async fn serve(args: Args) -> anyhow::Result<()> {
     let mut registry = Registry::default();
     let statuses = StatusMetrics::default();
     watches.register(&mut registry);
+    Memory::register(&mut registry);
     statuses.register(&mut registry);
     let unready = watch::Sender::new(None);
     let (mut pages, mut servers, stop) = (JoinSet::new(), JoinSet::new(), CancellationToken::new());

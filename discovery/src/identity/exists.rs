@@ -68,7 +68,6 @@ impl InCluster {
         let here = uid.is_some() && ask::<Secret>(&self.client, &name).await.map_err(unknown)? == Some(uid);
         Ok((!here).then(|| format!("Secret {name}, which the token is bound to,")))
     }
-
 }
 
 /// What the instance of a certificate needs: its pod, or, of a machine, a WorkloadEntry of its ServiceAccount. `knows` says whether
