@@ -7,9 +7,11 @@
 //! | [`conditions`] | merging conditions without touching others' |
 //! | [`events`] | Events whose reason is a metric's label, each told once in a while |
 //! | [`retry`] | what a client's error means, and how long to wait |
+//! | [`watch`] | how long to wait before a watch that failed is begun again |
 
 pub mod apply;
 pub mod conditions;
 pub mod events;
 pub mod lease;
 pub mod retry;
+pub mod watch;

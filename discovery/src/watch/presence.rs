@@ -17,6 +17,7 @@ use tokio::{
     time::{Instant, sleep_until},
 };
 use tombolo_api::Kind;
+use tombolo_kubernetes::watch::WatchBackoff;
 
 /// How often to look while nothing changes: whoever may not watch definitions learns of them only so.
 const LOOK: Duration = Duration::from_secs(30);
@@ -55,7 +56,8 @@ impl Presence {
     /// Keeps it current, for as long as somebody listens.
     pub(super) async fn run(self) {
         let definitions = Api::<PartialObjectMeta<CustomResourceDefinition>>::all(self.client.clone());
-        let changes = watcher(definitions, watcher::Config::default()).default_backoff().touched_objects();
+        let changes =
+            watcher(definitions, watcher::Config::default()).backoff(WatchBackoff::default()).touched_objects();
         let mut changes = pin!(changes);
         let (mut pause, mut next) = (LOOK, Instant::now() + LOOK);
         while self.kinds.values().any(|sender| !sender.is_closed()) {
