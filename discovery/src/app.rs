@@ -5,7 +5,7 @@ use crate::{
     args::Args,
     gateways::{Gateways, Ingress, Place},
     identity::{Publisher, Settings, Start},
-    metrics::WatchMetrics,
+    metrics::{Memory, WatchMetrics},
     observed::Observed,
     status::{StatusMetrics, StatusWriter},
     watch::Cluster,
@@ -69,6 +69,7 @@ async fn serve(args: Args) -> anyhow::Result<()> {
     let mut registry = Registry::default();
     let statuses = StatusMetrics::default();
     watches.register(&mut registry);
+    Memory::register(&mut registry);
     statuses.register(&mut registry);
     let unready = watch::Sender::new(None);
     let (mut pages, mut servers, stop) = (JoinSet::new(), JoinSet::new(), CancellationToken::new());

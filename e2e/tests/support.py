@@ -8,12 +8,10 @@ import sys
 import textwrap
 import unittest
 
-from kubernetes.common import ROOT, until
+from kubernetes.common import until
 
 COMMAND = pathlib.Path(__file__).resolve().parent.parent / "cluster"
 ROOT_NEEDED = unittest.skipUnless(os.geteuid() == 0 or os.environ.get("CI") == "true", "clusters need root")
-PROGRAMS, ENVOY = os.environ.get("TOMBOLO_PROGRAMS"), os.environ.get("ENVOY_BIN")
-PROGRAMS_NEEDED = unittest.skipUnless((PROGRAMS and ENVOY) or os.environ.get("CI") == "true", "needs programs: make e2e")
 PATIENCE = 60  # seconds; only failures take that long
 
 
@@ -60,10 +58,3 @@ class TestCluster:
             return None if "Traceback" in printed else printed
 
         return until(f"{url} answers", PATIENCE, answer, lambda: self.kubectl("get", "all", "--all-namespaces", "--output=wide"))
-
-
-def install(cluster):
-    """Installs Tombolo from programs that are built, and waits for it."""
-    command = [ROOT / "e2e" / "install", "--name", cluster.name, "--programs", PROGRAMS, "--envoy", ENVOY]
-    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
-    cluster.wait("condition=Ready", "meshinstallation/default")

@@ -1,16 +1,12 @@
-"""Admission in a cluster: what is said of what is written, and that nothing depends on it.
-
-Needs the programs, as test_tombolo does: `make e2e` builds and names them.
-"""
+"""Admission in a cluster: what is said of what is written, and that nothing depends on it."""
 
 import json
-import subprocess
 import unittest
 
-from kubernetes.common import ROOT, until
+from kubernetes.common import until
 
-from .support import PATIENCE, ROOT_NEEDED, TestCluster
-from .test_tombolo import ENVOY, PROGRAMS, PROGRAMS_NEEDED
+from .mesh import PROGRAMS_NEEDED, Mesh
+from .support import PATIENCE, ROOT_NEEDED
 
 # The kubelet writes a Secret's files anew at most so often. Seconds.
 KUBELET = 180
@@ -62,13 +58,10 @@ UNSUPPORTED = {
 class AdmissionTest(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
-        cls.cluster = TestCluster("admission")
+        cls.cluster = Mesh("e2e-admission")
         cls.addClassCleanup(cls.cluster.run, "down")
-        cls.cluster.run("down")
-        cls.cluster.run("up")
-        install = [ROOT / "e2e" / "install", "--name", "admission", "--programs", PROGRAMS, "--envoy", ENVOY]
-        subprocess.run(install, check=True, stdout=subprocess.DEVNULL)
-        cls.cluster.wait("condition=Ready", "meshinstallation/default")
+        cls.cluster.begin()
+        cls.cluster.install()
         cls.cluster.wait("condition=Admission", "meshrevisiontag/default")
 
     def write(self, document, *words):

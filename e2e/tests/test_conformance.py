@@ -6,7 +6,8 @@ import subprocess
 import tempfile
 import unittest
 
-from .support import PROGRAMS_NEEDED, ROOT_NEEDED, TestCluster, install
+from .mesh import PROGRAMS_NEEDED, Mesh
+from .support import ROOT_NEEDED
 
 COMMAND = pathlib.Path(__file__).resolve().parent.parent / "conformance" / "run"
 # How many tests of GATEWAY-HTTP there are for what every implementation has, and for the features that the class claims.
@@ -36,17 +37,16 @@ class ConformanceTest(unittest.TestCase):
     @PROGRAMS_NEEDED
     def test_tombolo_conforms(self):
         """Before it is installed, nobody serves the class: that fails, and the log says why."""
-        cluster = TestCluster("conformance")
-        cluster.run("down")
+        cluster = Mesh("e2e-conformance")
+        cluster.begin("--gateway-api=experimental")
         self.addCleanup(cluster.run, "down")
-        cluster.run("up", "--gateway-api=experimental")
         with tempfile.TemporaryDirectory() as directory:
             report = pathlib.Path(directory, "report.yaml")
             status, said = self.run_suite(CLUSTER=cluster.name, REPORT=str(report))
             self.assertEqual(status, 1, said)
             self.assertRegex(said, r"conformance suite v[0-9.]+: exit status 1, [0-9]+ s")
             self.assertIn('gatewayclasses.gateway.networking.k8s.io "tombolo" not found', report.with_suffix(".log").read_text())
-            install(cluster)
+            cluster.install()
             status, said = self.run_suite(CLUSTER=cluster.name, REPORT=str(report))
             print(said.strip().splitlines()[-3])
             self.assertEqual(status, 0, said)

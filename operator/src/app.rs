@@ -43,6 +43,7 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 use tombolo_api::mesh::MeshRevisionTag;
+use tombolo_kubernetes::watch::WatchBackoff;
 
 /// Several changes at once are one reconciliation.
 const DEBOUNCE: Duration = Duration::from_millis(100);
@@ -145,6 +146,8 @@ async fn settle_definitions(context: &Context, stop: &CancellationToken) -> bool
 async fn drive<R: Reconciler>(controller: Controller<DynamicObject>, context: &Arc<Context>, stop: &CancellationToken) {
     let results = controller
         .with_config(ControllerConfig::default().debounce(DEBOUNCE).concurrency(4))
+        // All watches of a controller wait for one that failed, so that it is not to be long.
+        .trigger_backoff(WatchBackoff::default())
         .graceful_shutdown_on(stop.clone().cancelled_owned())
         .run(controller::reconcile::<R>, controller::on_failure::<R>, context.clone());
     results

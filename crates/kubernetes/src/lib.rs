@@ -6,8 +6,10 @@
 //! | [`apply`] | server-side apply that writes nothing where nothing changed |
 //! | [`conditions`] | merging conditions without touching others' |
 //! | [`retry`] | what a client's error means, and how long to wait |
+//! | [`watch`] | how long to wait before a watch that failed is begun again |
 
 pub mod apply;
 pub mod conditions;
 pub mod lease;
 pub mod retry;
+pub mod watch;

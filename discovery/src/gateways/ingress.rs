@@ -19,6 +19,7 @@ use std::{
 use tombolo_api::{Kind, ObjectKey};
 use tombolo_controlplane::{ControlPlane, Stopped};
 use tombolo_core::{NamespacedName, SourceId};
+use tombolo_kubernetes::watch::WatchBackoff;
 use tombolo_translate::engine::{Fact, Relation};
 
 /// The Services that load balancers stand before, whoever made them.
@@ -64,7 +65,8 @@ impl Ingress {
     /// Keeps it current.
     pub(crate) async fn follow(mut self, plane: ControlPlane) {
         let api = Api::<Service>::all(self.client.clone());
-        let mut events = pin!(watcher(api, watcher::Config::default().fields(SELECTOR)).default_backoff());
+        let mut events =
+            pin!(watcher(api, watcher::Config::default().fields(SELECTOR)).backoff(WatchBackoff::default()));
         while let Some(event) = events.next().await {
             let changed = match event {
                 Ok(event) => self.take(event),

@@ -15,6 +15,7 @@ use kube::{
 use std::pin::pin;
 use tokio::sync::mpsc;
 use tombolo_core::NamespacedName;
+use tombolo_kubernetes::watch::WatchBackoff;
 use tombolo_translate::gateway_api::{MANAGED_BY, MANAGED_LABEL};
 
 /// ConfigMaps that every namespace has: not worth hearing of.
@@ -34,11 +35,11 @@ pub(super) fn start(client: &Client, told: &mpsc::Sender<News>) {
     let config = || watcher::Config::default().labels(&format!("{MANAGED_LABEL}={MANAGED_BY}"));
     for kind in MadeKind::ALL {
         let api = Api::<DynamicObject>::all_with(client.clone(), &kind.resource());
-        let events = watcher(api, config()).default_backoff();
+        let events = watcher(api, config()).backoff(WatchBackoff::default());
         tokio::spawn(tell(kind.name(), events, told.clone(), move |event| Some(News::Made(kind, Box::new(event)))));
     }
     let api = Api::<PartialObjectMeta<ConfigMap>>::all(client.clone());
-    let events = watcher(api, watcher::Config::default().fields(NO_PARAMETERS)).default_backoff();
+    let events = watcher(api, watcher::Config::default().fields(NO_PARAMETERS)).backoff(WatchBackoff::default());
     let parameters = |event: Event<_>| match event {
         Event::InitApply(object) | Event::Apply(object) | Event::Delete(object) => {
             Some(News::Parameters(named(&object)))

@@ -20,6 +20,7 @@ use std::{
 };
 use tokio::sync::watch;
 use tombolo_core::NamespacedName;
+use tombolo_kubernetes::watch::WatchBackoff;
 
 /// Whoever was asked for and is not there is not asked for again so soon.
 const ABSENT: Duration = Duration::from_secs(10);
@@ -193,7 +194,7 @@ where
     K: Resource<DynamicType = ()> + Clone + DeserializeOwned + Debug + Send + 'static,
 {
     let kind = K::kind(&());
-    let mut events = pin!(watcher(api, watcher::Config::default()).default_backoff());
+    let mut events = pin!(watcher(api, watcher::Config::default()).backoff(WatchBackoff::default()));
     while !told.is_closed() {
         match events.next().await {
             Some(Ok(event)) => {

@@ -18,6 +18,7 @@ use tokio::runtime::Handle;
 use tombolo_api::{AnyObject, Kind, ObjectKey, manifest};
 use tombolo_controlplane::{Edit, ProvidedFiles, Sink, Source, Update};
 use tombolo_core::{NamespacedName, SourceId};
+use tombolo_kubernetes::watch::WatchBackoff;
 
 /// A source: the installation, and the intermediate that was provided for it.
 pub(crate) struct Settings {
@@ -54,7 +55,7 @@ impl Settings {
     async fn tell(self, sink: &Sink) {
         let config = watcher::Config::default().fields(&format!("metadata.name={}", self.provided.name));
         let secrets = Api::<Secret>::namespaced(self.client, &self.provided.namespace);
-        let mut events = pin!(watcher(secrets, config).default_backoff());
+        let mut events = pin!(watcher(secrets, config).backoff(WatchBackoff::default()));
         let mut provided = Provided {
             key: ObjectKey { source: self.id, kind: Kind::Secret, name: self.provided },
             listed: false,

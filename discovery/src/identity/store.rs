@@ -15,6 +15,7 @@ use serde_json::{Value, json};
 use std::{collections::BTreeMap, future::Future, pin::pin, sync::Arc, time::Duration};
 use tokio::{runtime::Handle, sync::watch, time::timeout};
 use tombolo_controlplane::{Store, StoreError};
+use tombolo_kubernetes::watch::WatchBackoff;
 
 const MANAGER: &str = "tombolo-writer";
 /// A write that takes longer has failed, as far as its caller is concerned.
@@ -194,7 +195,7 @@ impl Image {
 
 async fn follow(store: Arc<KubeStore>) {
     let config = watcher::Config::default().fields(&format!("metadata.name={}", store.name));
-    let mut events = pin!(watcher(store.api.clone(), config).default_backoff());
+    let mut events = pin!(watcher(store.api.clone(), config).backoff(WatchBackoff::default()));
     let (mut listed, mut failing) = (false, false);
     while let Some(event) = events.next().await {
         match event {

@@ -14,12 +14,23 @@ use kube::{
         watcher::{self, Event, watcher},
     },
 };
-use std::{pin::pin, time::Instant};
-use tokio::sync::{mpsc, watch};
+use std::{
+    pin::pin,
+    time::{Duration, Instant},
+};
+use tokio::{
+    sync::{mpsc, watch},
+    time::timeout,
+};
 use tombolo_api::Kind;
+use tombolo_kubernetes::watch::WatchBackoff;
 
 /// Events that are taken in together, at most.
 const TOGETHER: usize = 512;
+
+/// A watch that failed and does not fail again for so long has gone on, even where nothing happens: longer than it takes to fail to
+/// connect, and the wait before that.
+const QUIET: Duration = Duration::from_secs(40);
 
 /// A kind, and how it is watched.
 pub(super) struct Watch {
@@ -73,13 +84,24 @@ impl Watch {
         let api = Api::<Stored>::all_with(self.client.clone(), &resource);
         let mut served = self.served.clone();
         let gone = async move { _ = served.wait_for(|now| *now != Some(version)).await };
-        watcher(api, config(self.kind, self.streaming)).default_backoff().take_until(Box::pin(gone))
+        watcher(api, config(self.kind, self.streaming)).backoff(WatchBackoff::default()).take_until(Box::pin(gone))
     }
 
     async fn follow(&mut self, version: &'static str) -> Ended {
         let mut failing: Option<Instant> = None;
         let mut chunks = pin!(self.stream(version).ready_chunks(TOGETHER));
-        while let Some(chunk) = chunks.next().await {
+        loop {
+            let chunk = match failing {
+                None => chunks.next().await,
+                Some(_) => match timeout(QUIET, chunks.next()).await {
+                    Ok(chunk) => chunk,
+                    Err(_) => {
+                        self.recovered(&mut failing);
+                        continue;
+                    }
+                },
+            };
+            let Some(chunk) = chunk else { return Ended::Gone };
             let mut news = News::default();
             for event in chunk {
                 match event {
@@ -98,7 +120,6 @@ impl Watch {
                 return Ended::Unheard;
             }
         }
-        Ended::Gone
     }
 
     fn recovered(&self, failing: &mut Option<Instant>) {

@@ -7,16 +7,22 @@ use kube::{
     core::PartialObjectMeta,
     runtime::{WatchStreamExt, watcher},
 };
-use std::{collections::BTreeMap, pin::pin, time::Duration};
-use tokio::{sync::watch, time::MissedTickBehavior};
+use std::{
+    collections::{BTreeMap, HashMap, hash_map::Entry},
+    pin::pin,
+    time::Duration,
+};
+use tokio::{
+    sync::watch,
+    time::{Instant, sleep_until},
+};
 use tombolo_api::Kind;
+use tombolo_kubernetes::watch::WatchBackoff;
 
-/// How often to look, besides when a definition changes: a new one is served a moment after it is seen, and whoever may not
-/// watch definitions learns of them only so.
+/// How often to look while nothing changes: whoever may not watch definitions learns of them only so.
 const LOOK: Duration = Duration::from_secs(30);
-/// How often to look while something changed and is not yet as the definitions say.
+/// From a change of a definition to the first look, which others follow ever later: a new kind is served a moment after it is defined.
 const SOON: Duration = Duration::from_millis(200);
-const SOON_TIMES: u32 = 25;
 
 /// True for kinds that every cluster has.
 fn built_in(kind: Kind) -> bool {
@@ -35,9 +41,9 @@ impl Presence {
     /// # Errors
     /// The API server does not answer.
     pub(super) async fn look(client: Client, kinds: &[Kind]) -> Result<Self, kube::Error> {
-        let mut senders = BTreeMap::new();
+        let (mut senders, mut groups) = (BTreeMap::new(), Groups::new(&client));
         for kind in kinds {
-            senders.insert(*kind, watch::Sender::new(served(&client, *kind).await?));
+            senders.insert(*kind, watch::Sender::new(groups.served(*kind).await?));
         }
         Ok(Self { client, kinds: senders })
     }
@@ -50,18 +56,24 @@ impl Presence {
     /// Keeps it current, for as long as somebody listens.
     pub(super) async fn run(self) {
         let definitions = Api::<PartialObjectMeta<CustomResourceDefinition>>::all(self.client.clone());
-        let changes = watcher(definitions, watcher::Config::default()).default_backoff().touched_objects();
+        let changes =
+            watcher(definitions, watcher::Config::default()).backoff(WatchBackoff::default()).touched_objects();
         let mut changes = pin!(changes);
-        let mut tick = tokio::time::interval(LOOK);
-        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let (mut pause, mut next) = (LOOK, Instant::now() + LOOK);
         while self.kinds.values().any(|sender| !sender.is_closed()) {
             tokio::select! {
-                changed = changes.next() => match changed {
-                    Some(Ok(definition)) if self.concerns(&definition.name_any()) => self.settle().await,
-                    Some(_) => {}
-                    None => { tick.tick().await; }
-                },
-                _ = tick.tick() => { self.update().await; }
+                Some(changed) = changes.next() => {
+                    if changed.is_ok_and(|definition| self.concerns(&definition.name_any())) {
+                        // Those that come together, as all do at the start, are one change.
+                        pause = SOON;
+                        next = next.min(Instant::now() + SOON);
+                    }
+                }
+                () = sleep_until(next) => {
+                    self.update().await;
+                    pause = (pause * 2).min(LOOK);
+                    next = Instant::now() + pause;
+                }
             }
         }
     }
@@ -70,50 +82,121 @@ impl Presence {
         self.kinds.keys().any(|kind| definition == format!("{}.{}", kind.plural(), kind.group()))
     }
 
-    /// Looks until the API server serves what the definitions say, for a while.
-    async fn settle(&self) {
-        for _ in 0..SOON_TIMES {
-            if self.update().await {
-                return;
-            }
-            tokio::time::sleep(SOON).await;
-        }
-    }
-
-    /// True where something is different now.
-    async fn update(&self) -> bool {
-        let mut different = false;
-        for (kind, sender) in self.kinds.iter().filter(|(kind, _)| !built_in(**kind)) {
-            match served(&self.client, *kind).await {
+    /// Looks at all kinds. What cannot be told stays as it was.
+    async fn update(&self) {
+        let mut groups = Groups::new(&self.client);
+        for (kind, sender) in &self.kinds {
+            match groups.served(*kind).await {
                 Ok(now) => {
-                    different |= sender.send_if_modified(|known| {
-                        let changed = *known != now;
-                        *known = now;
-                        changed
-                    });
+                    sender.send_if_modified(|known| std::mem::replace(known, now) != now);
                 }
-                // Nobody knows: it stays as it was.
                 Err(error) => tracing::debug!(%kind, "cannot tell whether it is served: {error}"),
             }
         }
-        different
     }
 }
 
-/// The version of a kind that the API server serves, the preferred one first; `None` where it serves none.
-async fn served(client: &Client, kind: Kind) -> Result<Option<&'static str>, kube::Error> {
-    if built_in(kind) {
-        return Ok(kind.versions().first().copied());
+/// What the API server serves, as of one look: a group is asked for once, whatever the number of its kinds.
+struct Groups<'c> {
+    client: &'c Client,
+    /// By `group/version`, the names of its resources.
+    known: HashMap<String, Vec<String>>,
+}
+
+impl<'c> Groups<'c> {
+    fn new(client: &'c Client) -> Self {
+        Self { client, known: HashMap::new() }
     }
-    for version in kind.versions() {
-        match client.list_api_group_resources(&format!("{}/{version}", kind.group())).await {
-            Ok(list) if list.resources.iter().any(|resource| resource.name == kind.plural()) => {
+
+    /// The version of a kind that is served, the preferred one first; `None` where none is.
+    async fn served(&mut self, kind: Kind) -> Result<Option<&'static str>, kube::Error> {
+        if built_in(kind) {
+            return Ok(kind.versions().first().copied());
+        }
+        for version in kind.versions() {
+            if self.resources(format!("{}/{version}", kind.group())).await?.iter().any(|name| name == kind.plural()) {
                 return Ok(Some(version));
             }
-            Ok(_) => {}
-            Err(kube::Error::Api(status)) if status.code == 404 => {}
-            Err(error) => return Err(error),
         }
+        Ok(None)
     }
-    Ok(None)
+
+    async fn resources(&mut self, group: String) -> Result<&[String], kube::Error> {
+        let resources = match self.known.entry(group) {
+            Entry::Occupied(known) => known.into_mut(),
+            Entry::Vacant(unknown) => {
+                let names = match self.client.list_api_group_resources(unknown.key()).await {
+                    Ok(list) => list.resources.into_iter().map(|resource| resource.name).collect(),
+                    Err(kube::Error::Api(status)) if status.code == 404 => Vec::new(),
+                    Err(error) => return Err(error),
+                };
+                unknown.insert(names)
+            }
+        };
+        Ok(resources)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{super::KINDS, *};
+    use http::{Request, Response};
+    use kube::client::Body;
+    use serde_json::json;
+    use std::{
+        convert::Infallible,
+        sync::{
+            Arc,
+            atomic::{AtomicUsize, Ordering},
+        },
+    };
+
+    /// An API server that has all definitions, and serves what they say from a moment on; how often it was asked what it serves.
+    fn api_server(serves_after: Duration) -> (Client, Arc<AtomicUsize>) {
+        let (began, asked) = (Instant::now(), Arc::new(AtomicUsize::new(0)));
+        let counter = asked.clone();
+        let service = tower::service_fn(move |request: Request<Body>| {
+            let counter = counter.clone();
+            async move {
+                let (path, query) = (request.uri().path(), request.uri().query().unwrap_or_default());
+                let named = |kind: &Kind| json!({"metadata": {"name": format!("{}.{}", kind.plural(), kind.group())}});
+                let body = if query.contains("watch=") {
+                    std::future::pending().await
+                } else if path.ends_with("/customresourcedefinitions") {
+                    let items: Vec<_> = KINDS.iter().filter(|kind| !built_in(**kind)).map(named).collect();
+                    json!({"metadata": {"resourceVersion": "1"}, "items": items})
+                } else {
+                    counter.fetch_add(1, Ordering::Relaxed);
+                    let kinds =
+                        KINDS.iter().filter(|kind| began.elapsed() >= serves_after && path.contains(kind.group()));
+                    let resource = |kind: &Kind| json!({"name": kind.plural(), "singularName": "", "namespaced": true, "kind": kind.name(), "verbs": []});
+                    json!({"groupVersion": "", "resources": kinds.map(resource).collect::<Vec<_>>()})
+                };
+                Ok::<_, Infallible>(Response::new(Body::from(body.to_string().into_bytes())))
+            }
+        });
+        (Client::new(service, "default"), asked)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn definitions_that_are_there_from_the_start_cost_few_questions() {
+        let (client, asked) = api_server(Duration::ZERO);
+        let presence = Presence::look(client, &KINDS).await.unwrap();
+        let served = presence.of(Kind::Gateway);
+        assert_eq!((*served.borrow(), asked.load(Ordering::Relaxed)), (Some("v1"), 2), "two groups");
+        tokio::spawn(presence.run());
+        tokio::time::sleep(Duration::from_secs(20)).await;
+        assert!(asked.load(Ordering::Relaxed) < 20, "{asked:?}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_kind_that_is_served_later_than_it_is_defined_is_found() {
+        let (client, _) = api_server(Duration::from_secs(1));
+        let (presence, began) = (Presence::look(client, &KINDS).await.unwrap(), Instant::now());
+        let mut served = presence.of(Kind::HttpRoute);
+        assert_eq!(*served.borrow(), None);
+        tokio::spawn(presence.run());
+        served.wait_for(|version| *version == Some("v1")).await.unwrap();
+        assert!(began.elapsed() < Duration::from_secs(3), "{:?}", began.elapsed());
+    }
 }

@@ -20,6 +20,7 @@ use tokio::{sync::watch, time::sleep};
 use tombolo_api::{Kind, ObjectKey};
 use tombolo_controlplane::{ControlPlane, Finding};
 use tombolo_core::{FieldPath, NamespacedName, Problem, SourceId};
+use tombolo_kubernetes::watch::WatchBackoff;
 use tombolo_translate::status::Condition;
 
 /// Writes at once.
@@ -82,11 +83,11 @@ impl Publisher {
 
     fn news(&self) -> impl Stream<Item = News> + Send + use<> {
         let namespaces = Api::<PartialObjectMeta<Namespace>>::all(self.client.clone());
-        let namespaces = watcher(namespaces, watcher::Config::default()).default_backoff();
+        let namespaces = watcher(namespaces, watcher::Config::default()).backoff(WatchBackoff::default());
         let mut all = vec![namespaces.map(|event| event.map_or_else(News::Failed, News::Namespace)).boxed()];
         for (which, name) in NAMES.iter().enumerate() {
             let config = watcher::Config::default().fields(&format!("metadata.name={name}"));
-            let maps = watcher(Api::<ConfigMap>::all(self.client.clone()), config).default_backoff();
+            let maps = watcher(Api::<ConfigMap>::all(self.client.clone()), config).backoff(WatchBackoff::default());
             all.push(maps.map(move |event| event.map_or_else(News::Failed, |event| News::Map(which, event))).boxed());
         }
         stream::select_all(all)

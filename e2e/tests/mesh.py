@@ -1,0 +1,288 @@
+"""What tests of Tombolo in a cluster share: one cluster for all of them, requests under way, and what objects are.
+
+Needs the programs: TOMBOLO_PROGRAMS names Cargo's directory, ENVOY_BIN the proxy. `make e2e` builds and names them.
+"""
+
+import atexit
+import contextlib
+import copy
+import functools
+import json
+import os
+import pathlib
+import re
+import subprocess
+import sys
+import unittest
+
+from kubernetes.common import ROOT, until
+
+from .audit import Audit
+from .support import PATIENCE, TestCluster
+
+MANIFESTS = pathlib.Path(__file__).resolve().parent / "manifests"
+PROGRAMS, ENVOY = os.environ.get("TOMBOLO_PROGRAMS"), os.environ.get("ENVOY_BIN")
+PROGRAMS_NEEDED = unittest.skipUnless((PROGRAMS and ENVOY) or os.environ.get("CI") == "true", "needs programs: make e2e")
+SYSTEM = "tombolo-system"
+DISCOVERY = "tombolo-discovery-default"
+
+# Whatever of Tombolo's, or of its users', must outlive a fault. Pods and what counts them come and go.
+KINDS = (
+    "meshinstallations,meshrevisions,meshrevisiontags,gatewayclasses,gateways,httproutes,serviceentries,workloadentries,services,"
+    "deployments,serviceaccounts,configmaps,secrets,roles,rolebindings,clusterroles,clusterrolebindings,poddisruptionbudgets,"
+    "horizontalpodautoscalers,networkpolicies,customresourcedefinitions"
+)
+OF_THE_CLUSTER = ("kube-system", "kube-public", "kube-node-lease")
+STATUS_IS_OURS = ("mesh.tombolo.dev", "gateway.networking.k8s.io", "networking.istio.io")
+
+# Asks without end, and says what became of it once its input ends.
+LOAD = """
+import sys, threading, time, urllib.request
+asked = failed = 0
+over = threading.Event()
+threading.Thread(target=lambda: (sys.stdin.read(), over.set()), daemon=True).start()
+while not over.is_set():
+    asked += 1
+    try:
+        request = urllib.request.Request("http://%s/health" % sys.argv[1], headers={"host": "shop.example.com"})
+        urllib.request.urlopen(request, timeout=5).read()
+    except Exception as error:
+        failed += 1
+        print("failed:", time.strftime("%H:%M:%S"), error, flush=True)
+    time.sleep(0.02)
+print(asked, failed)
+"""
+
+
+class Load:
+    """Steady requests through the gateway, for as long as the block takes."""
+
+    def __init__(self, cluster, address):
+        argv = cluster.argv("exec", "--", sys.executable, "-c", LOAD, address)
+        self.process = subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.said, _ = self.process.communicate("", timeout=PATIENCE)
+        self.asked, self.failed = map(int, self.said.split()[-2:])
+
+
+class Watched:
+    """What a field of an object was, from its value at the beginning of a block to that at its end."""
+
+    def __init__(self, mesh, thing, path, namespace=SYSTEM):
+        words = ("kubectl", "get", thing, f"--namespace={namespace}", "--watch", f"--output=jsonpath={{{path}}}{{'\\n'}}")
+        self.process = subprocess.Popen(mesh.argv("exec", "--", *words), stdout=subprocess.PIPE, text=True)
+        self.values = [self.process.stdout.readline().strip()]
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.process.terminate()
+        self.values += self.process.communicate(timeout=PATIENCE)[0].split("\n")[:-1]
+
+    def distinct(self):
+        """The values without repetitions."""
+        return [value for index, value in enumerate(self.values) if index == 0 or value != self.values[index - 1]]
+
+
+class Mesh(TestCluster):
+    """A cluster with Tombolo in it."""
+
+    @functools.cached_property
+    def audit(self):
+        return Audit(pathlib.Path(self.status()["auditLog"]))
+
+    def begin(self, *options):
+        """A cluster without anything of before."""
+        self.run("down")
+        atexit.register(self.run, "down", check=False)
+        self.run("up", *options)
+
+    def load_images(self, *versions):
+        """Loads Tombolo's images, known by these versions too."""
+        self._install("--images", *(f"--also={version}" for version in versions))
+
+    def install(self, *helm):
+        """Puts Tombolo in it, and waits until it serves."""
+        self._install("--", *helm)
+        self.wait("condition=Ready", "meshinstallation/default")
+
+    def _install(self, *words):
+        command = [ROOT / "e2e" / "install", "--name", self.name, "--programs", PROGRAMS, "--envoy", ENVOY, *words]
+        subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+
+    def get(self, *words):
+        """Objects as data."""
+        return json.loads(self.kubectl("get", *words, "--output=json"))
+
+    def field(self, thing, path, namespace="shop"):
+        return self.kubectl("get", *thing.split(), f"--namespace={namespace}", f"--output=jsonpath={{{path}}}").strip()
+
+    def patch(self, thing, patch, namespace="shop", kind="merge", **options):
+        return self.kubectl("patch", thing, f"--namespace={namespace}", f"--type={kind}", f"--patch={json.dumps(patch)}", **options)
+
+    def ask(self, host, address):
+        """What the gateway answers for a host, once it answers."""
+        program = (
+            "import sys, urllib.request as u;"
+            f"print(u.urlopen(u.Request('http://{address}/health', headers={{'host': '{host}'}}), timeout=5).read().decode(), end='')"
+        )
+
+        def answer():
+            printed = self.run("exec", "--", sys.executable, "-c", program, check=False)
+            return None if "Traceback" in printed else printed
+
+        return until(f"{host} answers", PATIENCE, answer, self.state)
+
+    def state(self):
+        """What helps to see why something did not come to pass."""
+        wide = self.kubectl("get", "meshinstallations,pods,gateways,httproutes", "--all-namespaces", "--output=wide", check=False)
+        logs = ("logs", f"--namespace={SYSTEM}", "--prefix", "--tail=20")
+        return wide + "".join(
+            self.kubectl(*logs, f"--selector=app.kubernetes.io/name={name}", check=False)
+            for name in ("tombolo-discovery", "tombolo-operator")
+        )
+
+    def read(self, manifests):
+        """Manifests in YAML as data."""
+        printed = self.kubectl("create", "--dry-run=client", "--output=json", "--filename=-", input=manifests)
+        decoder, objects = json.JSONDecoder(), []
+        while printed := printed.lstrip():
+            item, end = decoder.raw_decode(printed)
+            objects += item["items"] if item["kind"] == "List" else [item]
+            printed = printed[end:]
+        return objects
+
+    @staticmethod
+    def version():
+        """Of Tombolo."""
+        return re.search(r'^version = "(.*)"', (ROOT / "Cargo.toml").read_text(), re.MULTILINE)[1]
+
+    def rollout(self, name, namespace=SYSTEM):
+        self.kubectl("rollout", "status", f"deployment/{name}", f"--namespace={namespace}", f"--timeout={PATIENCE}s")
+
+    def settings(self, spec):
+        """Changes the MeshInstallation."""
+        self.patch("meshinstallation/default", {"spec": spec})
+
+    def until_settled(self):
+        """Until all runs as the MeshInstallation says."""
+
+        def settled():
+            installation = self.get("meshinstallation/default")
+            ready = condition(installation, "Ready")
+            return ready and (ready["status"], ready["observedGeneration"]) == ("True", installation["metadata"]["generation"])
+
+        until("the mesh is as its MeshInstallation says", PATIENCE, settled, self.state)
+
+    def until_quiet(self, seconds=3):
+        """Until nothing is written for a while."""
+
+        def quiet():
+            return not self.audit.writes(since=-seconds)
+
+        until(f"nothing is written for {seconds} s", PATIENCE, quiet, self.state)
+
+    def objects(self):
+        """All objects that must outlive a fault, by kind, namespace and name."""
+        found = self.get(KINDS, "--all-namespaces")["items"]
+        objects = {(item["kind"], item["metadata"].get("namespace", ""), item["metadata"]["name"]): item for item in found}
+        return {key: item for key, item in objects.items() if key[1] not in OF_THE_CLUSTER and not key[2].startswith("system:")}
+
+    def contents(self, renewed=()):
+        """What these objects say, without what counts changes or times; of some kinds, without which object it is."""
+        return {key: without(content(item), ("uid",) if key[0] in renewed else ()) for key, item in self.objects().items()}
+
+
+def condition(item, about):
+    return next((entry for entry in item.get("status", {}).get("conditions", []) if entry["type"] == about), None)
+
+
+def content(item):
+    """What an object says that its writers meant: status only where it is ours to write."""
+    item = copy.deepcopy(item)
+    for counted in ("resourceVersion", "generation", "managedFields", "creationTimestamp"):
+        item["metadata"].pop(counted, None)
+    item["metadata"].get("annotations", {}).pop("deployment.kubernetes.io/revision", None)
+    if not item["apiVersion"].startswith(STATUS_IS_OURS):
+        item.pop("status", None)
+    return without(item, ("lastTransitionTime", "observedGeneration"))
+
+
+def without(value, fields):
+    """A value without fields of these names, however deep."""
+    if isinstance(value, dict):
+        return {key: without(inner, fields) for key, inner in value.items() if key not in fields}
+    return [without(inner, fields) for inner in value] if isinstance(value, list) else value
+
+
+def differences(before, after):
+    """What is different, for people and for comparing with nothing."""
+    found = {}
+    for key in sorted(before.keys() | after.keys()):
+        if key not in after:
+            found[key] = "gone"
+        elif key not in before:
+            found[key] = "new"
+        elif before[key] != after[key]:
+            found[key] = [f"- {line}" for line in _lines(before[key], after[key])] + [f"+ {line}" for line in _lines(after[key], before[key])]
+    return found
+
+
+def _lines(value, other):
+    others = set(json.dumps(other, indent=1).splitlines())
+    return [line.strip() for line in json.dumps(value, indent=1).splitlines() if line not in others]
+
+
+@functools.cache
+def shared():
+    """The cluster that all tests share which leave it as they found it: a mesh, and a shop behind a gateway."""
+    mesh = Mesh("e2e-mesh")
+    mesh.begin()
+    mesh.install()
+    mesh.kubectl("apply", "--filename", str(MANIFESTS / "shop.yaml"))
+    mesh.wait("condition=Programmed", "gateway/edge", "shop")
+    mesh.rollout("web", "shop")
+    return mesh
+
+
+class MeshTest(unittest.TestCase):
+    """Tests in the shared cluster. Each leaves it as it found it; where one fails, the next class gets another cluster."""
+
+    @classmethod
+    def setUpClass(cls):
+        cls.mesh = shared()
+        cls.address = cls.mesh.field("gateway/edge", ".status.addresses[0].value")
+
+    def run(self, result=None):
+        unhappy = len(result.failures) + len(result.errors)
+        super().run(result)
+        if len(result.failures) + len(result.errors) > unhappy:
+            shared.cache_clear()
+        return result
+
+    @contextlib.contextmanager
+    def steady(self, renewed=()):
+        """Requests go through the gateway meanwhile and none fails; afterwards all objects are what they were.
+
+        `renewed`: the kinds of those that are others of the same name and content.
+        """
+        before = self.mesh.contents(renewed)
+        with Load(self.mesh, self.address) as load:
+            yield
+        self.assertEqual(load.failed, 0, load.said)
+        self.assertGreater(load.asked, 50)
+        self.until_equal(before, renewed)
+
+    def until_equal(self, before, renewed=()):
+        def changed():
+            return differences(before, self.mesh.contents(renewed))
+
+        try:
+            until("all objects are as they were", PATIENCE, lambda: not changed(), lambda: "")
+        except Exception:
+            self.assertEqual(changed(), {})

@@ -1,0 +1,55 @@
+"""A mesh from Git: tools that apply the same manifests again and again see no difference, and make us write nothing."""
+
+import pathlib
+import re
+import tempfile
+
+from kubernetes.common import ROOT
+
+from .mesh import MANIFESTS, PROGRAMS_NEEDED, MeshTest, differences
+from .support import ROOT_NEEDED
+
+MANAGERS = ("argocd-controller", "flux")
+SETTINGS = ROOT / "examples" / "gitops" / "mesh" / "installation.yaml"
+
+
+@ROOT_NEEDED
+@PROGRAMS_NEEDED
+class GitOpsTest(MeshTest):
+    def test_repeated_applies_write_nothing_of_ours_and_find_no_difference(self):
+        for manager in MANAGERS:  # the first apply of each makes it a manager of the fields
+            self.apply(manager)
+        self.mesh.until_settled()
+        self.mesh.until_quiet()
+        before, objects, began = self.versions(), self.mesh.contents(), self.mesh.audit.now()
+        for _ in range(3):
+            for manager in MANAGERS:
+                self.apply(manager)
+                self.assert_no_difference(manager)
+        self.mesh.until_quiet(2)
+        self.assertEqual(self.mesh.audit.writes(began), [])
+        self.assertEqual(differences(before, self.versions()), {})
+        self.assertEqual(differences(objects, self.mesh.contents()), {})
+
+    def versions(self):
+        """The API server itself counts an apply of what has defaults within a list as a write: of routes, what counts is their specs."""
+        objects = self.mesh.objects().items()
+        return {key: item["metadata"]["generation" if key[0] == "HTTPRoute" else "resourceVersion"] for key, item in objects}
+
+    def files(self):
+        """The example's MeshInstallation, in the trust domain of this mesh: another one is a root of its own."""
+        directory = tempfile.TemporaryDirectory()
+        self.addCleanup(directory.cleanup)
+        settings = pathlib.Path(directory.name, "installation.yaml")
+        text = SETTINGS.read_text()
+        self.assertIn("trustDomain: example.com", text)
+        settings.write_text(re.sub("trustDomain: .*", "trustDomain: cluster.local", text))
+        return [f"--filename={settings}", f"--filename={MANIFESTS / 'shop.yaml'}"]
+
+    def apply(self, manager):
+        self.mesh.kubectl("apply", "--server-side", "--force-conflicts", f"--field-manager={manager}", *self.files())
+
+    def assert_no_difference(self, manager):
+        """As the tools look for drift: what would be stored against what is."""
+        words = ("diff", "--server-side", "--force-conflicts", f"--field-manager={manager}")
+        self.assertEqual(self.mesh.kubectl(*words, *self.files(), check=False), "")

@@ -1,0 +1,146 @@
+"""A thousand Gateways at once: statuses, how often they are written, memory, and the quiet afterwards.
+
+Most are deployed by hand. The others have no pods, as one node cannot run so many: their parameters say so.
+"""
+
+import concurrent.futures
+import os
+import re
+import time
+
+from kubernetes.common import until
+
+from .mesh import PROGRAMS_NEEDED, SYSTEM, MeshTest, condition, shared
+from .support import ROOT_NEEDED
+
+PAIRS = int(os.environ.get("E2E_GATEWAYS", "1000"))
+STAGES = [PAIRS // 4, PAIRS // 2, PAIRS]
+DEPLOYED = 20  # every so many-th Gateway is deployed by us
+BYTES_PER_PAIR = 20_000
+IDLE = 20  # seconds
+LONG = 300  # seconds
+
+PLACE = """
+apiVersion: v1
+kind: Namespace
+metadata: {name: volume}
+---
+apiVersion: v1
+kind: ConfigMap
+metadata: {name: empty, namespace: volume}
+data: {deployment: "spec: {replicas: 0}"}
+---
+# Where proxies that others deployed would be, and the servers behind them.
+apiVersion: v1
+kind: Service
+metadata: {name: by-hand, namespace: volume}
+spec: {ports: [{name: http, port: 80}]}
+---
+apiVersion: discovery.k8s.io/v1
+kind: EndpointSlice
+metadata: {name: by-hand, namespace: volume, labels: {kubernetes.io/service-name: by-hand}}
+addressType: IPv4
+endpoints: [{addresses: [10.98.9.2], conditions: {ready: true}}]
+ports: [{name: http, port: 80}]
+"""
+ROUTE = """
+---
+apiVersion: gateway.networking.k8s.io/v1
+kind: HTTPRoute
+metadata: {{name: r{number}, namespace: volume}}
+spec:
+  parentRefs: [{{name: g{number}}}]
+  hostnames: [r{number}.example.com]
+  rules: [{{matches: [{{path: {{value: /a}}}}], backendRefs: [{{name: by-hand, port: 80}}]}}]
+"""
+GATEWAY = """
+---
+apiVersion: gateway.networking.k8s.io/v1
+kind: Gateway
+metadata: {{name: g{number}, namespace: volume}}
+spec:
+  gatewayClassName: tombolo
+  listeners: [{{name: http, port: 80, protocol: HTTP}}]
+  {how}
+"""
+BY_HAND = "addresses: [{type: Hostname, value: by-hand.volume.svc.cluster.local}]"
+BY_US = 'infrastructure: {parametersRef: {group: "", kind: ConfigMap, name: empty}}'
+
+
+@ROOT_NEEDED
+@PROGRAMS_NEEDED
+class VolumeTest(MeshTest):
+    @classmethod
+    def tearDownClass(cls):
+        shared.cache_clear()  # another cluster is there sooner than this one is emptied
+
+    def test_many_gateways_at_once(self):
+        self.mesh.apply(PLACE)
+        self.mesh.until_quiet()
+        began, heap, have = self.mesh.audit.now(), {}, 0
+        for want in STAGES:
+            self.apply(range(have, want))
+            have = want
+            until(f"the statuses of {want} pairs are right", LONG, lambda: not self.wrong(want), lambda: f"{self.wrong(want)[:5]}\n{self.mesh.state()}")
+            self.mesh.until_quiet()
+            heap[want] = self.heap()
+        writes = self.status_writes(began)
+        often = {what: count for what, count in writes.items() if count > 1 and not self.by_us(what)}
+        self.assertEqual(often, {}, "each is one change, and one write")
+        slope = (heap[STAGES[-1]] - heap[STAGES[0]]) / (STAGES[-1] - STAGES[0])
+        self.assertLessEqual(slope, BYTES_PER_PAIR, heap)
+        idle = self.mesh.audit.now()
+        time.sleep(IDLE)  # the time is what is measured
+        self.assertEqual(self.mesh.audit.writes(idle), [])
+
+    def apply(self, numbers):
+        """All at once; routes first, so that the Gateway that serves one is the only change that there is for either."""
+        for document in (lambda number: ROUTE.format(number=number), self.gateway):
+            manifests = ["".join(map(document, numbers[part::4])) for part in range(4)]
+            with concurrent.futures.ThreadPoolExecutor() as threads:
+                words = ("apply", "--server-side", "--filename=-")
+                list(threads.map(lambda manifest: self.mesh.kubectl(*words, input=manifest), manifests))
+
+    @staticmethod
+    def gateway(number):
+        return GATEWAY.format(number=number, how=BY_HAND if number % DEPLOYED else BY_US)
+
+    @staticmethod
+    def by_us(what):
+        return what.startswith("gateways/") and int(what.rpartition("/g")[2]) % DEPLOYED == 0
+
+    def wrong(self, count):
+        """The objects whose status is not right."""
+        gateways = self.mesh.get("gateways", "--namespace=volume")["items"]
+        routes = self.mesh.get("httproutes", "--namespace=volume")["items"]
+        wrong = [item["metadata"]["name"] for item in gateways if not self.is_right(item)]
+        wrong += [item["metadata"]["name"] for item in routes if not route_is_right(item)]
+        return wrong + ["missing"] * (2 * count - len(gateways) - len(routes))
+
+    @staticmethod
+    def is_right(gateway):
+        number = int(gateway["metadata"]["name"][1:])
+        said = {about: (condition(gateway, about) or {}).get("status") for about in ("Accepted", "Programmed")}
+        listeners = gateway["status"].get("listeners", [])
+        attached = [listener["attachedRoutes"] for listener in listeners]
+        return attached == [1] and said == {"Accepted": "True", "Programmed": "True" if number % DEPLOYED else "False"}
+
+    def status_writes(self, began):
+        """By object, how often its status was written."""
+        counts = {}
+        for _, _, uri in self.mesh.audit.writes(began):
+            if found := re.search("namespaces/volume/((?:gateways|httproutes)/[^/?]+)/status", uri):
+                counts[found[1]] = counts.get(found[1], 0) + 1
+        return counts
+
+    def heap(self):
+        """The bytes that the replica with the most has allocated."""
+        pods = self.mesh.field("pods --selector=app.kubernetes.io/name=tombolo-discovery", ".items[*].status.podIP", SYSTEM)
+        pages = [self.mesh.fetch(f"http://{address}:15014/metrics") for address in pods.split()]
+        return max(int(re.search(r"^tombolo_memory_allocated_bytes (\d+)", page, re.MULTILINE)[1]) for page in pages)
+
+
+def route_is_right(route):
+    parents = route.get("status", {}).get("parents", [])
+    said = [{entry["type"]: entry["status"] for entry in parent["conditions"]} for parent in parents]
+    return said == [{"Accepted": "True", "ResolvedRefs": "True"}]
