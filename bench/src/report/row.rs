@@ -30,15 +30,19 @@ pub struct Row {
     pub bound: Bound,
     /// What else to know: spread, absolute figures, how well a line fits.
     pub note: String,
+    /// True where it was not measured, and need not have been: the note says why.
+    #[serde(default)]
+    pub skipped: bool,
 }
 
 impl Row {
-    /// True where the value is on the good side of the target, or equal to it. A value that is not a number is not.
+    /// True where the value is on the good side of the target, or equal to it, or was not to be had. A value that is not a number is not.
     pub fn met(&self) -> bool {
-        match self.bound {
-            Bound::Most => self.value <= self.target,
-            Bound::Least => self.value >= self.target,
-        }
+        self.skipped
+            || match self.bound {
+                Bound::Most => self.value <= self.target,
+                Bound::Least => self.value >= self.target,
+            }
     }
 }
 
@@ -49,12 +53,19 @@ struct Published<'a> {
     unit: &'a str,
     target: f64,
     bound: Bound,
-    met: bool,
+    /// `null` where it was skipped.
+    met: Option<bool>,
 }
 
 impl<'a> From<&'a Row> for Published<'a> {
     fn from(row: &'a Row) -> Self {
-        Self { value: row.value, unit: &row.unit, target: row.target, bound: row.bound, met: row.met() }
+        Self {
+            value: row.value,
+            unit: &row.unit,
+            target: row.target,
+            bound: row.bound,
+            met: (!row.skipped).then(|| row.met()),
+        }
     }
 }
 
@@ -124,7 +135,14 @@ fn cells(row: &Row) -> [String; HEAD.len()] {
         row.title.clone(),
         format!("{} {}", figure(row.value), row.unit),
         format!("{sign} {} {}", figure(row.target), row.unit),
-        if row.met() { "yes" } else { "NO" }.to_owned(),
+        if row.skipped {
+            "-"
+        } else if row.met() {
+            "yes"
+        } else {
+            "NO"
+        }
+        .to_owned(),
         row.note.clone(),
     ]
 }
@@ -148,7 +166,7 @@ mod tests {
 
     fn row(name: &str, value: f64, bound: Bound) -> Row {
         let (title, note) = ("one edited".into(), "5 pairs".into());
-        Row { name: name.into(), title, value, unit: "x".into(), target: 3.0, bound, note }
+        Row { name: name.into(), title, value, unit: "x".into(), target: 3.0, bound, note, skipped: false }
     }
 
     #[test]
