@@ -64,9 +64,9 @@ golden: envoy ## Rewrite what golden tests compare with
 crds: ## Rewrite crds/ from the types
 	cargo xtask crds
 
-# Built together: the agent is measured as a program of its own.
-bench: ## Measure; BENCH_JSON=FILE keeps the numbers
-	cargo build --release --package tombolo-bench --package tombolo-agent
+# Built together: the agent and discovery are measured as programs of their own.
+bench: ## Measure; BENCH_JSON=FILE keeps the numbers, ISTIOD_BIN=FILE compares with it
+	cargo build --release --package tombolo-bench --package tombolo-agent --package tombolo-discovery
 	"$(CARGO_TARGET_DIR)/release/tombolo-bench"
 
 PROGRAMS := --package tombolo --package tombolo-agent --package tombolo-discovery --package tombolo-operator

@@ -24,6 +24,12 @@ pub(crate) enum Command {
     /// Serve a directory of manifests with Envoys of its own; edits apply as they are saved
     #[command(after_help = RUN_EXAMPLES)]
     Run(Box<RunArgs>),
+    /// Show every proxy that is connected to a control plane, and whether it has what it should
+    #[command(after_help = STATUS_EXAMPLES)]
+    Status(StatusArgs),
+    /// Show what a control plane has told one proxy
+    #[command(after_help = PROXY_CONFIG_EXAMPLES)]
+    ProxyConfig(ProxyConfigArgs),
     /// Print a completion script for a shell
     #[command(after_help = COMPLETIONS_EXAMPLES)]
     Completions {
@@ -108,6 +114,65 @@ pub(crate) struct TokenArgs {
     pub(crate) audiences: Vec<String>,
 }
 
+/// Which control plane is asked. A cluster's, unless `--admin` is given.
+#[derive(Debug, clap::Args)]
+#[command(next_help_heading = "Which control plane")]
+pub(crate) struct SourceArgs {
+    /// Ask the `tombolo run` that serves its pages here, instead of a cluster: the address that it was given as --admin
+    #[arg(long, value_name = "ADDR", env = "TOMBOLO_ADMIN", conflicts_with_all = ["kubeconfig", "context", "revision"])]
+    pub(crate) admin: Option<SocketAddr>,
+    /// Ask the cluster of this file; as kubectl finds it if not given: $KUBECONFIG, ~/.kube/config, in a pod its ServiceAccount
+    #[arg(long, value_name = "FILE")]
+    pub(crate) kubeconfig: Option<PathBuf>,
+    /// The context of the kubeconfig; its current one if not given
+    #[arg(long, value_name = "NAME")]
+    pub(crate) context: Option<String>,
+    /// The namespace of the installation
+    #[arg(short, long, value_name = "NAME", default_value = "tombolo-system")]
+    pub(crate) namespace: String,
+    /// Only the control plane of this revision; those of all revisions if not given
+    #[arg(long, value_name = "NAME")]
+    pub(crate) revision: Option<String>,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct StatusArgs {
+    /// How to print
+    #[arg(short, long, value_enum, default_value_t = Output::Text)]
+    pub(crate) output: Output,
+    #[command(flatten)]
+    pub(crate) source: SourceArgs,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct ProxyConfigArgs {
+    /// The proxy: POD.NAMESPACE, or as much of it as no other proxy begins with; or an Envoy's node id
+    #[arg(value_name = "PROXY")]
+    pub(crate) proxy: String,
+    /// Only resources of this type
+    #[arg(long = "type", value_name = "TYPE", value_enum)]
+    pub(crate) kind: Option<Type>,
+    /// Only the resource of this name
+    #[arg(long, value_name = "NAME")]
+    pub(crate) name: Option<String>,
+    /// How to print: names and versions, or the resources themselves
+    #[arg(short, long, value_enum, default_value_t = Output::Text)]
+    pub(crate) output: Output,
+    #[command(flatten)]
+    pub(crate) source: SourceArgs,
+}
+
+/// How `status` and `proxy-config` print.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Output {
+    /// A table
+    Text,
+    /// All there is, for people
+    Yaml,
+    /// All there is, for programs
+    Json,
+}
+
 /// How `validate` prints.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Report {
@@ -143,6 +208,20 @@ pub(crate) enum Type {
     Sds,
 }
 
+impl Type {
+    /// Its name in the control plane's pages.
+    pub(crate) const fn short(self) -> &'static str {
+        match self {
+            Self::Cds => "cds",
+            Self::Eds => "eds",
+            Self::Lds => "lds",
+            Self::Nds => "nds",
+            Self::Rds => "rds",
+            Self::Sds => "sds",
+        }
+    }
+}
+
 const VALIDATE_EXAMPLES: &str = "\
 Exit status: 0 nothing wrong, 1 problems, 2 unreadable files or wrong usage.
 
@@ -167,6 +246,26 @@ Examples:
   tombolo run manifests/ --envoy /usr/local/bin/envoy --state /var/lib/tombolo
   kubectl get --raw /openid/v1/jwks > jwks.json    tokens of a cluster, for machines that join with them:
   tombolo run manifests/ --listen 0.0.0.0:15012 --token-issuer https://kubernetes.default.svc --token-jwks jwks.json";
+
+const STATUS_EXAMPLES: &str = "\
+Every replica of a control plane serves other proxies, so all are asked, through the API server (as kubectl port-forward does: a Role must
+allow to list pods, and to get and create pods/portforward, in the installation's namespace).
+
+SYNCED: the proxy accepted all that it should have. STALE: something is on its way. WAITING: something goes out once the proxy has
+accepted something else. REJECTED: the proxy would not take something, and goes on with what it had. -: not asked for.
+
+Examples:
+  tombolo status
+  tombolo status --context staging --revision canary -o json
+  tombolo status --admin 127.0.0.1:15014    the proxies of `tombolo run manifests/ --admin 127.0.0.1:15014`";
+
+const PROXY_CONFIG_EXAMPLES: &str = "\
+Secret values are not shown.
+
+Examples:
+  tombolo proxy-config edge-tombolo-5d4f7-x2x9z.shop      what it asked for, and how far that is
+  tombolo proxy-config edge --type rds -o yaml            its route tables, where no other proxy's name begins so
+  tombolo proxy-config edge --type cds --name 'outbound|80||web.shop.svc.cluster.local' -o json";
 
 const COMPLETIONS_EXAMPLES: &str = "\
 Examples:

@@ -1,7 +1,8 @@
-//! `tombolo`: checks manifests, shows what proxies would get, and runs a mesh without Kubernetes.
+//! `tombolo`: checks manifests, shows what proxies would get and what they got, and runs a mesh without Kubernetes.
 
 mod args;
 mod load;
+mod proxies;
 mod run;
 mod terminal;
 mod translate;
@@ -20,6 +21,8 @@ fn main() -> ExitCode {
         Command::Validate(args) => validate::validate(&args),
         Command::Translate(args) => translate::translate(&args),
         Command::Run(args) => run::run(*args),
+        Command::Status(args) => proxies::status(&args),
+        Command::ProxyConfig(args) => proxies::proxy_config(&args),
         Command::Completions { shell } => {
             clap_complete::generate(shell, &mut Args::command(), "tombolo", &mut std::io::stdout());
             Ok(ExitCode::SUCCESS)

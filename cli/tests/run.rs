@@ -173,3 +173,24 @@ fn what_a_proxy_rejects_is_told_of_the_object_it_came_from() {
     run.says(&["resolved:", "Gateway demo/edge", "RejectedByProxy"]);
     drop(taken);
 }
+
+#[test]
+fn a_run_is_asked_for_its_proxies_by_the_address_of_its_pages() {
+    let Some((mesh, _one, run)) = serving() else { return };
+    let admin = format!("127.0.0.1:{}", mesh.admin);
+    let said = |words: &[&str]| {
+        let done = support::tombolo().args(words).args(["--admin", &admin]).output().unwrap();
+        (done.status.code(), String::from_utf8(done.stdout).unwrap() + &String::from_utf8(done.stderr).unwrap())
+    };
+    let table = until("the gateway has all", || Some(said(&["status"]).1).filter(|table| !table.contains("STALE")));
+    assert!(table.contains("gateway  SYNCED") && table.contains("connected to 1 of 1 replica"), "{table}");
+    let (_, names) = said(&["proxy-config", "edge", "--type", "rds"]);
+    assert!(names.contains("rds") && names.contains("SYNCED") && !names.contains("cds"), "{names}");
+    let (_, routes) = said(&["proxy-config", "edge", "--type", "rds", "-o", "json"]);
+    assert!(routes.contains("x-mark") && routes.contains("first"), "{routes}");
+    let (code, error) = said(&["proxy-config", "ege"]);
+    assert!(code == Some(2) && error.contains("near: edge."), "{error}");
+    drop(run);
+    let (code, error) = said(&["status"]);
+    assert!(code == Some(2) && error.contains("is `tombolo run --admin` serving there?"), "{error}");
+}

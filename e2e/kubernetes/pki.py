@@ -22,8 +22,9 @@ KEY = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes")
 
 
 class Pki:
-    def __init__(self, directory):
+    def __init__(self, directory, server=API_SERVER):
         self.directory = directory
+        self.server = server
 
     def path(self, name):
         return self.directory / name
@@ -78,7 +79,7 @@ class Pki:
         authority, certificate, key = (
             base64.b64encode(self.path(name).read_bytes()).decode() for name in ("ca.crt", f"{user}.crt", f"{user}.key")
         )
-        cluster = {"server": API_SERVER, "certificate-authority-data": authority}
+        cluster = {"server": self.server, "certificate-authority-data": authority}
         credentials = {"client-certificate-data": certificate, "client-key-data": key}
         configuration = {
             "apiVersion": "v1",

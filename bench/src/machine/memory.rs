@@ -26,6 +26,12 @@ pub fn anonymous(pid: u32) -> Result<u64, MachineError> {
     field(&read(&file)?, "Anonymous").ok_or(MachineError::Format { file, field: "Anonymous" })
 }
 
+/// The most memory of a process that was resident at once since it started, in bytes (`VmHWM` in `/proc/PID/status`).
+pub fn peak(pid: u32) -> Result<u64, MachineError> {
+    let file = format!("/proc/{pid}/status");
+    field(&read(&file)?, "VmHWM").ok_or(MachineError::Format { file, field: "VmHWM" })
+}
+
 /// `Rss:    1234 kB`
 fn field(text: &str, name: &str) -> Option<u64> {
     let value = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'))?;

@@ -6,7 +6,7 @@ mod memory;
 
 pub use cpu::{cpu_time, cpus, pin, run_time};
 pub use limits::raise_descriptor_limit;
-pub use memory::{Resident, anonymous, live_heap, resident};
+pub use memory::{Resident, anonymous, live_heap, peak, resident};
 
 /// A figure of the machine could not be had.
 #[derive(Debug, thiserror::Error)]

@@ -1,6 +1,6 @@
 //! Rows: one figure each, held against its target.
 
-use serde::{Deserialize, Serialize, Serializer};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::{borrow::Cow, fmt, io, path::Path};
 
 /// Which side of the target is good.
@@ -20,7 +20,8 @@ pub struct Row {
     pub name: String,
     /// What was measured, for people.
     pub title: String,
-    /// The figure: a median where several were taken.
+    /// The figure: a median where several were taken; not a number where there is none.
+    #[serde(deserialize_with = "number_or_none")]
     pub value: f64,
     /// What it counts: `x` for a ratio.
     pub unit: Cow<'static, str>,
@@ -30,15 +31,24 @@ pub struct Row {
     pub bound: Bound,
     /// What else to know: spread, absolute figures, how well a line fits.
     pub note: String,
+    /// True where it was not measured, and need not have been: the note says why.
+    #[serde(default)]
+    pub skipped: bool,
+}
+
+/// JSON has no word for what is not a number, so that is written as `null`.
+fn number_or_none<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f64, D::Error> {
+    Ok(Option::deserialize(deserializer)?.unwrap_or(f64::NAN))
 }
 
 impl Row {
-    /// True where the value is on the good side of the target, or equal to it. A value that is not a number is not.
+    /// True where the value is on the good side of the target, or equal to it, or was not to be had. A value that is not a number is not.
     pub fn met(&self) -> bool {
-        match self.bound {
-            Bound::Most => self.value <= self.target,
-            Bound::Least => self.value >= self.target,
-        }
+        self.skipped
+            || match self.bound {
+                Bound::Most => self.value <= self.target,
+                Bound::Least => self.value >= self.target,
+            }
     }
 }
 
@@ -49,12 +59,19 @@ struct Published<'a> {
     unit: &'a str,
     target: f64,
     bound: Bound,
-    met: bool,
+    /// `null` where it was skipped.
+    met: Option<bool>,
 }
 
 impl<'a> From<&'a Row> for Published<'a> {
     fn from(row: &'a Row) -> Self {
-        Self { value: row.value, unit: &row.unit, target: row.target, bound: row.bound, met: row.met() }
+        Self {
+            value: row.value,
+            unit: &row.unit,
+            target: row.target,
+            bound: row.bound,
+            met: (!row.skipped).then(|| row.met()),
+        }
     }
 }
 
@@ -124,7 +141,14 @@ fn cells(row: &Row) -> [String; HEAD.len()] {
         row.title.clone(),
         format!("{} {}", figure(row.value), row.unit),
         format!("{sign} {} {}", figure(row.target), row.unit),
-        if row.met() { "yes" } else { "NO" }.to_owned(),
+        if row.skipped {
+            "-"
+        } else if row.met() {
+            "yes"
+        } else {
+            "NO"
+        }
+        .to_owned(),
         row.note.clone(),
     ]
 }
@@ -148,7 +172,7 @@ mod tests {
 
     fn row(name: &str, value: f64, bound: Bound) -> Row {
         let (title, note) = ("one edited".into(), "5 pairs".into());
-        Row { name: name.into(), title, value, unit: "x".into(), target: 3.0, bound, note }
+        Row { name: name.into(), title, value, unit: "x".into(), target: 3.0, bound, note, skipped: false }
     }
 
     #[test]
@@ -175,6 +199,18 @@ mod tests {
         let saved: serde_json::Value = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
         assert_eq!(saved, expected);
         assert!(!report.met() && Report::default().met());
+    }
+
+    #[test]
+    fn what_was_skipped_is_no_miss_and_has_no_figure() {
+        let skipped = Row { skipped: true, ..row("k", f64::NAN, Bound::Most) };
+        let back: Row = serde_json::from_str(&serde_json::to_string(&skipped).unwrap()).unwrap();
+        assert!(back.value.is_nan() && back.met());
+        let mut report = Report::default();
+        report.add(back);
+        let json = serde_json::to_value(&report).unwrap();
+        assert_eq!(json["k"], json!({"value": null, "unit": "x", "target": 3.0, "bound": "most", "met": null}));
+        assert!(report.met() && report.to_string().contains("none x  ≤ 3.00 x  -"), "{report}");
     }
 
     #[test]

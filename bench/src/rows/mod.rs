@@ -3,6 +3,7 @@
 mod agent;
 mod certificates;
 mod churn;
+mod cluster;
 mod cold_start;
 mod dns;
 mod edits;
@@ -60,6 +61,8 @@ pub(crate) enum RowId {
     NameBytes,
     /// What the agent adds to a config push.
     AgentLatency,
+    /// The rows k-…: the program beside a real API server.
+    Cluster,
 }
 
 /// What measuring a row gave.
@@ -76,7 +79,7 @@ impl From<Row> for Measured {
 }
 
 impl RowId {
-    /// Those of the control plane, then those of identity and the agent.
+    /// Those of the control plane, then those of identity and the agent, then those of a cluster.
     pub(crate) fn all() -> &'static [Self] {
         Self::value_variants()
     }
@@ -86,6 +89,8 @@ impl RowId {
         match self {
             Self::A => ("x", 500.0, Bound::Least),
             Self::B => ("", 0.1, Bound::Most),
+            // Its first row's; the others have targets of their own.
+            Self::Cluster => ("x", 2.0, Bound::Most),
             Self::C | Self::H => ("x", 3.0, Bound::Most),
             Self::D => ("B", 0.0, Bound::Most),
             Self::E => ("kB", 100.0, Bound::Most),
@@ -104,7 +109,16 @@ impl RowId {
     /// The row with a result in it.
     fn row(self, title: &str, value: f64, note: String) -> Row {
         let (unit, target, bound) = self.target();
-        Row { name: self.to_string(), title: title.into(), value, unit: unit.into(), target, bound, note }
+        Row {
+            name: self.to_string(),
+            title: title.into(),
+            value,
+            unit: unit.into(),
+            target,
+            bound,
+            note,
+            skipped: false,
+        }
     }
 
     /// The row without a result, which is a miss.
@@ -138,5 +152,6 @@ pub(crate) fn measure(row: RowId) -> anyhow::Result<Measured> {
         RowId::AgentIdle => agent::idle(),
         RowId::NameBytes => agent::name_bytes(),
         RowId::AgentLatency => agent::latency(),
+        RowId::Cluster => cluster::measure(),
     }
 }

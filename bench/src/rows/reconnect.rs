@@ -18,7 +18,7 @@ use tombolo_bench::{
 const MESH: Mesh = Mesh { services: 1000, endpoints: 5, namespaces: 10 };
 const CLIENTS: usize = 1000;
 /// How long nothing must have come for it to count as all there was to come.
-const QUIET: Duration = Duration::from_millis(500);
+pub(super) const QUIET: Duration = Duration::from_millis(500);
 
 pub(super) fn measure() -> anyhow::Result<Measured> {
     let stage = Stage::set()?;
@@ -49,7 +49,7 @@ pub(super) fn measure() -> anyhow::Result<Measured> {
 }
 
 /// All that has come of any type since it was last asked.
-fn received(clients: &mut Generator) -> anyhow::Result<Received> {
+pub(super) fn received(clients: &mut Generator) -> anyhow::Result<Received> {
     Ok(clients.received()?.into_values().fold(Received::default(), |sum, of_type| Received {
         responses: sum.responses + of_type.responses,
         resources: sum.resources + of_type.resources,
@@ -59,7 +59,7 @@ fn received(clients: &mut Generator) -> anyhow::Result<Received> {
 }
 
 /// All that comes until nothing does.
-fn until_quiet(clients: &mut Generator) -> anyhow::Result<Received> {
+pub(super) fn until_quiet(clients: &mut Generator) -> anyhow::Result<Received> {
     let mut sum = Received::default();
     loop {
         thread::sleep(QUIET);

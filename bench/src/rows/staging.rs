@@ -12,6 +12,7 @@ pub(super) const LONG: Duration = Duration::from_secs(120);
 /// The server on the first CPU, the load generators on the second. Where there is one CPU only, nothing is pinned.
 pub(super) struct Stage {
     program: PathBuf,
+    server_cpu: Option<usize>,
     generator_cpu: Option<usize>,
 }
 
@@ -19,14 +20,22 @@ impl Stage {
     /// Pins this thread, and so all that it starts from now on, generators excepted.
     pub(super) fn set() -> anyhow::Result<Self> {
         machine::raise_descriptor_limit()?;
-        let generator_cpu = match *machine::cpus()? {
+        let (server_cpu, generator_cpu) = match *machine::cpus()? {
             [server, generator, ..] => {
                 machine::pin(server)?;
-                Some(generator)
+                (Some(server), Some(generator))
             }
-            _ => None,
+            _ => (None, None),
         };
-        Ok(Self { program: env::current_exe()?, generator_cpu })
+        Ok(Self { program: env::current_exe()?, server_cpu, generator_cpu })
+    }
+
+    /// What this starts is on the CPU of the load generators.
+    pub(super) fn beside<T>(&self, start: impl FnOnce() -> T) -> anyhow::Result<T> {
+        self.generator_cpu.map_or(Ok(()), machine::pin)?;
+        let started = start();
+        self.server_cpu.map_or(Ok(()), machine::pin)?;
+        Ok(started)
     }
 
     /// A load generator without clients.

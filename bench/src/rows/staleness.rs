@@ -133,6 +133,6 @@ fn paced(subject: &Subject, edits: &mut Edits) -> anyhow::Result<Vec<Made>> {
 }
 
 /// Seconds to each client that has received a change.
-fn ages(made: Moment, arrivals: &Arrivals) -> impl Iterator<Item = f64> {
+pub(super) fn ages(made: Moment, arrivals: &Arrivals) -> impl Iterator<Item = f64> {
     arrivals.at.iter().flatten().map(move |at| at.since(made).as_secs_f64())
 }

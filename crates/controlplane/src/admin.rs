@@ -1,5 +1,7 @@
 //! The pages for operators: metrics, readiness, and what is inside.
 
+mod proxy;
+
 use crate::{ControlPlane, Identity, Stopped, World};
 use bytes::Bytes;
 use http_body_util::Full;
@@ -20,8 +22,7 @@ use tokio::{
 
 /// Connections at once: this is for people and scrapers.
 const CONNECTIONS: usize = 64;
-const PAGES: &str =
-    "/metrics\n/healthz/ready\n/debug/snapshot\n/debug/proxies\n/debug/status\n/debug/problems\nPOST /ca/rotate\n";
+const PAGES: &str = "/metrics\n/healthz/ready\n/debug/snapshot\n/debug/proxies\n/debug/resources?proxy=ID\n/debug/config?proxy=ID&type=TYPE&name=NAME\n/debug/status\n/debug/problems\nPOST /ca/rotate\n";
 
 /// What is counted, by parts that start at different times.
 pub type SharedRegistry = Arc<RwLock<Registry>>;
@@ -72,6 +73,8 @@ async fn answer(admin: Arc<Admin>, request: Request<Incoming>) -> Result<Respons
         "/metrics" => metrics(&admin),
         "/healthz/ready" | "/ready" => readiness(&admin),
         "/debug/proxies" => json(Ok(json!(admin.plane.hub().proxies()))),
+        "/debug/resources" => proxy::resources(admin.plane.hub(), request.uri().query()),
+        "/debug/config" => proxy::config(admin.plane.hub(), request.uri().query()).await,
         "/debug/snapshot" => json(admin.plane.ask(snapshot).await),
         "/debug/status" => json(admin.plane.ask(statuses).await),
         "/debug/problems" => json(admin.plane.ask(|world| json!(world.problems())).await),

@@ -8,7 +8,7 @@ use crate::{
 };
 use serde::Serialize;
 use std::{sync::Arc, time::Instant};
-use tombolo_proto::{Framing, ResourceType, Scope};
+use tombolo_proto::{Framing, Resource, ResourceType, Scope};
 
 /// One connected proxy.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -105,6 +105,17 @@ impl Hub {
             })
             .collect();
         all.sort();
+        all
+    }
+
+    /// What a proxy is to hold of some types, sorted by type and name. Empty where the proxy is gone.
+    pub fn contents(&self, connection: ConnectionId, wanted: impl Fn(ResourceType) -> bool) -> Vec<Arc<Resource>> {
+        let Some(connection) = self.find(connection) else { return Vec::new() };
+        let session = connection.session();
+        let index = self.index();
+        let kinds = ResourceType::ALL.into_iter().filter(|kind| wanted(*kind));
+        let mut all: Vec<_> = kinds.flat_map(|kind| session.contents(kind, &index)).collect();
+        all.sort_by(|a, b| (a.kind().short(), a.name()).cmp(&(b.kind().short(), b.name())));
         all
     }
 }

@@ -189,6 +189,14 @@ impl Session {
         self.wanted(kind, index).into_iter().map(holding).collect()
     }
 
+    /// All that the client asked for and is there.
+    pub(crate) fn contents(&self, kind: ResourceType, index: &Index) -> Vec<Arc<Resource>> {
+        match (kind, self.name_table()) {
+            (ResourceType::NameTable, Some(_)) => index.name_table(self.connection).into_iter().collect(),
+            _ => self.wanted(kind, index).into_values().flatten().collect(),
+        }
+    }
+
     /// All that the client asked for, with what it sees there.
     fn wanted(&self, kind: ResourceType, index: &Index) -> HashMap<Arc<str>, Option<Arc<Resource>>> {
         let Some(channel) = self.channel(kind) else { return HashMap::new() };
