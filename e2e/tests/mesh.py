@@ -229,7 +229,8 @@ def differences(before, after):
         elif key not in before:
             found[key] = "new"
         elif before[key] != after[key]:
-            found[key] = [f"- {line}" for line in _lines(before[key], after[key])] + [f"+ {line}" for line in _lines(after[key], before[key])]
+            gone, new = _lines(before[key], after[key]), _lines(after[key], before[key])
+            found[key] = [f"- {line}" for line in gone] + [f"+ {line}" for line in new]
     return found
 
 
@@ -252,6 +253,8 @@ def shared():
 
 class MeshTest(unittest.TestCase):
     """Tests in the shared cluster. Each leaves it as it found it; where one fails, the next class gets another cluster."""
+
+    maxDiff = None
 
     @classmethod
     def setUpClass(cls):

@@ -50,7 +50,7 @@ SELDOM = {
 }
 VERSION = "mesh.tombolo.dev/crd-version"
 MORE = {"deletionPolicy": "RefuseWhileConnected", "discovery": {"autoscaling": {"minReplicas": 2, "maxReplicas": 3}, "networkPolicy": True}}
-LESS = {"deletionPolicy": None, "discovery": None}
+LESS = {"deletionPolicy": None, "discovery": {"autoscaling": None, "networkPolicy": None, "replicas": 2}}
 MADE = ("serviceaccount", "service", "deployment", "horizontalpodautoscaler", "poddisruptionbudget")
 
 # Objects of another version's making: labelled as the revision's, with an owner to come. {api: kinds}
@@ -62,12 +62,13 @@ STRAYS = {
     "networking.k8s.io/v1": ("NetworkPolicy",),
     "rbac.authorization.k8s.io/v1": ("Role", "RoleBinding", "ClusterRole", "ClusterRoleBinding"),
 }
+TARGET = {"apiVersion": "apps/v1", "kind": "Deployment", "name": "stray"}
 POD = {"metadata": {"labels": {"a": "b"}}, "spec": {"containers": [{"name": "a", "image": "a"}]}}
 SPECS = {
     "Service": {"spec": {"ports": [{"port": 80}]}},
     "Deployment": {"spec": {"replicas": 0, "selector": {"matchLabels": {"a": "b"}}, "template": POD}},
     "PodDisruptionBudget": {"spec": {"maxUnavailable": 1, "selector": {"matchLabels": {"a": "b"}}}},
-    "HorizontalPodAutoscaler": {"spec": {"maxReplicas": 1, "scaleTargetRef": {"kind": "Deployment", "name": "stray", "apiVersion": "apps/v1"}}},
+    "HorizontalPodAutoscaler": {"spec": {"maxReplicas": 1, "scaleTargetRef": TARGET}},
     "NetworkPolicy": {"spec": {"podSelector": {"matchLabels": {"a": "b"}}}},
     "RoleBinding": {"roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": "stray"}},
     "ClusterRoleBinding": {"roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "stray"}},
@@ -78,9 +79,9 @@ SPECS = {
 @PROGRAMS_NEEDED
 class PermissionsTest(MeshTest):
     def test_what_is_granted_is_used_and_what_is_used_is_granted(self):
-        before = self.mesh.contents()
+        renewed = ("CustomResourceDefinition",)
+        before = self.mesh.contents(renewed)
         self.live_a_full_life()
-        self.until_equal(before)
         requests = list(self.mesh.audit.requests(by=(OPERATOR, CONTROL_PLANE, GATEWAY)))
         self.assertEqual(audit.refused(requests), [], "asked for, and not granted")
         self.assertEqual([request["requestURI"] for request in requests if audit.user(request) == GATEWAY], [], "a proxy asks nobody")
@@ -94,6 +95,7 @@ class PermissionsTest(MeshTest):
             with self.subTest(account):
                 uses = audit.used(request for request in requests if audit.user(request) == account)
                 self.assertEqual(set(audit.unused(permissions, uses)) - SELDOM.keys(), set(), "granted, and not used")
+        self.until_equal(before, renewed)
 
     def live_a_full_life(self):
         """Does what makes each permission needed, whatever other tests did before."""
@@ -108,6 +110,8 @@ class PermissionsTest(MeshTest):
         self.mesh.until_settled()
         self.mesh.settings(LESS)
         self.prune_strays()
+        self.mesh.until_settled()
+        self.mesh.settings({"discovery": None})
         self.mesh.until_settled()
         self.mesh.patch("gateway/busy", {"spec": {"addresses": [{"type": "Hostname", "value": "elsewhere.example.com"}]}}, "permissions")
         made = [f"{kind}/busy-tombolo" for kind in MADE]
@@ -145,7 +149,8 @@ class PermissionsTest(MeshTest):
 
     def replace_definitions(self):
         """Definitions of ours that are older, and one that is missing; none is of a kind that is in use."""
-        definitions = [item["metadata"]["name"] for item in self.mesh.get("customresourcedefinitions")["items"] if VERSION in item["metadata"].get("annotations", {})]
+        items = self.mesh.get("customresourcedefinitions")["items"]
+        definitions = [item["metadata"]["name"] for item in items if VERSION in item["metadata"].get("annotations", {})]
         self.assertEqual(len(definitions), 6)
         self.mesh.kubectl("annotate", "--overwrite", "customresourcedefinitions", *definitions, f"{VERSION}=0.0.1")
         self.mesh.kubectl("delete", "workloadgroups", "--all", "--all-namespaces")
@@ -164,7 +169,6 @@ class PermissionsTest(MeshTest):
         owner = {"apiVersion": "mesh.tombolo.dev/v1alpha1", "kind": "MeshRevision", "name": "default", "uid": uid}
         made = [self.stray(api, kind, "stray", [owner]) for api, kinds in STRAYS.items() for kind in kinds]
         made.append(self.stray("v1", "ConfigMap", "not-ours", []))
-        self.addCleanup(self.mesh.kubectl, "delete", "configmap", "not-ours", f"--namespace={SYSTEM}")
         self.mesh.kubectl("create", "--filename=-", input=json.dumps({"apiVersion": "v1", "kind": "List", "items": made}))
 
         def strays():
@@ -172,6 +176,7 @@ class PermissionsTest(MeshTest):
 
         kept = [("ConfigMap", SYSTEM, "not-ours")]
         until("strays are pruned", PATIENCE, lambda: strays() == kept, lambda: str(strays()))
+        self.mesh.kubectl("delete", "configmap", "not-ours", f"--namespace={SYSTEM}")
 
     def stray(self, api, kind, name, owners):
         labels = {"app.kubernetes.io/managed-by": "tombolo-operator", "istio.io/rev": "default"}
