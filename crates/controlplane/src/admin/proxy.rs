@@ -30,7 +30,7 @@ impl<'a> Query<'a> {
         let Some(id) = self.0.get("proxy") else {
             return Err(text(StatusCode::BAD_REQUEST, "name a proxy: ?proxy=ID, see /debug/proxies\n".to_owned()));
         };
-        let named = hub.proxies().into_iter().filter(|proxy| &*proxy.proxy == *id);
+        let named = hub.proxies().into_iter().filter(|proxy| *proxy.proxy == **id);
         let youngest = named.min_by_key(|proxy| proxy.connected_seconds);
         youngest.ok_or_else(|| text(StatusCode::NOT_FOUND, format!("no proxy {id} is connected here\n")))
     }
