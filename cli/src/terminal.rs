@@ -46,6 +46,11 @@ pub(crate) fn error(text: &str) {
     _ = writeln!(io::stderr(), "{} {text}", paint(Style::Red, "error:"));
 }
 
+/// Prints a line beside what was asked for, which may be for programs.
+pub(crate) fn note(text: &str) {
+    _ = writeln!(io::stderr(), "{text}");
+}
+
 /// A problem as one line.
 pub(crate) fn problem(problem: &Problem) -> String {
     let word = if problem.is_error() { paint(Style::Red, "error:") } else { paint(Style::Yellow, "warning:") };

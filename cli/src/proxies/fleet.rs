@@ -6,6 +6,7 @@ use super::{
 };
 use anyhow::bail;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 
 /// What every replica said.
 #[derive(Debug, Serialize)]
@@ -132,11 +133,7 @@ impl Fleet {
             replicas.push(Told { replica, proxies: count, error });
         }
         if replicas.iter().all(|told| told.proxies.is_none()) {
-            let why: Vec<_> = replicas
-                .iter()
-                .map(|t| format!("{}: {}", t.replica.name, t.error.as_deref().unwrap_or_default()))
-                .collect();
-            bail!("no control plane answers; {}", why.join("; "));
+            bail!("no control plane answers; {}", reasons(&replicas));
         }
         proxies.sort_by(|a, b| (&a.name, &a.replica).cmp(&(&b.name, &b.replica)));
         Ok(Self { proxies, replicas })
@@ -166,6 +163,15 @@ impl Fleet {
         let streams = self.proxies().filter(|found| found.connected.proxy == node);
         streams.min_by_key(|found| found.connected.connected_seconds).ok_or(NameError::Nobody)
     }
+}
+
+/// Each reason once, with whom it is of.
+fn reasons(replicas: &[Told]) -> String {
+    let mut reasons = BTreeMap::<&str, Vec<&str>>::new();
+    for told in replicas {
+        reasons.entry(told.error.as_deref().unwrap_or_default()).or_default().push(&told.replica.name);
+    }
+    reasons.into_iter().map(|(why, names)| format!("{}: {why}", names.join(", "))).collect::<Vec<_>>().join("; ")
 }
 
 fn proxy(connected: Connected, replica: &Replica, at: usize) -> Proxy {
@@ -221,7 +227,7 @@ mod tests {
     fn that_none_says_anything_is_an_error_with_every_reason() {
         let lost = |name: &str| (replica(name), Err(anyhow!("gone")));
         let error = Fleet::of(vec![lost("r-1"), lost("r-2")]).unwrap_err().to_string();
-        assert!(error.contains("r-1: gone; r-2: gone"), "{error}");
+        assert!(error.contains("answers; r-1, r-2: gone"), "{error}");
         let garbage = (replica("r-1"), Ok("<html>".into()));
         assert!(Fleet::of(vec![garbage]).is_err());
     }

@@ -39,9 +39,9 @@ pub(crate) fn proxy_config(args: &ProxyConfigArgs) -> anyhow::Result<ExitCode> {
     wait(async {
         let source = Source::open(&args.source).await?;
         let fleet = Fleet::of(source.ask_all("/debug/proxies").await?)?;
-        fleet.silent().for_each(|(replica, why)| {
-            terminal::line(&paint(Style::Yellow, &format!("{} says nothing of its proxies: {why}", replica.name)));
-        });
+        for (replica, why) in fleet.silent() {
+            terminal::note(&paint(Style::Yellow, &format!("unreachable: {}: {why}", replica.name)));
+        }
         let found = fleet.find(&args.proxy)?;
         let page = if args.output == Output::Text { "resources" } else { "config" };
         let path = page::query(&format!("/debug/{page}"), &asked(args, &found.connected.proxy));

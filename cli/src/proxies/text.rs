@@ -155,7 +155,7 @@ mod tests {
     use super::{super::source::Replica, *};
     use serde_json::json;
 
-    fn answered(types: serde_json::Value) -> Fleet {
+    fn answered(types: &serde_json::Value) -> Fleet {
         let proxies = json!([{"proxy": "router~10.0.0.1~edge.shop~x", "protocol": "delta", "connected_seconds": 75, "types": types}]);
         let replica = |name: &str| Replica { name: name.into(), revision: "default".into() };
         let lost = (replica("tombolo-discovery-b"), Err(anyhow::anyhow!("connection refused")));
@@ -169,7 +169,7 @@ mod tests {
             {"type": "rds", "rejected": [{"name": "http.80", "version": "0a1b", "message": "no such filter"}]},
             {"type": "nds-table", "pending": 1},
         ]);
-        let lines = fleet(&answered(types), "context kind");
+        let lines = fleet(&answered(&types), "context kind");
         let expected = [
             "PROXY      KIND     CDS     EDS  LDS  RDS       SDS  NDS    AGE  REPLICA              REVISION",
             "edge.shop  gateway  SYNCED  -    -    REJECTED  -    STALE  75s  tombolo-discovery-a  default",
@@ -189,7 +189,7 @@ mod tests {
             {"type": "eds", "name": "d", "held": null, "current": null},
         ]);
         let all: Vec<Resource> = serde_json::from_value(all).unwrap();
-        let fleet = answered(json!([]));
+        let fleet = answered(&json!([]));
         let lines = resources(fleet.find("edge").unwrap(), &all);
         let states: Vec<_> = lines[1..5].iter().filter_map(|line| line.split_whitespace().last()).collect();
         assert_eq!(states, ["SYNCED", "STALE", "GOING", "ABSENT"]);

@@ -37,7 +37,7 @@ pub(super) struct ApiServer {
 
 /// What starting one comes to.
 pub(super) enum Started {
-    Serving(ApiServer),
+    Serving(Box<ApiServer>),
     /// A program that it needs is not there.
     Missing(String),
 }
@@ -61,7 +61,7 @@ impl ApiServer {
         }
         let (kubeconfig, runtime) = (PathBuf::from(line.trim()), runtime?);
         let client = runtime.block_on(client(&kubeconfig))?;
-        Ok(Started::Serving(Self { process, runtime, client, kubeconfig }))
+        Ok(Started::Serving(Box::new(Self { process, runtime, client, kubeconfig })))
     }
 
     /// Makes everything that a mesh has.

@@ -4,6 +4,9 @@ use super::{super::Measured, ISTIOD, Round, Rounds, Scale};
 use anyhow::Context as _;
 use tombolo_bench::report::{Bound, Row, Spread, median};
 
+/// One figure of a round.
+type Figure = fn(&Round) -> f64;
+
 /// A row: its name, what it is held against, and what it says.
 struct Line {
     name: &'static str,
@@ -130,14 +133,14 @@ fn memory(rounds: &Rounds) -> anyhow::Result<Row> {
 }
 
 fn against(rounds: &Rounds, theirs: &[Round]) -> anyhow::Result<Vec<Row>> {
-    let figures: [(Line, fn(&Round) -> f64, &str); 5] = [
+    let figures: [(Line, Figure, &str); 5] = [
         (ISTIOD_COLD, |round| round.cold, "s"),
         (ISTIOD_CPU, |round| round.cold_cpu, "s"),
         (ISTIOD_ENDPOINT, |round| median(&round.alone).unwrap_or(f64::NAN), "s"),
         (ISTIOD_CHURN, |round| percentile(&round.churn, 50), "s"),
         (ISTIOD_MEMORY, |round| round.peak, "MB"),
     ];
-    let row = |(line, figure, unit): (Line, fn(&Round) -> f64, &str)| {
+    let row = |(line, figure, unit): (Line, Figure, &str)| {
         let ratio = ratios(theirs, &rounds.ours, figure, figure)?;
         let note = format!("rounds {ratio}; istiod {:.3} {unit}", middle(theirs, figure)?);
         Ok(line.row(rounds.scale, ratio.median, note))
