@@ -17,6 +17,23 @@ pub(crate) struct Seen {
     pub(crate) status: Value,
 }
 
+/// The same as it is kept: one of thousands, and read seldom. A status is a tenth of its size as text.
+#[derive(Debug)]
+struct Kept {
+    version: Box<str>,
+    status: Box<str>,
+}
+
+impl Kept {
+    fn new(seen: &Seen) -> Self {
+        Self { version: seen.version.as_str().into(), status: seen.status.to_string().into() }
+    }
+
+    fn status(&self) -> Value {
+        serde_json::from_str(&self.status).unwrap_or_default() // it was a value before
+    }
+}
+
 /// What was last seen of every object whose status may be written.
 #[derive(Debug, Default)]
 pub(crate) struct Observed {
@@ -26,7 +43,7 @@ pub(crate) struct Observed {
 
 #[derive(Debug, Default)]
 struct Known {
-    objects: HashMap<ObjectKey, Seen>,
+    objects: HashMap<ObjectKey, Kept>,
     /// The version of each kind that is served.
     served: HashMap<Kind, &'static str>,
     /// Objects that changed and were not asked for since; `None` while nobody listens.
@@ -46,8 +63,8 @@ impl Observed {
         let mut known = self.known();
         let seen = seen();
         // A write of our own is known before it is seen: that is no news.
-        let news = known.objects.get(key).is_none_or(|old| old.version != seen.version);
-        known.objects.insert(key.clone(), seen);
+        let news = known.objects.get(key).is_none_or(|old| *old.version != *seen.version);
+        known.objects.insert(key.clone(), Kept::new(&seen));
         if news {
             self.tell(known, key);
         }
@@ -63,20 +80,22 @@ impl Observed {
 
     /// Notes what a write has made of an object, unless something newer than its base was seen meanwhile.
     pub(crate) fn written(&self, key: &ObjectKey, base: &str, seen: Seen) {
-        if let Some(old) = self.known().objects.get_mut(key).filter(|old| old.version == base) {
-            *old = seen;
+        if let Some(old) = self.known().objects.get_mut(key).filter(|old| *old.version == *base) {
+            *old = Kept::new(&seen);
         }
     }
 
     /// What was last seen.
     pub(crate) fn get(&self, key: &ObjectKey) -> Option<Seen> {
-        self.known().objects.get(key).cloned()
+        let known = self.known();
+        let kept = known.objects.get(key)?;
+        Some(Seen { version: kept.version.to_string(), status: kept.status() })
     }
 
     /// The objects of a kind whose status is such.
     pub(crate) fn find(&self, kind: Kind, such: impl Fn(&Value) -> bool) -> Vec<ObjectKey> {
         let known = self.known();
-        let found = known.objects.iter().filter(|(key, seen)| key.kind == kind && such(&seen.status));
+        let found = known.objects.iter().filter(|(key, seen)| key.kind == kind && such(&seen.status()));
         found.map(|(key, _)| key.clone()).collect()
     }
 

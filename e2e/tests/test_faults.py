@@ -37,6 +37,8 @@ class FaultsTest(MeshTest):
             self.mesh.apply(ROUTE.format(number=0, backend="web"))
             self.assertEqual(self.mesh.ask("burst-0.example.com", self.address), "OK")
             self.mesh.kubectl("delete", "httproute", "burst-0", "--namespace=shop")
+        # Nobody heard of the node meanwhile, so that for a while no pod is put on it.
+        until("the node is usable", 2 * PATIENCE, lambda: not self.mesh.field("nodes", ".items[*].spec.taints"), self.mesh.state)
         self.mesh.until_settled()
 
     def test_the_writer_killed_while_it_writes(self):
@@ -94,6 +96,7 @@ class FaultsTest(MeshTest):
         pods = self.pods()
         # Other settings are another ConfigMap.
         with self.steady(renewed=("ConfigMap",)):
+            self.addCleanup(self.mesh.settings, {"mesh": None})
             with Watched(self.mesh, f"deployment/{DISCOVERY}", ".status.availableReplicas") as available:
                 self.mesh.settings({"mesh": {"network": "other"}})
                 self.mesh.until_settled()
