@@ -79,9 +79,9 @@ impl Observed {
     }
 
     /// Notes what a write has made of an object, unless something newer than its base was seen meanwhile.
-    pub(crate) fn written(&self, key: &ObjectKey, base: &str, seen: Seen) {
+    pub(crate) fn written(&self, key: &ObjectKey, base: &str, seen: &Seen) {
         if let Some(old) = self.known().objects.get_mut(key).filter(|old| *old.version == *base) {
-            *old = Kept::new(&seen);
+            *old = Kept::new(seen);
         }
     }
 
@@ -186,13 +186,13 @@ mod tests {
     #[test]
     fn a_write_is_known_at_once_but_never_hides_what_is_newer() {
         let (observed, route) = (Observed::default(), key(Kind::HttpRoute));
-        observed.written(&route, "1", seen("2"));
+        observed.written(&route, "1", &seen("2"));
         assert_eq!(observed.get(&route), None);
         observed.see(&route, || seen("1"));
-        observed.written(&route, "1", seen("2"));
+        observed.written(&route, "1", &seen("2"));
         assert_eq!(observed.get(&route), Some(seen("2")));
         observed.see(&route, || seen("3"));
-        observed.written(&route, "2", seen("4"));
+        observed.written(&route, "2", &seen("4"));
         assert_eq!(observed.get(&route), Some(seen("3")));
     }
 }

@@ -91,6 +91,9 @@ def _controller_manager(cluster):
         "kube-controller-manager",
         f"--kubeconfig={pki('kube-controller-manager.kubeconfig')}",
         "--leader-elect=false",
+        # Of several, one that lost the API server makes way for one that has yet to hear of the node. This one would take the node for
+        # lost when the API server is back, and all its pods for not ready, before the kubelet can say a word.
+        "--node-monitor-grace-period=10m",
         "--use-service-account-credentials",
         "--allocate-node-cidrs",
         f"--cluster-cidr={network.PODS}",

@@ -37,8 +37,6 @@ class FaultsTest(MeshTest):
             self.mesh.apply(ROUTE.format(number=0, backend="web"))
             self.assertEqual(self.mesh.ask("burst-0.example.com", self.address), "OK")
             self.mesh.kubectl("delete", "httproute", "burst-0", "--namespace=shop")
-        # Nobody heard of the node meanwhile, so that for a while no pod is put on it.
-        until("the node is usable", 2 * PATIENCE, lambda: not self.mesh.field("nodes", ".items[*].spec.taints"), self.mesh.state)
         self.mesh.until_settled()
 
     def test_the_writer_killed_while_it_writes(self):

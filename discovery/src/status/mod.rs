@@ -154,7 +154,7 @@ impl StatusWriter {
             Ok(now) => {
                 self.metrics.wrote(key.kind);
                 let kept = merge::merge(key.kind, &now.status, ours.as_ref()).is_none();
-                self.observed.written(&key, &seen.version, now);
+                self.observed.written(&key, &seen.version, &now);
                 if !kept {
                     self.unkept(&key);
                 }
