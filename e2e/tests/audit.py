@@ -61,9 +61,9 @@ def used(requests):
             continue
         group, name = about.get("apiGroup", ""), about.get("name", "")
         found.add((group, resource(request), request["verb"], name))
-        # A patch that makes an object is checked for both.
+        # A patch that makes an object is checked for both, by its name.
         if request["verb"] == "patch" and request.get("responseStatus", {}).get("code") == 201:
-            found.add((group, resource(request), "create", ""))
+            found.add((group, resource(request), "create", name))
     return found
 
 

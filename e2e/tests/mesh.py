@@ -278,7 +278,7 @@ class MeshTest(unittest.TestCase):
         with Load(self.mesh, self.address) as load:
             yield
         self.assertEqual(load.failed, 0, load.said)
-        self.assertGreater(load.asked, 50)
+        self.assertGreater(load.asked, 20)
         self.until_equal(before, renewed)
 
     def until_equal(self, before, renewed=()):

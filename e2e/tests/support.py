@@ -12,7 +12,7 @@ from kubernetes.common import until
 
 COMMAND = pathlib.Path(__file__).resolve().parent.parent / "cluster"
 ROOT_NEEDED = unittest.skipUnless(os.geteuid() == 0 or os.environ.get("CI") == "true", "clusters need root")
-PATIENCE = 60  # seconds; only failures take that long
+PATIENCE = 180  # seconds; only failures take that long
 
 
 class TestCluster:

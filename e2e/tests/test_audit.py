@@ -29,3 +29,5 @@ class AuditTest(unittest.TestCase):
     def test_a_patch_that_makes_an_object_is_a_creation_too(self):
         self.assertNotIn(("create", ""), self.unused(request("patch", "root", 201)))
         self.assertIn(("create", ""), self.unused(request("patch", "root")))
+        named = granted([{"apiGroups": [""], "resources": ["secrets"], "resourceNames": ["root"], "verbs": ["create"]}])
+        self.assertEqual(unused(named, used([request("patch", "root", 201)])), [])

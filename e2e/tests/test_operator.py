@@ -36,7 +36,8 @@ class OperatorTest(MeshTest):
         deployment = f"deployment/{DISCOVERY}"
         with Watched(self.mesh, deployment, ".spec.replicas") as replicas:
             self.mesh.settings({"discovery": {"autoscaling": {"minReplicas": 1, "maxReplicas": 5}}})
-            self.mesh.wait("jsonpath={.spec.maxReplicas}=5", f"horizontalpodautoscaler/{DISCOVERY}", SYSTEM)
+            limits = lambda: [autoscaler["spec"]["maxReplicas"] for autoscaler in self.autoscalers()]
+            until("there is an autoscaler", PATIENCE, lambda: limits() == [5], self.mesh.state)
             self.mesh.until_settled()
             self.mesh.kubectl("scale", deployment, f"--namespace={SYSTEM}", "--replicas=3")
             self.mesh.until_settled()
