@@ -126,7 +126,9 @@ fn one_version_is_stored_and_all_are_served() {
 #[test]
 fn the_operator_may_write_every_definition_and_no_other() {
     let role = fs::read_to_string(workspace::root().join("charts/tombolo/templates/clusterrole.yaml")).unwrap();
-    let granted = role.lines().filter_map(|line| line.strip_prefix("      - ").filter(|name| name.contains('.')));
+    // What a template makes is the name of a webhook.
+    let is_definition = |name: &&str| name.contains('.') && !name.contains('{');
+    let granted = role.lines().filter_map(|line| line.strip_prefix("      - ").filter(is_definition));
     let names = definitions().into_iter().map(|d| format!("{}.{}", d.names.plural, d.names.group));
     assert_eq!(granted.map(str::to_owned).collect::<std::collections::BTreeSet<_>>(), names.collect());
 }
