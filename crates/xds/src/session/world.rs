@@ -72,11 +72,12 @@ impl Session {
         channel.names = wanted;
         for id in &dropped {
             let Some(name) = index.name(kind, id).cloned() else { continue };
-            let visible = index.visible(self.connection, kind, id).filter(|_| channel.wildcard).cloned();
-            match visible {
-                // The client dropped it, and is to have it all the same.
-                Some(_) => channel.answer_again(kind, &name, visible, now, &mut self.events),
-                None => channel.forget(kind, &name, &mut self.events),
+            if channel.wildcard {
+                // The client dropped it, and is to hear whether everything includes it.
+                let visible = index.visible(self.connection, kind, id).cloned();
+                channel.answer_again(kind, &name, visible, now, &mut self.events);
+            } else {
+                channel.forget(kind, &name, &mut self.events);
             }
             index.unsubscribe(self.connection, kind, id);
         }

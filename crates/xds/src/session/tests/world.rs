@@ -1,4 +1,4 @@
-use super::model::{Model, resource};
+use super::model::{BAD, Model, resource};
 use crate::session::Response;
 use tombolo_proto::ResourceType::*;
 
@@ -84,4 +84,18 @@ fn a_version_counts_what_is_gone_and_waits_to_be_taken_away() {
     m.reconnect();
     m.settle();
     assert!(m.held(Cluster, "a").is_none());
+}
+
+#[test]
+fn a_name_that_is_left_when_it_is_gone_is_taken_away_whatever_else_is_rejected() {
+    let mut m = Model::world();
+    m.publish(&[resource(Listener, "b", "1", &[])]);
+    m.subscribe_all(Listener);
+    m.publish(&[resource(Listener, "c", BAD, &[])]);
+    m.subscribe(Listener, &["b"]);
+    m.unpublish(Listener, "b");
+    m.flush();
+    m.unsubscribe(Listener, "b");
+    m.settle();
+    assert!(m.held(Listener, "b").is_none());
 }
