@@ -104,7 +104,7 @@ class Cluster:
     @property
     def containerd(self):
         """The path of containerd's socket; the node's own files are below /proc."""
-        return f"/proc/{self._pid()}/root/run/containerd/containerd.sock"
+        return pathlib.Path("/proc", str(self._pid()), "root", "run", "containerd", "containerd.sock")
 
     def load(self, *archives):
         """Begins to import images."""
@@ -210,7 +210,7 @@ def finish(processes):
 def listens(path):
     """Whether there is an end to a Unix socket."""
     with socket.socket(socket.AF_UNIX) as client:
-        return client.connect_ex(path) == 0
+        return client.connect_ex(str(path)) == 0
 
 
 def tail_of(text, lines):

@@ -35,14 +35,18 @@ KINDS = (
 OF_THE_CLUSTER = ("kube-system", "kube-public", "kube-node-lease")
 STATUS_IS_OURS = ("mesh.tombolo.dev", "gateway.networking.k8s.io", "networking.istio.io")
 
-# Asks without end, and says what became of it once its input ends.
+# Asks until some requests after its input ended, and then says what became of them; says too when some have been asked.
 LOAD = """
 import sys, threading, time, urllib.request
-asked = failed = 0
+SOME = 25
+asked = failed = after = 0
 over = threading.Event()
 threading.Thread(target=lambda: (sys.stdin.read(), over.set()), daemon=True).start()
-while not over.is_set():
+while after < SOME:
+    after += over.is_set()
     asked += 1
+    if asked == SOME:
+        print("under way", flush=True)
     try:
         request = urllib.request.Request("http://%s/health" % sys.argv[1], headers={"host": "shop.example.com"})
         urllib.request.urlopen(request, timeout=5).read()
@@ -55,17 +59,24 @@ print(asked, failed)
 
 
 class Load:
-    """Steady requests through the gateway, for as long as the block takes."""
+    """Steady requests through the gateway, from some before the block to some after it."""
 
     def __init__(self, cluster, address):
         argv = cluster.argv("exec", "--", sys.executable, "-c", LOAD, address)
         self.process = subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        self.said = ""
 
     def __enter__(self):
+        for line in self.process.stdout:
+            if line == "under way\n":
+                break
+            self.said += line
         return self
 
     def __exit__(self, *_):
-        self.said, _ = self.process.communicate("", timeout=PATIENCE)
+        self.process.stdin.close()
+        self.said += self.process.stdout.read()
+        self.process.wait(timeout=PATIENCE)
         self.asked, self.failed = map(int, self.said.split()[-2:])
 
 
@@ -82,7 +93,8 @@ class Watched:
 
     def __exit__(self, *_):
         self.process.terminate()
-        self.values += self.process.communicate(timeout=PATIENCE)[0].split("\n")[:-1]
+        self.values += self.process.stdout.read().split("\n")[:-1]
+        self.process.wait(timeout=PATIENCE)
 
     def distinct(self):
         """The values without repetitions."""
@@ -278,7 +290,7 @@ class MeshTest(unittest.TestCase):
         with Load(self.mesh, self.address) as load:
             yield
         self.assertEqual(load.failed, 0, load.said)
-        self.assertGreater(load.asked, 20)
+        self.assertGreaterEqual(load.asked, 50)
         self.until_equal(before, renewed)
 
     def until_equal(self, before, renewed=()):

@@ -28,7 +28,11 @@ class TestCluster:
     def run(self, command, *words, check=True, **options):
         """Runs a command and returns what it printed."""
         argv = self.argv(command, *words)
-        done = subprocess.run(argv, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=600, **options)
+        try:
+            done = subprocess.run(argv, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=600, **options)
+        except subprocess.TimeoutExpired as late:
+            said = (late.stdout or b"").decode(errors="replace")
+            raise AssertionError(f"{' '.join(map(str, argv))}: not within {late.timeout} s\n{said}") from late
         if check and done.returncode:
             raise AssertionError(f"{' '.join(map(str, argv))}: exit status {done.returncode}\n{done.stdout}")
         return done.stdout

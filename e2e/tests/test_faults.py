@@ -135,7 +135,7 @@ class FaultsTest(MeshTest):
         made = self.made()
         with self.steady(renewed=("GatewayClass",)):
             self.mesh.patch("gatewayclass/tombolo", {"metadata": {"finalizers": None}})
-            self.mesh.kubectl("delete", "gatewayclass/tombolo")
+            self.mesh.kubectl("delete", "gatewayclass/tombolo", "--wait=false")
             until("there is one again", PATIENCE, lambda: uid() not in ("", before), self.mesh.state)
             self.mesh.wait("condition=Accepted", "gatewayclass/tombolo")
             self.mesh.wait("condition=Programmed", "gateway/edge", "shop")

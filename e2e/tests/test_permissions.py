@@ -156,12 +156,15 @@ class PermissionsTest(MeshTest):
         self.assertEqual(len(definitions), 6)
         self.mesh.kubectl("annotate", "--overwrite", "customresourcedefinitions", *definitions, f"{VERSION}=0.0.1")
         self.mesh.kubectl("delete", "workloadgroups", "--all", "--all-namespaces")
-        self.mesh.kubectl("delete", "customresourcedefinition", "workloadgroups.networking.istio.io")
+        deleted, before = "workloadgroups.networking.istio.io", {item["metadata"]["uid"] for item in items}
+        # It is there again at once, and kubectl may take the new one for the old one, and wait for its end.
+        self.mesh.kubectl("delete", "customresourcedefinition", deleted, "--wait=false")
 
         def current():
-            items = self.mesh.get("customresourcedefinitions")["items"]
-            versions = [item["metadata"].get("annotations", {}).get(VERSION) for item in items]
-            return versions.count(self.mesh.version()) == 6
+            items = [item["metadata"] for item in self.mesh.get("customresourcedefinitions")["items"]]
+            replaced = any(item["name"] == deleted and item["uid"] not in before for item in items)
+            versions = [item.get("annotations", {}).get(VERSION) for item in items]
+            return replaced and versions.count(self.mesh.version()) == 6
 
         until("all are of this version", PATIENCE, current, self.mesh.state)
 
