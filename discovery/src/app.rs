@@ -11,23 +11,20 @@ use crate::{
     watch::Cluster,
 };
 use anyhow::{Context, bail};
-use kube::{Client, Config, config::KubeConfigOptions};
+use kube::Client;
 use prometheus_client::registry::Registry;
 use std::sync::{Arc, PoisonError, RwLock};
-use tokio::{
-    net::TcpListener,
-    runtime::Handle,
-    signal::unix::{Signal, SignalKind, signal},
-    sync::watch,
-    task::JoinSet,
-};
+use tokio::{net::TcpListener, runtime::Handle, sync::watch, task::JoinSet};
 use tokio_util::sync::CancellationToken;
 use tombolo_controlplane::{
     ControlPlane, Setup, Source, SystemClock,
     admin::{self, Admin, SharedRegistry},
 };
 use tombolo_core::SourceId;
-use tombolo_kubernetes::lease::{Lease, LeaseConfig, LeaseTask};
+use tombolo_kubernetes::{
+    lease::{Lease, LeaseConfig, LeaseTask},
+    program::{self, Told},
+};
 use tombolo_translate::engine::{Fact, Relation};
 
 /// Whoever holds this Lease writes.
@@ -53,7 +50,7 @@ pub(crate) fn run(args: Args) -> anyhow::Result<()> {
 async fn serve(args: Args) -> anyhow::Result<()> {
     check(&args)?;
     let mut told = Told::new()?;
-    let client = client(&args).await?;
+    let client = program::client(args.kubeconfig.as_deref()).await?;
     let id = SourceId::new(args.cluster.as_str());
     let ingress = Ingress::read(client.clone(), id.clone()).await;
     let (watches, observed) = (WatchMetrics::default(), Arc::new(Observed::default()));
@@ -225,36 +222,4 @@ fn check(args: &Args) -> anyhow::Result<()> {
         );
     }
     Ok(())
-}
-
-async fn client(args: &Args) -> anyhow::Result<Client> {
-    let config = match &args.kubeconfig {
-        Some(file) => {
-            let file = kube::config::Kubeconfig::read_from(file)
-                .with_context(|| format!("--kubeconfig {} cannot be used", file.display()))?;
-            Config::from_custom_kubeconfig(file, &KubeConfigOptions::default()).await?
-        }
-        None => Config::infer().await.context("there is no API server to ask: name one with --kubeconfig")?,
-    };
-    Ok(Client::try_from(config)?)
-}
-
-/// Who asks this process to stop.
-struct Told {
-    interrupt: Signal,
-    terminate: Signal,
-}
-
-impl Told {
-    fn new() -> std::io::Result<Self> {
-        Ok(Self { interrupt: signal(SignalKind::interrupt())?, terminate: signal(SignalKind::terminate())? })
-    }
-
-    async fn stop(&mut self) {
-        tokio::select! {
-            _ = self.interrupt.recv() => {}
-            _ = self.terminate.recv() => {}
-        }
-        tracing::info!("told to stop");
-    }
 }

@@ -17,9 +17,8 @@ use crate::{
 use anyhow::Context as _;
 use futures::StreamExt as _;
 use kube::{
-    Api, Client, Config, ResourceExt,
+    Api, ResourceExt,
     api::DynamicObject,
-    config::KubeConfigOptions,
     runtime::{
         Controller,
         controller::Config as ControllerConfig,
@@ -29,7 +28,6 @@ use kube::{
 };
 use prometheus_client::registry::Registry;
 use std::{
-    future::Future,
     io::IsTerminal as _,
     sync::{
         Arc,
@@ -37,13 +35,13 @@ use std::{
     },
     time::Duration,
 };
-use tokio::{
-    net::TcpListener,
-    signal::unix::{SignalKind, signal},
-};
+use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tombolo_api::mesh::MeshRevisionTag;
-use tombolo_kubernetes::watch::WatchBackoff;
+use tombolo_kubernetes::{
+    program::{self, Told},
+    watch::WatchBackoff,
+};
 
 /// Several changes at once are one reconciliation.
 const DEBOUNCE: Duration = Duration::from_millis(100);
@@ -64,29 +62,24 @@ pub(crate) fn run(args: Args) -> anyhow::Result<()> {
 }
 
 async fn serve(args: Args) -> anyhow::Result<()> {
-    let client = client(&args).await?;
+    let mut told = Told::new()?;
+    let client = program::client(args.kubeconfig.as_deref()).await?;
     let (metrics, ready, stop) = (Metrics::default(), Arc::new(AtomicBool::new(false)), CancellationToken::new());
     serve_pages(&args, &metrics, ready.clone()).await?;
     let mut namespaces = args.mesh_namespaces.clone();
     namespaces.insert(0, args.namespace.clone());
     namespaces.dedup();
     let context = Arc::new(Context::new(client, args.identity.clone(), namespaces, args.registry, metrics));
-    tokio::spawn(stop_when_told(stop.clone(), ready.clone())?);
     ready.store(true, Ordering::Relaxed);
+    let told_to = stop.clone();
+    // What is under way is finished; nothing new is begun.
+    tokio::spawn(async move {
+        told.stop().await;
+        ready.store(false, Ordering::Relaxed);
+        told_to.cancel();
+    });
     leader::stand(context, &args.namespace, &args.identity, stop, lead).await;
     Ok(())
-}
-
-async fn client(args: &Args) -> anyhow::Result<Client> {
-    let config = match &args.kubeconfig {
-        Some(file) => {
-            let file = kube::config::Kubeconfig::read_from(file)
-                .with_context(|| format!("--kubeconfig {} cannot be used", file.display()))?;
-            Config::from_custom_kubeconfig(file, &KubeConfigOptions::default()).await?
-        }
-        None => Config::infer().await.context("there is no API server to ask: name one with --kubeconfig")?,
-    };
-    Ok(Client::try_from(config)?)
 }
 
 async fn serve_pages(args: &Args, metrics: &Metrics, ready: Arc<AtomicBool>) -> anyhow::Result<()> {
@@ -95,20 +88,6 @@ async fn serve_pages(args: &Args, metrics: &Metrics, ready: Arc<AtomicBool>) -> 
     let listener = TcpListener::bind(args.listen).await.with_context(|| format!("cannot listen on {}", args.listen))?;
     tokio::spawn(pages::serve(listener, Pages { registry, ready }));
     Ok(())
-}
-
-/// What is under way is finished; nothing new is begun.
-fn stop_when_told(stop: CancellationToken, ready: Arc<AtomicBool>) -> anyhow::Result<impl Future<Output = ()>> {
-    let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
-    Ok(async move {
-        tokio::select! {
-            _ = interrupt.recv() => {}
-            _ = terminate.recv() => {}
-        }
-        tracing::info!("told to stop");
-        ready.store(false, Ordering::Relaxed);
-        stop.cancel();
-    })
 }
 
 /// Does what only one replica does, until it is told to stop.

@@ -5,11 +5,13 @@
 //! | [`lease`] | leader election: one of several replicas does a duty |
 //! | [`apply`] | server-side apply that writes nothing where nothing changed |
 //! | [`conditions`] | merging conditions without touching others' |
+//! | [`program`] | what every such program begins and ends with: its client, its signals |
 //! | [`retry`] | what a client's error means, and how long to wait |
 //! | [`watch`] | how long to wait before a watch that failed is begun again |
 
 pub mod apply;
 pub mod conditions;
 pub mod lease;
+pub mod program;
 pub mod retry;
 pub mod watch;
