@@ -2,122 +2,137 @@
 
 use super::{
     Emits, Engine, Fact, Outcome, Relation, UnitId,
-    graph::{Edit, Node, Owned, Slot},
+    graph::{Edit, Owned, Slot},
     unit::{AnyBuilt, AnyOutput},
-    view::Lookup,
+    vertex::{Content, Emitted, Node, VertexId},
+    view::{Lookup, Read},
 };
-use std::{collections::BTreeSet, sync::Arc};
+use crate::status::Status;
+use std::sync::Arc;
+use tombolo_api::ObjectKey;
+use tombolo_core::Problem;
 use tombolo_proto::{Change, Resource, Scope};
 
 impl Engine {
     /// Replaces what a unit made before by what it made now; `None`: the unit is no more.
-    pub(super) fn commit(&mut self, unit: UnitId, built: Option<AnyBuilt>, reads: Vec<Lookup>, edit: &mut Edit) {
-        let old = self.nodes.remove(&unit);
-        let (old_output, old_emits, old_reads) = match old {
-            Some(Node { output, emits, reads }) => (Some(output), emits, reads),
-            None => (None, Emits::default(), Box::default()),
+    pub(super) fn commit(&mut self, unit: UnitId, built: Option<AnyBuilt>, reads: Vec<Read>, edit: &mut Edit) {
+        let id = self.vertices.number(Lookup::Unit(unit));
+        let (old_output, old, old_reads) = match self.vertices.take_node(id) {
+            Some(Node { output, emitted, reads }) => (Some(output), emitted, reads),
+            None => (None, Emitted::default(), Box::default()),
         };
         let (output, emits) = match built {
             Some(AnyBuilt { output, emits }) => (Some(output), emits),
             None => (None, Emits::default()),
         };
-        // Even what does not exist is asked again when something that it looked at changes.
-        let reads = self.replace_reads(&unit, old_reads, reads);
-        self.replace_facts(&old_emits, &emits);
-        self.replace_resources(&unit, &old_emits, &emits, edit);
-        replace_statuses(&old_emits, &emits, &mut edit.outcome);
-        replace_problems(&old_emits, &emits, &mut edit.outcome);
+        let reads = self.replace_reads(id, old_reads, reads);
+        let emitted = self.replace_emitted(id, old, emits, edit);
+        self.units = self.units + usize::from(output.is_some()) - usize::from(old_output.is_some());
         if !same(old_output.as_deref(), output.as_deref()) {
-            self.touch(&Lookup::Unit(unit.clone()));
+            self.touch(id);
         }
         match output {
-            Some(output) => drop(self.nodes.insert(unit, Node { output, emits, reads })),
-            None => self.forget_reads(&unit, &reads),
+            Some(output) => {
+                self.vertices.get_mut(id).content = Content::Unit(Box::new(Node { output, emitted, reads }));
+            }
+            None => {
+                self.forget_reads(id, &reads);
+                self.vertices.release(id);
+            }
         }
     }
 
-    fn replace_reads(&mut self, unit: &UnitId, old: Box<[Lookup]>, new: Vec<Lookup>) -> Box<[Lookup]> {
-        // Builds are deterministic: the same sequence is the common case, and needs no sets.
+    /// What the unit reads from now on, in order, each once.
+    fn replace_reads(&mut self, unit: VertexId, old: Box<[VertexId]>, new: Vec<Read>) -> Box<[VertexId]> {
+        let number = |read| match read {
+            Read::Known(id) => id,
+            Read::New(lookup) => self.vertices.number(lookup),
+        };
+        let mut new: Vec<VertexId> = new.into_iter().map(number).collect();
+        new.sort_unstable();
+        new.dedup();
+        // Builds are deterministic: the same is the common case.
         if *old == *new {
             return old;
         }
-        let gone: Vec<Lookup> = {
-            let new: BTreeSet<&Lookup> = new.iter().collect();
-            old.iter().filter(|read| !new.contains(read)).cloned().collect()
-        };
-        self.forget_reads(unit, &gone);
-        for read in &new {
-            match self.readers.get_mut(read) {
-                Some(readers) => drop(readers.insert(unit.clone())),
-                None => drop(self.readers.insert(read.clone(), [unit.clone()].into())),
-            }
+        for read in new.iter().filter(|read| old.binary_search(read).is_err()) {
+            self.vertices.get_mut(*read).readers.insert(unit);
         }
+        let gone: Vec<VertexId> = old.iter().filter(|read| new.binary_search(read).is_err()).copied().collect();
+        self.forget_reads(unit, &gone);
         new.into_boxed_slice()
     }
 
-    fn forget_reads(&mut self, unit: &UnitId, reads: &[Lookup]) {
+    fn forget_reads(&mut self, unit: VertexId, reads: &[VertexId]) {
         for read in reads {
-            if let Some(readers) = self.readers.get_mut(read) {
-                readers.remove(unit);
-                if readers.is_empty() {
-                    self.readers.remove(read);
-                }
-            }
+            self.vertices.get_mut(*read).readers.remove(unit);
+            self.vertices.release(*read);
         }
     }
 
-    fn replace_facts(&mut self, old: &Emits, new: &Emits) {
-        if old.facts == new.facts {
-            return;
+    fn replace_emitted(&mut self, unit: VertexId, old: Emitted, new: Emits, edit: &mut Edit) -> Emitted {
+        let Emits { facts, resources, statuses, problems } = new;
+        let facts = self.replace_facts(old.facts, facts);
+        let new = Emitted { facts, resources: resources.into(), statuses: statuses.into(), problems: problems.into() };
+        self.replace_resources(unit, &old.resources, &new.resources, edit);
+        replace_statuses(&old.statuses, &new.statuses, &mut edit.outcome);
+        replace_problems(&old.problems, &new.problems, &mut edit.outcome);
+        new
+    }
+
+    fn replace_facts(&mut self, old: Box<[(VertexId, Fact)]>, new: Vec<(Relation, Fact)>) -> Box<[(VertexId, Fact)]> {
+        let number = |(relation, fact)| (self.vertices.number(Lookup::Relation(relation)), fact);
+        let new: Box<[(VertexId, Fact)]> = new.into_iter().map(number).collect();
+        if old == new {
+            return old;
         }
         // Added before removed: a fact in both never leaves its relation.
-        new.facts.iter().for_each(|(relation, fact)| self.add_fact(relation.clone(), fact.clone()));
-        old.facts.iter().for_each(|(relation, fact)| self.remove_fact(relation, fact));
+        new.iter().for_each(|(relation, fact)| self.add_fact(*relation, fact.clone()));
+        old.iter().for_each(|(relation, fact)| self.remove_fact(*relation, fact));
+        new
     }
 
-    pub(super) fn add_fact(&mut self, relation: Relation, fact: Fact) {
-        let count = self.relations.entry(relation.clone()).or_default().entry(fact).or_default();
-        *count += 1;
-        if *count == 1 {
+    pub(super) fn add_fact(&mut self, relation: VertexId, fact: Fact) {
+        if self.vertices.add_fact(relation, fact) {
             self.relation_changed(relation);
         }
     }
 
-    pub(super) fn remove_fact(&mut self, relation: &Relation, fact: &Fact) {
-        let Some(members) = self.relations.get_mut(relation) else { return };
-        let Some(count) = members.get_mut(fact) else { return };
-        *count -= 1;
-        if *count > 0 {
-            return;
+    pub(super) fn remove_fact(&mut self, relation: VertexId, fact: &Fact) {
+        if self.vertices.remove_fact(relation, fact) {
+            self.relation_changed(relation);
+            self.vertices.release(relation);
         }
-        members.remove(fact);
-        if members.is_empty() {
-            self.relations.remove(relation);
-        }
-        self.relation_changed(relation.clone());
     }
 
-    fn relation_changed(&mut self, relation: Relation) {
-        for unit in UnitId::of_relation(&relation) {
-            self.mark(unit);
+    fn relation_changed(&mut self, id: VertexId) {
+        if let Some(relation) = self.vertices.relation(id) {
+            let units = UnitId::of_relation(relation);
+            if let Relation::NeedsAddress(host) = relation {
+                self.asked.insert(host.clone());
+            }
+            units.into_iter().for_each(|unit| self.mark(unit));
         }
-        if let Relation::NeedsAddress(host) = &relation {
-            self.asked.insert(host.clone());
-        }
-        self.touch(&Lookup::Relation(relation));
+        self.touch(id);
     }
 
-    fn replace_resources(&mut self, unit: &UnitId, old: &Emits, new: &Emits, edit: &mut Edit) {
-        for (scope, resource) in &old.resources {
+    fn replace_resources(
+        &mut self,
+        unit: VertexId,
+        old: &[(Scope, Arc<Resource>)],
+        new: &[(Scope, Arc<Resource>)],
+        edit: &mut Edit,
+    ) {
+        for (scope, resource) in old {
             let slot = slot(scope, resource);
-            if self.resources.get(&slot).is_some_and(|owned| owned.by == *unit) {
+            if self.resources.get(&slot).is_some_and(|owned| owned.by == unit) {
                 let was = self.resources.remove(&slot).map(|owned| owned.resource);
                 edit.slots.entry(slot).or_insert(was);
             }
         }
-        for (scope, resource) in &new.resources {
+        for (scope, resource) in new {
             let slot = slot(scope, resource);
-            let owned = Owned { by: unit.clone(), resource: resource.clone() };
+            let owned = Owned { by: unit, resource: resource.clone() };
             let was = self.resources.insert(slot.clone(), owned).map(|owned| owned.resource);
             edit.slots.entry(slot).or_insert(was);
         }
@@ -155,20 +170,22 @@ fn slot(scope: &Scope, resource: &Arc<Resource>) -> Slot {
     Slot { scope: scope.clone(), kind: resource.kind(), name: resource.name().clone() }
 }
 
-fn replace_statuses(old: &Emits, new: &Emits, outcome: &mut Outcome) {
-    for (key, _) in &old.statuses {
-        if !new.statuses.iter().any(|(k, _)| k == key) {
+type Statuses = [(ObjectKey, Arc<Status>)];
+
+fn replace_statuses(old: &Statuses, new: &Statuses, outcome: &mut Outcome) {
+    for (key, _) in old {
+        if !new.iter().any(|(k, _)| k == key) {
             outcome.statuses.insert(key.clone(), None);
         }
     }
-    for (key, status) in &new.statuses {
-        if !old.statuses.iter().any(|(k, s)| k == key && s == status) {
+    for (key, status) in new {
+        if !old.iter().any(|(k, s)| k == key && s == status) {
             outcome.statuses.insert(key.clone(), Some(status.clone()));
         }
     }
 }
 
-fn replace_problems(old: &Emits, new: &Emits, outcome: &mut Outcome) {
-    outcome.resolved.extend(old.problems.iter().filter(|p| !new.problems.contains(p)).cloned());
-    outcome.appeared.extend(new.problems.iter().filter(|p| !old.problems.contains(p)).cloned());
+fn replace_problems(old: &[Problem], new: &[Problem], outcome: &mut Outcome) {
+    outcome.resolved.extend(old.iter().filter(|p| !new.contains(p)).cloned());
+    outcome.appeared.extend(new.iter().filter(|p| !old.contains(p)).cloned());
 }

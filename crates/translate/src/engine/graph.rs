@@ -1,6 +1,11 @@
 //! The graph of units: who read what, what is out of date, what there is.
 
-use super::{Emits, Fact, Relation, Unit, UnitId, View, unit::AnyOutput, view::Lookup};
+use super::{
+    Fact, Relation, Unit, UnitId, View,
+    members::Members,
+    vertex::{VertexId, Vertices},
+    view::Lookup,
+};
 use crate::{mesh, status::Status};
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap, HashSet},
@@ -14,9 +19,9 @@ use tombolo_registry::{Key, Snapshot};
 /// Everything that is translated, kept current by difference.
 #[derive(Default)]
 pub struct Engine {
-    pub(super) nodes: HashMap<UnitId, Node>,
-    pub(super) readers: HashMap<Lookup, HashSet<UnitId>>,
-    pub(super) relations: HashMap<Relation, BTreeMap<Fact, u32>>,
+    pub(super) vertices: Vertices,
+    /// How many units exist.
+    pub(super) units: usize,
     pub(super) resources: HashMap<Slot, Owned>,
     pub(super) dirty: BTreeSet<(u8, UnitId)>,
     /// Hosts that came to need addresses, or no longer do, since that was last asked of the outside.
@@ -35,13 +40,6 @@ pub struct Answer {
     pub withdrawn: Vec<(Relation, Fact)>,
 }
 
-/// A unit that exists: what it made, and what it read to make it.
-pub(super) struct Node {
-    pub(super) output: Arc<dyn AnyOutput>,
-    pub(super) emits: Emits,
-    pub(super) reads: Box<[Lookup]>,
-}
-
 /// Where a resource is seen.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(super) struct Slot {
@@ -52,7 +50,7 @@ pub(super) struct Slot {
 
 /// A resource and the unit that made it. A resource may pass from one unit to another within one edit.
 pub(super) struct Owned {
-    pub(super) by: UnitId,
+    pub(super) by: VertexId,
     pub(super) resource: Arc<Resource>,
 }
 
@@ -97,7 +95,9 @@ impl Engine {
             for unit in UnitId::of_key(&key) {
                 self.mark(unit);
             }
-            self.touch(&Lookup::Source(key));
+            if let Some(id) = self.vertices.find(&Lookup::Source(key)) {
+                self.touch(id);
+            }
         }
         let mut edit = Edit::default();
         loop {
@@ -124,7 +124,7 @@ impl Engine {
 
     fn take_needs(&mut self) -> Needs {
         let asked = std::mem::take(&mut self.asked);
-        let needed = |host: &Host| self.relations.contains_key(&Relation::NeedsAddress(host.clone()));
+        let needed = |host: &Host| self.members(Relation::NeedsAddress(host.clone())).is_some();
         asked.into_iter().map(|host| (host.clone(), needed(&host))).collect()
     }
 
@@ -150,6 +150,7 @@ impl Engine {
     /// Adds facts that come from outside, such as that proxies of a namespace are connected. Takes effect at the next [`Engine::apply`].
     pub fn insert_facts(&mut self, facts: impl IntoIterator<Item = (Relation, Fact)>) {
         for (relation, fact) in facts {
+            let relation = self.vertices.number(Lookup::Relation(relation));
             self.add_fact(relation, fact);
         }
     }
@@ -160,7 +161,9 @@ impl Engine {
     /// A fact that is to be replaced is best added in its new form first: then its relation is never empty in between.
     pub fn remove_facts(&mut self, facts: impl IntoIterator<Item = (Relation, Fact)>) {
         for (relation, fact) in facts {
-            self.remove_fact(&relation, &fact);
+            if let Some(relation) = self.vertices.find(&Lookup::Relation(relation)) {
+                self.remove_fact(relation, &fact);
+            }
         }
     }
 
@@ -171,38 +174,52 @@ impl Engine {
 
     /// The status of every object that has one.
     pub fn statuses(&self) -> BTreeMap<ObjectKey, Arc<Status>> {
-        self.nodes.values().flat_map(|node| node.emits.statuses.iter().cloned()).collect()
+        self.vertices.nodes().flat_map(|(_, node)| node.emitted.statuses.iter().cloned()).collect()
     }
 
     /// Every problem there is now.
     pub fn problems(&self) -> BTreeSet<Problem> {
-        self.nodes.values().flat_map(|node| node.emits.problems.iter().cloned()).collect()
+        self.vertices.nodes().flat_map(|(_, node)| node.emitted.problems.iter().cloned()).collect()
     }
 
     /// The members of a relation, for the outside: units look them up through their view.
     pub fn facts<'e>(&'e self, relation: &Relation) -> impl Iterator<Item = &'e Fact> + use<'e> {
-        self.relations.get(relation).into_iter().flat_map(BTreeMap::keys)
+        self.members(relation.clone()).into_iter().flat_map(Members::iter)
+    }
+
+    /// What units look at, for whoever wants to know what one is made from. `snapshot`: the one that was applied last.
+    pub fn view<'e>(&'e self, snapshot: &'e Snapshot) -> View<'e> {
+        View::new(self, snapshot, u8::MAX)
     }
 
     /// Every unit that exists, unordered.
     pub fn units(&self) -> impl Iterator<Item = &UnitId> {
-        self.nodes.keys()
+        self.vertices.nodes().map(|(unit, _)| unit)
     }
 
     /// What a unit made, for other units to read.
     pub fn output<U: Unit>(&self, unit: &U) -> Option<&U::Output> {
-        let node = self.nodes.get(&unit.clone().into())?;
-        node.output.as_any().downcast_ref()
+        let id = self.vertices.find(&Lookup::Unit(unit.clone().into()))?;
+        self.output_at::<U>(id)
+    }
+
+    pub(super) fn output_at<U: Unit>(&self, id: VertexId) -> Option<&U::Output> {
+        // Of the box's content, not of the box, which is something too.
+        (*self.vertices.node(id)?.output).as_any().downcast_ref()
+    }
+
+    fn members(&self, relation: Relation) -> Option<&Members> {
+        self.vertices.members(self.vertices.find(&Lookup::Relation(relation))?)
     }
 
     /// How many units exist.
     pub fn len(&self) -> usize {
-        self.nodes.len()
+        self.units
     }
 
     /// True before anything was applied.
     pub fn is_empty(&self) -> bool {
-        self.nodes.is_empty()
+        self.units == 0
     }
 
     /// The objects that a resource was made from: whom to tell if a proxy rejects it.
@@ -210,13 +227,13 @@ impl Engine {
         let slot = Slot { scope: scope.clone(), kind, name: name.clone() };
         let mut origins = BTreeSet::new();
         let mut seen = HashSet::new();
-        let mut open: Vec<UnitId> = self.resources.get(&slot).map(|owned| owned.by.clone()).into_iter().collect();
+        let mut open: Vec<VertexId> = self.resources.get(&slot).map(|owned| owned.by).into_iter().collect();
         while let Some(unit) = open.pop() {
-            let Some(node) = self.nodes.get(&unit).filter(|_| seen.insert(unit.clone())) else { continue };
-            for lookup in &node.reads {
-                match lookup {
+            let Some(node) = self.vertices.node(unit).filter(|_| seen.insert(unit)) else { continue };
+            for read in &node.reads {
+                match &self.vertices.get(*read).name {
                     Lookup::Source(Key::Object(key)) => drop(origins.insert(key.clone())),
-                    Lookup::Unit(unit) => open.push(unit.clone()),
+                    Lookup::Unit(_) => open.push(*read),
                     Lookup::Source(Key::Entry(_)) | Lookup::Relation(_) => {}
                 }
             }
@@ -225,10 +242,9 @@ impl Engine {
     }
 
     /// Marks whoever looked this up.
-    pub(super) fn touch(&mut self, lookup: &Lookup) {
-        if let Some(readers) = self.readers.get(lookup) {
-            self.dirty.extend(readers.iter().map(|unit| (unit.rank(), unit.clone())));
-        }
+    pub(super) fn touch(&mut self, id: VertexId) {
+        let readers = self.vertices.get(id).readers.iter().filter_map(|reader| self.vertices.unit(reader));
+        self.dirty.extend(readers.map(|unit| (unit.rank(), unit.clone())));
     }
 
     /// Marks a unit, whether it exists yet or not.

@@ -12,7 +12,9 @@
 
 mod commit;
 mod graph;
+mod members;
 mod unit;
+mod vertex;
 mod view;
 
 pub use graph::{Answer, Engine, Needs, Outcome};

@@ -241,7 +241,7 @@ impl<T: PartialEq + Send + Sync + 'static> AnyOutput for T {
 
 /// A [`Built`] whose type is forgotten.
 pub(super) struct AnyBuilt {
-    pub(super) output: Arc<dyn AnyOutput>,
+    pub(super) output: Box<dyn AnyOutput>,
     pub(super) emits: Emits,
 }
 
@@ -260,7 +260,7 @@ macro_rules! units {
             pub(super) fn build(&self, view: &View<'_>) -> Option<AnyBuilt> {
                 match self { $(Self::$variant(unit) => {
                     let Built { output, emits } = unit.build(view)?;
-                    Some(AnyBuilt { output: Arc::new(output), emits })
+                    Some(AnyBuilt { output: Box::new(output), emits })
                 }),* }
             }
         }

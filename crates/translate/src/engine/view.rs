@@ -1,7 +1,7 @@
 //! What a unit may look at, and the record of what it looked at.
 
-use super::{Engine, Fact, Relation, Unit, UnitId};
-use std::{cell::RefCell, collections::BTreeMap, sync::Arc};
+use super::{Engine, Fact, Relation, Unit, UnitId, members::Members, vertex::VertexId};
+use std::{cell::RefCell, sync::Arc};
 use tombolo_api::{Kinded, Object, ObjectKey};
 use tombolo_registry::{Entry, Key, Snapshot};
 
@@ -16,13 +16,19 @@ pub(super) enum Lookup {
     Relation(Relation),
 }
 
+/// What was looked up, as far as it had a number.
+pub(super) enum Read {
+    Known(VertexId),
+    New(Lookup),
+}
+
 /// A snapshot and the outputs of lower units, read through a recorder. What is absent is recorded too: a unit that looked
 /// for something is rebuilt when it appears.
 pub struct View<'a> {
     engine: &'a Engine,
     snapshot: &'a Snapshot,
     rank: u8,
-    reads: RefCell<Vec<Lookup>>,
+    reads: RefCell<Vec<Read>>,
 }
 
 impl<'a> View<'a> {
@@ -30,12 +36,14 @@ impl<'a> View<'a> {
         Self { engine, snapshot, rank, reads: RefCell::default() }
     }
 
-    pub(super) fn into_reads(self) -> Vec<Lookup> {
+    pub(super) fn into_reads(self) -> Vec<Read> {
         self.reads.into_inner()
     }
 
-    fn record(&self, lookup: Lookup) {
-        self.reads.borrow_mut().push(lookup);
+    fn record(&self, lookup: Lookup) -> Option<VertexId> {
+        let known = self.engine.vertices.find(&lookup);
+        self.reads.borrow_mut().push(known.map_or(Read::New(lookup), Read::Known));
+        known
     }
 
     /// An object of a known kind.
@@ -58,21 +66,20 @@ impl<'a> View<'a> {
             "a unit reads only what is of a lower rank: {unit:?} read at rank {}",
             self.rank
         );
-        self.record(Lookup::Unit(unit.clone().into()));
-        self.engine.output(unit)
+        self.engine.output_at::<U>(self.record(Lookup::Unit(unit.clone().into()))?)
     }
 
     /// The members of a relation, in order.
     pub fn relation(&self, relation: Relation) -> impl Iterator<Item = &'a Fact> + use<'a> {
-        let members: Option<&'a BTreeMap<Fact, u32>> = self.engine.relations.get(&relation);
-        self.record(Lookup::Relation(relation));
-        members.into_iter().flat_map(BTreeMap::keys)
+        self.members(relation).into_iter().flat_map(Members::iter)
     }
 
     /// How many members a relation has.
     pub fn count(&self, relation: Relation) -> usize {
-        let members = self.engine.relations.get(&relation).map_or(0, BTreeMap::len);
-        self.record(Lookup::Relation(relation));
-        members
+        self.members(relation).map_or(0, Members::len)
+    }
+
+    fn members(&self, relation: Relation) -> Option<&'a Members> {
+        self.engine.vertices.members(self.record(Lookup::Relation(relation))?)
     }
 }

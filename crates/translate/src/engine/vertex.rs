@@ -1,0 +1,267 @@
+//! Whatever is looked up, by number: what it is now, and who reads it.
+//!
+//! Names of objects, units and relations are long, and one is read by many. So each is kept once, and the graph between them is
+//! one of numbers.
+
+use super::{Fact, Relation, UnitId, members::Members, unit::AnyOutput, view::Lookup};
+use crate::status::Status;
+use hashbrown::HashTable;
+use roaring::RoaringBitmap;
+use slab::Slab;
+use smallvec::SmallVec;
+use std::{
+    hash::{BuildHasher as _, RandomState},
+    sync::Arc,
+};
+use tombolo_api::ObjectKey;
+use tombolo_core::Problem;
+use tombolo_proto::{Resource, Scope};
+
+/// The number of a [`Vertex`], as long as that is read or something. Numbers are used again.
+pub(super) type VertexId = u32;
+
+/// Something that was looked up, or is there to be.
+pub(super) struct Vertex {
+    pub(super) name: Lookup,
+    /// The units that looked it up.
+    pub(super) readers: Ids,
+    pub(super) content: Content,
+}
+
+/// What there is under a name.
+pub(super) enum Content {
+    /// Nothing, or what is not kept here: what is in the snapshot.
+    None,
+    Unit(Box<Node>),
+    Relation(Members),
+}
+
+/// A unit that exists: what it made, and what it read to make it.
+pub(super) struct Node {
+    pub(super) output: Box<dyn AnyOutput>,
+    pub(super) emitted: Emitted,
+    /// In order, each once.
+    pub(super) reads: Box<[VertexId]>,
+}
+
+/// What a unit made besides its output, for as long as it exists.
+#[derive(Default)]
+pub(super) struct Emitted {
+    pub(super) facts: Box<[(VertexId, Fact)]>,
+    pub(super) resources: Box<[(Scope, Arc<Resource>)]>,
+    pub(super) statuses: Box<[(ObjectKey, Arc<Status>)]>,
+    pub(super) problems: Box<[Problem]>,
+}
+
+/// All vertices.
+#[derive(Default)]
+pub(super) struct Vertices {
+    numbers: HashTable<VertexId>,
+    // Each by itself: a table that grows in place would hold room for as many again.
+    vertices: Slab<Box<Vertex>>,
+    hasher: RandomState,
+}
+
+impl Vertices {
+    /// The number of what has one.
+    pub(super) fn find(&self, name: &Lookup) -> Option<VertexId> {
+        let hash = self.hasher.hash_one(name);
+        self.numbers.find(hash, |id| self.get(*id).name == *name).copied()
+    }
+
+    /// What has a number.
+    pub(super) fn get(&self, id: VertexId) -> &Vertex {
+        &self.vertices[id as usize]
+    }
+
+    pub(super) fn get_mut(&mut self, id: VertexId) -> &mut Vertex {
+        &mut self.vertices[id as usize]
+    }
+
+    /// The number of a name, which gets one if it has none.
+    pub(super) fn number(&mut self, name: Lookup) -> VertexId {
+        if let Some(id) = self.find(&name) {
+            return id;
+        }
+        let hash = self.hasher.hash_one(&name);
+        let vertex = Vertex { name, readers: Ids::default(), content: Content::None };
+        let id = self.vertices.insert(Box::new(vertex)) as VertexId;
+        let Self { numbers, vertices, hasher } = self;
+        numbers.insert_unique(hash, id, |id| hasher.hash_one(&vertices[*id as usize].name));
+        id
+    }
+
+    /// Forgets what nobody reads and what is nothing.
+    pub(super) fn release(&mut self, id: VertexId) {
+        let vertex = self.get(id);
+        if !matches!(vertex.content, Content::None) || !vertex.readers.is_empty() {
+            return;
+        }
+        let hash = self.hasher.hash_one(&vertex.name);
+        if let Ok(number) = self.numbers.find_entry(hash, |known| *known == id) {
+            number.remove();
+        }
+        self.vertices.remove(id as usize);
+    }
+
+    /// The unit of a number.
+    pub(super) fn unit(&self, id: VertexId) -> Option<&UnitId> {
+        match &self.get(id).name {
+            Lookup::Unit(unit) => Some(unit),
+            Lookup::Source(_) | Lookup::Relation(_) => None,
+        }
+    }
+
+    /// A unit, if it exists.
+    pub(super) fn node(&self, id: VertexId) -> Option<&Node> {
+        match &self.get(id).content {
+            Content::Unit(node) => Some(node),
+            Content::None | Content::Relation(_) => None,
+        }
+    }
+
+    /// The members of a relation, if there are any.
+    pub(super) fn members(&self, id: VertexId) -> Option<&Members> {
+        match &self.get(id).content {
+            Content::Relation(members) => Some(members),
+            Content::None | Content::Unit(_) => None,
+        }
+    }
+
+    /// Takes a unit out, to put another in its place or to release it.
+    pub(super) fn take_node(&mut self, id: VertexId) -> Option<Node> {
+        match std::mem::replace(&mut self.get_mut(id).content, Content::None) {
+            Content::Unit(node) => Some(*node),
+            Content::None | Content::Relation(_) => None,
+        }
+    }
+
+    /// States a fact; true where it is new.
+    pub(super) fn add_fact(&mut self, id: VertexId, fact: Fact) -> bool {
+        let content = &mut self.get_mut(id).content;
+        match content {
+            Content::Relation(members) => members.add(fact),
+            Content::None | Content::Unit(_) => {
+                *content = Content::Relation(Members::of(fact));
+                true
+            }
+        }
+    }
+
+    /// Takes back a fact, once; true where it holds no more. One that is not there is passed over.
+    pub(super) fn remove_fact(&mut self, id: VertexId, fact: &Fact) -> bool {
+        let content = &mut self.get_mut(id).content;
+        let Content::Relation(members) = content else { return false };
+        let gone = members.remove(fact);
+        if members.is_empty() {
+            *content = Content::None;
+        }
+        gone
+    }
+
+    /// The relation of a number.
+    pub(super) fn relation(&self, id: VertexId) -> Option<&Relation> {
+        match &self.get(id).name {
+            Lookup::Relation(relation) => Some(relation),
+            Lookup::Source(_) | Lookup::Unit(_) => None,
+        }
+    }
+
+    /// Every unit that exists, unordered.
+    pub(super) fn nodes(&self) -> impl Iterator<Item = (&UnitId, &Node)> {
+        self.vertices.iter().filter_map(|(_, vertex)| match (&vertex.name, &vertex.content) {
+            (Lookup::Unit(unit), Content::Unit(node)) => Some((unit, &**node)),
+            _ => None,
+        })
+    }
+}
+
+/// Few numbers or many, each once.
+pub(super) enum Ids {
+    Few(SmallVec<[VertexId; 4]>),
+    Many(RoaringBitmap),
+}
+
+/// From here on looking at each costs more than finding one.
+const MANY: usize = 32;
+
+impl Default for Ids {
+    fn default() -> Self {
+        Self::Few(SmallVec::new())
+    }
+}
+
+impl Ids {
+    pub(super) fn insert(&mut self, id: VertexId) {
+        match self {
+            Self::Few(ids) if ids.contains(&id) => {}
+            Self::Few(ids) if ids.len() < MANY => ids.push(id),
+            Self::Few(ids) => *self = Self::Many(ids.drain(..).chain([id]).collect()),
+            Self::Many(ids) => _ = ids.insert(id),
+        }
+    }
+
+    pub(super) fn remove(&mut self, id: VertexId) {
+        match self {
+            Self::Few(ids) => ids.retain(|known| *known != id),
+            Self::Many(ids) => _ = ids.remove(id),
+        }
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        match self {
+            Self::Few(ids) => ids.is_empty(),
+            Self::Many(ids) => ids.is_empty(),
+        }
+    }
+
+    /// Unordered.
+    pub(super) fn iter(&self) -> impl Iterator<Item = VertexId> + '_ {
+        let (few, many) = match self {
+            Self::Few(ids) => (Some(ids), None),
+            Self::Many(ids) => (None, Some(ids)),
+        };
+        few.into_iter().flatten().copied().chain(many.into_iter().flatten())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeSet;
+
+    #[test]
+    fn few_and_many_numbers_are_a_set() {
+        let (mut ids, mut model) = (Ids::default(), BTreeSet::new());
+        for id in (0..100).chain(20..60) {
+            ids.insert(id);
+            model.insert(id);
+        }
+        for id in (10..90).chain(5..20) {
+            ids.remove(id);
+            model.remove(&id);
+        }
+        assert_eq!(ids.iter().collect::<BTreeSet<_>>(), model);
+        model.iter().for_each(|id| ids.remove(*id));
+        assert!(ids.is_empty());
+    }
+
+    #[test]
+    fn what_nobody_reads_and_is_nothing_has_no_number() {
+        let mut vertices = Vertices::default();
+        let name = || Lookup::Relation(Relation::Sidecars);
+        let id = vertices.number(name());
+        assert_eq!(vertices.number(name()), id);
+        assert!(vertices.add_fact(id, Fact::Unit) && !vertices.add_fact(id, Fact::Unit));
+        assert!(!vertices.remove_fact(id, &Fact::Unit));
+        vertices.release(id);
+        assert_eq!(vertices.find(&name()), Some(id), "it is stated once more");
+        assert!(vertices.remove_fact(id, &Fact::Unit));
+        vertices.get_mut(id).readers.insert(7);
+        vertices.release(id);
+        assert_eq!(vertices.find(&name()), Some(id), "it is read");
+        vertices.get_mut(id).readers.remove(7);
+        vertices.release(id);
+        assert_eq!(vertices.find(&name()), None);
+    }
+}
