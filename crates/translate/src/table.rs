@@ -38,45 +38,38 @@ pub struct Bucket {
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Table(pub TableKey);
 
-/// A virtual host, both ways.
-#[derive(Clone, Debug, PartialEq)]
-pub struct VirtualHostRow {
-    /// For people, and tests. One, but for HTTP proxies: there each port of the host has its own.
-    pub ir: Arc<[ir::VirtualHost]>,
-    /// As a field of the table.
-    pub part: Arc<Part>,
-}
-
 fn bucket_of(host: &Host) -> u8 {
     // Below 64: fits.
     (xxh3_64(host.as_str().as_bytes()) % BUCKETS) as u8
 }
 
 impl Unit for VirtualHost {
-    type Output = VirtualHostRow;
+    type Output = Arc<Part>;
     const RANK: u8 = 6;
 
     fn build(&self, view: &View<'_>) -> Option<Built<Self::Output>> {
         let mut emits = Emits::default();
-        let ir: Arc<[ir::VirtualHost]> = match &self.table {
-            TableKey::Gateway { port, listener, .. } => {
-                let at = (&self.table, &self.host);
-                [gateway_api::virtual_host(view, at, *port, listener.as_deref(), &mut emits)?].into()
-            }
-            TableKey::Sidecar { namespace, port } => {
-                [mesh::virtual_host(view, namespace.as_deref(), &self.host, *port)?].into()
-            }
-            TableKey::HttpProxy { namespace } => mesh::proxied_hosts(view, namespace.as_deref(), &self.host)?.into(),
-        };
+        let hosts = self.hosts(view, &mut emits)?;
         emits.fact(Relation::Bucket(self.table.clone(), bucket_of(&self.host)), Fact::Host(self.host.clone()));
         // One without domains only stands for the base table's virtual host of that name not being here.
         let parts: Vec<_> =
-            ir.iter().filter(|host| !host.domains.is_empty()).map(envoy::virtual_host).map(Arc::new).collect();
-        let part = match &*parts {
-            [one] => one.clone(),
-            several => Arc::new(concat(&several.iter().collect::<Vec<_>>())),
-        };
-        Some(Built { output: VirtualHostRow { ir, part }, emits })
+            hosts.iter().filter(|host| !host.domains.is_empty()).map(envoy::virtual_host).map(Arc::new).collect();
+        Some(Built { output: concat(&parts.iter().collect::<Vec<_>>()), emits })
+    }
+}
+
+impl VirtualHost {
+    /// What is to be encoded: one, but for HTTP proxies, where each port of the host has its own. `None` where nothing calls for it.
+    pub fn hosts(&self, view: &View<'_>, emits: &mut Emits) -> Option<Vec<ir::VirtualHost>> {
+        Some(match &self.table {
+            TableKey::Gateway { port, listener, .. } => {
+                vec![gateway_api::virtual_host(view, (&self.table, &self.host), *port, listener.as_deref(), emits)?]
+            }
+            TableKey::Sidecar { namespace, port } => {
+                vec![mesh::virtual_host(view, namespace.as_deref(), &self.host, *port)?]
+            }
+            TableKey::HttpProxy { namespace } => mesh::proxied_hosts(view, namespace.as_deref(), &self.host)?,
+        })
     }
 }
 
@@ -97,10 +90,10 @@ impl Unit for Bucket {
             }
         }
         let units = tables.into_iter().map(|(host, table)| VirtualHost { table: table.clone(), host: host.clone() });
-        let parts: Vec<&Arc<Part>> = units.filter_map(|unit| view.unit(&unit).map(|row| &row.part)).collect();
+        let parts: Vec<&Arc<Part>> = units.filter_map(|unit| view.unit(&unit)).collect();
         let mut emits = Emits::default();
         emits.fact(Relation::Buckets(self.table.clone()), Fact::Bucket(self.bucket));
-        Some(Built { output: Arc::new(concat(&parts)), emits })
+        Some(Built { output: concat(&parts), emits })
     }
 }
 
@@ -117,13 +110,16 @@ fn buckets(view: &View<'_>, table: &TableKey) -> Vec<u8> {
 }
 
 /// Some parts in a row as one: each reader of the bucket then handles one buffer.
-fn concat(parts: &[&Arc<Part>]) -> Part {
+fn concat(parts: &[&Arc<Part>]) -> Arc<Part> {
+    if let [one] = parts {
+        return (*one).clone();
+    }
     let mut bytes = BytesMut::with_capacity(parts.iter().map(|p| p.bytes().len()).sum());
     parts.iter().for_each(|p| bytes.extend_from_slice(p.bytes()));
     let mut refs: Vec<_> = parts.iter().flat_map(|p| p.refs().iter().cloned()).collect();
     refs.sort_unstable();
     refs.dedup();
-    Part::from_bytes(bytes.freeze(), refs)
+    Arc::new(Part::from_bytes(bytes.freeze(), refs))
 }
 
 impl Unit for Table {

@@ -25,7 +25,8 @@ pub struct TimedStatus {
     translated: Arc<Status>,
     /// What was observed included.
     status: Arc<Status>,
-    since: HashMap<(String, &'static str), (bool, SystemTime)>,
+    /// By condition, in the order in which they are written.
+    since: Box<[SystemTime]>,
 }
 
 impl StatusTable {
@@ -74,26 +75,30 @@ impl TimedStatus {
     /// The status after another: conditions that hold as before keep their time.
     fn after(old: Option<&Self>, translated: Arc<Status>, observed: &[Condition], now: SystemTime) -> Self {
         let status = with_observed(&translated, observed);
-        let mut since = HashMap::new();
-        for (section, conditions) in sections(&status) {
-            for condition in conditions {
-                let key = (section.clone(), condition.kind);
-                let kept = old.and_then(|old| old.since.get(&key)).filter(|(was, _)| *was == condition.status);
-                since.insert(key, kept.copied().unwrap_or((condition.status, now)));
-            }
-        }
+        let known: HashMap<_, _> = old.into_iter().flat_map(Self::times).collect();
+        let kept = |section: &str, condition: &Condition| {
+            let known = known.get(&(section.to_owned(), condition.kind));
+            known.filter(|(was, _)| *was == condition.status).map_or(now, |(_, time)| *time)
+        };
+        let since = sections(&status)
+            .iter()
+            .flat_map(|(section, conditions)| conditions.iter().map(|condition| kept(section, condition)))
+            .collect();
         Self { translated, status, since }
+    }
+
+    /// By section and kind of condition: whether it holds, and since when. Sections: the empty text for the object's own conditions, a
+    /// listener's name, or a parent reference in JSON.
+    fn times(&self) -> impl Iterator<Item = ((String, &'static str), (bool, SystemTime))> {
+        let conditions = sections(&self.status).into_iter().flat_map(|(section, conditions)| {
+            conditions.iter().map(move |condition| ((section.clone(), condition.kind), condition.status))
+        });
+        conditions.zip(&self.since).map(|((key, holds), time)| (key, (holds, *time)))
     }
 
     /// The status without times.
     pub fn status(&self) -> &Arc<Status> {
         &self.status
-    }
-
-    /// When a condition of a section last changed between true and false. Sections: the empty text for the object's own
-    /// conditions, a listener's name, or a parent reference in JSON.
-    pub fn since(&self, section: &str, condition: &'static str) -> Option<SystemTime> {
-        self.since.get(&(section.to_owned(), condition)).map(|(_, time)| *time)
     }
 
     /// As Kubernetes shows it, `lastTransitionTime` included.
@@ -102,12 +107,8 @@ impl TimedStatus {
         let mut lists = Vec::new();
         collect(&mut value, &mut lists);
         // Both walks go through the conditions in the order in which they are written.
-        for ((section, conditions), list) in sections(&self.status).into_iter().zip(lists) {
-            for (condition, shown) in conditions.iter().zip(list.iter_mut()) {
-                if let Some(time) = self.since(&section, condition.kind) {
-                    shown["lastTransitionTime"] = json!(rfc3339(time));
-                }
-            }
+        for (shown, time) in lists.into_iter().flatten().zip(&self.since) {
+            shown["lastTransitionTime"] = json!(rfc3339(*time));
         }
         value
     }

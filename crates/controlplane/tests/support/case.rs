@@ -5,7 +5,7 @@ use tombolo_api::{Kind, ObjectKey, manifest};
 use tombolo_controlplane::Allocator;
 use tombolo_core::{Problem, ProxyKind, SourceId};
 use tombolo_proto::{Change, Resource, ResourceSet, ResourceType, Scope};
-use tombolo_registry::Index;
+use tombolo_registry::{Index, Snapshot};
 use tombolo_translate::{
     Bind, Engine, Interception, Variant,
     engine::{Fact, Relation},
@@ -34,6 +34,8 @@ pub(crate) struct Case {
 pub(crate) struct Translated {
     /// The translation.
     pub(crate) engine: Engine,
+    /// What was translated.
+    pub(crate) snapshot: Snapshot,
     /// Problems of reading, and of translating.
     pub(crate) problems: Vec<Problem>,
     /// What each proxy would get, by the name of its first scope.
@@ -87,7 +89,7 @@ impl Case {
         outcome.changes.into_iter().for_each(|change| {
             set.apply(change);
         });
-        Translated { engine, problems, proxies: proxies(&set, self.sidecars()) }
+        Translated { engine, snapshot: index.snapshot(), problems, proxies: proxies(&set, self.sidecars()) }
     }
 
     fn trust(&self) -> Option<(Relation, Fact)> {

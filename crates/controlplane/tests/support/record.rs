@@ -6,7 +6,11 @@ use serde_json::Value;
 use std::{collections::BTreeMap, env, fs, path::Path, sync::Arc};
 use tombolo_core::Problem;
 use tombolo_proto::{Resource, json::to_json};
-use tombolo_translate::{Engine, engine::UnitId, ir, status::Status};
+use tombolo_translate::{
+    engine::{Emits, UnitId},
+    ir,
+    status::Status,
+};
 
 /// How to make the records what they should be.
 const REMEDY: &str = "if that is as it should be: cargo xtask golden";
@@ -25,14 +29,15 @@ struct Intermediate<'a> {
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     listeners: BTreeMap<String, &'a ir::Listener>,
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    tables: BTreeMap<String, BTreeMap<&'a str, &'a ir::VirtualHost>>,
+    tables: BTreeMap<String, BTreeMap<String, ir::VirtualHost>>,
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     endpoints: BTreeMap<String, &'a [ir::Endpoint]>,
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     inbound: BTreeMap<String, &'a [ir::Inbound]>,
 }
 
-fn intermediate(engine: &Engine) -> Intermediate<'_> {
+fn intermediate(translated: &Translated) -> Intermediate<'_> {
+    let engine = &translated.engine;
     let mut all = Intermediate::default();
     for unit in engine.units() {
         match unit {
@@ -41,13 +46,14 @@ fn intermediate(engine: &Engine) -> Intermediate<'_> {
                 all.listeners.insert(format!("{} {}", unit.gateway, unit.port), listener);
             }
             UnitId::VirtualHost(unit) => {
-                let row = engine.output(unit).expect("a unit that exists has an output");
+                let view = engine.view(&translated.snapshot);
+                let built =
+                    unit.hosts(&view, &mut Emits::default()).expect("a unit that exists is made from something");
                 let table = format!("{} {}", unit.table.scope(), unit.table.name());
                 let hosts = all.tables.entry(table).or_default();
-                match &*row.ir {
-                    [one] => drop(hosts.insert(unit.host.as_str(), one)),
-                    several => hosts.extend(several.iter().map(|host| (&*host.name, host))),
-                }
+                let alone = built.len() == 1;
+                let name = |host: &ir::VirtualHost| if alone { unit.host.to_string() } else { host.name.clone() };
+                hosts.extend(built.into_iter().map(|host| (name(&host), host)));
             }
             UnitId::Assignment(unit) => {
                 let assigned = engine.output(unit).expect("a unit that exists has an output");
@@ -69,7 +75,7 @@ fn files(translated: &Translated) -> BTreeMap<&'static str, String> {
     let status = translated.engine.statuses().into_iter().map(|(key, status)| (key.to_string(), status)).collect();
     let status = yaml(&Statuses { problems: &translated.problems, status });
     let proxies: BTreeMap<&String, _> = translated.proxies.iter().map(|(name, all)| (name, by_type(all))).collect();
-    let ir = yaml(&intermediate(&translated.engine));
+    let ir = yaml(&intermediate(translated));
     BTreeMap::from([("ir.yaml", ir), ("status.yaml", status), ("xds.yaml", yaml(&proxies))])
 }
 

@@ -53,7 +53,9 @@ impl Unit for Route {
         let route = view.object::<HttpRoute>(&self.0)?;
         let mut emits = Emits::default();
         let parents = route.parent_refs.iter().enumerate();
-        let parents = parents.filter_map(|(i, parent)| self.parent(view, route, i, parent, &mut emits)).collect();
+        let mut parents: Vec<_> =
+            parents.filter_map(|(i, parent)| self.parent(view, route, i, parent, &mut emits)).collect();
+        parents.shrink_to_fit();
         Some(Built { output: Arc::new(RouteRow { parents }), emits })
     }
 }
@@ -124,6 +126,7 @@ impl Route {
             let hosts = hosts.into_iter().filter(|host| !is_shadowed(host, listener, gateway)).collect();
             attachments.push(Attachment { gateway: key.clone(), listener: listener.name.clone(), hosts });
         }
+        attachments.shrink_to_fit();
         let refused = attachments.is_empty().then_some(refusal);
         (attachments, refused)
     }

@@ -1,11 +1,13 @@
 //! Who sees which resource: every scope's resources, and the way back from a resource to the connections that it concerns.
 
+mod by_type;
 mod name_table;
 mod table;
 #[cfg(test)]
 mod tests;
 
 use crate::mailbox::Mailbox;
+use by_type::ByType;
 pub(crate) use name_table::NAME_TABLE;
 use name_table::NameTables;
 use roaring::RoaringBitmap;
@@ -43,12 +45,12 @@ pub(crate) struct Index {
 
 struct ScopeEntry {
     scope: Scope,
-    /// What it holds, by type.
-    names: [RoaringBitmap; TYPES],
+    /// What it holds.
+    names: ByType,
     /// Who sees it.
     connections: RoaringBitmap,
     /// Who of them asked for everything of a type.
-    wildcards: [RoaringBitmap; TYPES],
+    wildcards: ByType,
     /// When one of its names changed last.
     names_changed: u64,
 }
@@ -75,9 +77,9 @@ impl Index {
         let same = old.as_ref().map(|r| r.version()) == change.resource.as_ref().map(|r| r.version());
         if !same {
             match change.resource {
-                Some(_) => self.scopes[scope as usize].names[kind].insert(id),
-                None => self.scopes[scope as usize].names[kind].remove(id),
-            };
+                Some(_) => self.scopes[scope as usize].names.insert(kind, id),
+                None => self.scopes[scope as usize].names.remove(kind, id),
+            }
             self.post(scope, change, id, old.as_ref(), touched);
             if change.kind == ResourceType::Name {
                 self.names_changed(scope, touched);
@@ -99,7 +101,7 @@ impl Index {
         let kind = change.kind as usize;
         let (Some(entry), at) = (self.tables[kind].get(id), &self.scopes[scope as usize]) else { return };
         let named = &entry.subscribers & &at.connections;
-        for number in &named | &at.wildcards[kind] {
+        for number in named | at.wildcards.get(kind) {
             let connection = &self.connections[number as usize];
             let mut scopes = connection.scopes.iter();
             // An earlier scope's copy hides this one; a later scope's copy is what was hidden.
@@ -149,13 +151,13 @@ impl Index {
         for scope in &old {
             let scope = &mut self.scopes[*scope as usize];
             scope.connections.remove(connection.0);
-            scope.wildcards.iter_mut().for_each(|bitmap| _ = bitmap.remove(connection.0));
+            (0..TYPES).for_each(|kind| scope.wildcards.remove(kind, connection.0));
         }
         for scope in new {
             let scope = &mut self.scopes[scope as usize];
             scope.connections.insert(connection.0);
-            let asked = scope.wildcards.iter_mut().zip(wildcards).filter(|(_, wildcard)| *wildcard);
-            asked.for_each(|(bitmap, _)| _ = bitmap.insert(connection.0));
+            let asked = (0..TYPES).filter(|kind| wildcards[*kind]);
+            asked.for_each(|kind| scope.wildcards.insert(kind, connection.0));
         }
         old.into_iter().for_each(|scope| self.release_scope(scope));
     }
@@ -165,12 +167,12 @@ impl Index {
         let Some(entry) = self.connections.get_mut(connection.0 as usize) else { return };
         entry.wildcards[kind as usize] = wanted;
         for scope in &entry.scopes {
-            let bitmap = &mut self.scopes[*scope as usize].wildcards[kind as usize];
+            let asked = &mut self.scopes[*scope as usize].wildcards;
             if wanted {
-                bitmap.insert(connection.0)
+                asked.insert(kind as usize, connection.0);
             } else {
-                bitmap.remove(connection.0)
-            };
+                asked.remove(kind as usize, connection.0);
+            }
         }
     }
 
@@ -212,7 +214,7 @@ impl Index {
         let scopes = self.connections.get(connection.0 as usize).map_or(&[][..], |c| &c.scopes);
         let mut names = RoaringBitmap::new();
         for scope in scopes {
-            names |= &self.scopes[*scope as usize].names[kind as usize];
+            names |= self.scopes[*scope as usize].names.get(kind as usize);
         }
         let table = &self.tables[kind as usize];
         names.into_iter().filter_map(move |id| Some((id, table.get(id)?.visible(scopes)?)))
@@ -238,7 +240,7 @@ impl Index {
     }
 
     fn release_scope(&mut self, id: ScopeId) {
-        let unused = |s: &ScopeEntry| s.connections.is_empty() && s.names.iter().all(RoaringBitmap::is_empty);
+        let unused = |s: &ScopeEntry| s.connections.is_empty() && s.names.is_empty();
         if self.scopes.get(id as usize).is_some_and(unused) {
             let entry = self.scopes.remove(id as usize);
             self.scope_ids.remove(&entry.scope);
