@@ -5,7 +5,10 @@ use serde::{
     Deserialize, Deserializer,
     de::{Error as _, IgnoredAny},
 };
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, LazyLock},
+};
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 use tombolo_core::FieldPath;
 
@@ -24,6 +27,13 @@ impl<'de> Deserialize<'de> for Timestamp {
 
 /// Labels or annotations: few, ordered, shared.
 pub type Labels = Arc<BTreeMap<Arc<str>, Arc<str>>>;
+
+/// Most objects have none of one or the other: those share it.
+static NONE: LazyLock<Labels> = LazyLock::new(Labels::default);
+
+fn shared(labels: Labels) -> Labels {
+    if labels.is_empty() { NONE.clone() } else { labels }
+}
 
 /// The part of `ObjectMeta` that is read. The rest (`managedFields`, `finalizers`, …) is accepted and dropped.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
@@ -80,8 +90,8 @@ impl From<ObjectMeta> for Metadata {
         Self {
             name: meta.name,
             namespace: meta.namespace,
-            labels: meta.labels,
-            annotations: meta.annotations,
+            labels: shared(meta.labels),
+            annotations: shared(meta.annotations),
             generation: meta.generation,
             uid: meta.uid,
             creation_timestamp: meta.creation_timestamp,

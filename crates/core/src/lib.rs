@@ -1,4 +1,5 @@
-//! The words every crate shares: names and ids that are valid once they exist, and [`Problem`], a user's mistake as a value.
+//! The words every crate shares: names and ids that are valid once they exist, [`Problem`], a user's mistake as a value, and
+//! [`Numbers`], sets of what has numbers.
 //!
 //! Nothing here knows Kubernetes clients, async or Envoy.
 
@@ -6,10 +7,12 @@ mod field;
 mod identity;
 mod ids;
 mod names;
+mod numbers;
 mod problem;
 
 pub use field::FieldPath;
 pub use identity::{IdentityError, InstanceId, SpiffeId, TrustDomain};
 pub use ids::{NamespacedName, ObjectRef, ProxyId, ProxyIdError, ProxyKind, SourceId};
 pub use names::{Host, HostError, Port, PortError};
+pub use numbers::Numbers;
 pub use problem::{Origin, Problem, Severity};

@@ -1,9 +1,9 @@
 //! The index: a current snapshot, and the keys that each edit changes.
 
 use crate::entry::{Entry, entries};
-use imbl::{HashMap, OrdSet};
+use imbl::OrdSet;
 use smallvec::SmallVec;
-use std::sync::Arc;
+use std::{collections::HashMap, sync::Arc};
 use tombolo_api::{AnyObject, Kinded, Object, ObjectKey};
 use tombolo_core::SourceId;
 
@@ -28,7 +28,7 @@ pub struct Index {
     current: Snapshot,
 }
 
-/// All inputs at one moment. Immutable; a clone costs the same whatever the size.
+/// All inputs at one moment. A clone costs as much as there is: readers borrow.
 #[derive(Clone, Default)]
 pub struct Snapshot {
     objects: HashMap<ObjectKey, AnyObject>,

@@ -6,15 +6,13 @@
 use super::{Fact, Relation, UnitId, members::Members, unit::AnyOutput, view::Lookup};
 use crate::status::Status;
 use hashbrown::HashTable;
-use roaring::RoaringBitmap;
 use slab::Slab;
-use smallvec::SmallVec;
 use std::{
     hash::{BuildHasher as _, RandomState},
     sync::Arc,
 };
 use tombolo_api::ObjectKey;
-use tombolo_core::Problem;
+use tombolo_core::{Numbers, Problem};
 use tombolo_proto::{Resource, Scope};
 
 /// The number of a [`Vertex`], as long as that is read or something. Numbers are used again.
@@ -24,7 +22,7 @@ pub(super) type VertexId = u32;
 pub(super) struct Vertex {
     pub(super) name: Lookup,
     /// The units that looked it up.
-    pub(super) readers: Ids,
+    pub(super) readers: Numbers,
     pub(super) content: Content,
 }
 
@@ -84,7 +82,7 @@ impl Vertices {
             return id;
         }
         let hash = self.hasher.hash_one(&name);
-        let vertex = Vertex { name, readers: Ids::default(), content: Content::None };
+        let vertex = Vertex { name, readers: Numbers::default(), content: Content::None };
         let id = self.vertices.insert(Box::new(vertex)) as VertexId;
         let Self { numbers, vertices, hasher } = self;
         numbers.insert_unique(hash, id, |id| hasher.hash_one(&vertices[*id as usize].name));
@@ -176,75 +174,9 @@ impl Vertices {
     }
 }
 
-/// Few numbers or many, each once.
-pub(super) enum Ids {
-    Few(SmallVec<[VertexId; 4]>),
-    Many(RoaringBitmap),
-}
-
-/// From here on looking at each costs more than finding one.
-const MANY: usize = 32;
-
-impl Default for Ids {
-    fn default() -> Self {
-        Self::Few(SmallVec::new())
-    }
-}
-
-impl Ids {
-    pub(super) fn insert(&mut self, id: VertexId) {
-        match self {
-            Self::Few(ids) if ids.contains(&id) => {}
-            Self::Few(ids) if ids.len() < MANY => ids.push(id),
-            Self::Few(ids) => *self = Self::Many(ids.drain(..).chain([id]).collect()),
-            Self::Many(ids) => _ = ids.insert(id),
-        }
-    }
-
-    pub(super) fn remove(&mut self, id: VertexId) {
-        match self {
-            Self::Few(ids) => ids.retain(|known| *known != id),
-            Self::Many(ids) => _ = ids.remove(id),
-        }
-    }
-
-    pub(super) fn is_empty(&self) -> bool {
-        match self {
-            Self::Few(ids) => ids.is_empty(),
-            Self::Many(ids) => ids.is_empty(),
-        }
-    }
-
-    /// Unordered.
-    pub(super) fn iter(&self) -> impl Iterator<Item = VertexId> + '_ {
-        let (few, many) = match self {
-            Self::Few(ids) => (Some(ids), None),
-            Self::Many(ids) => (None, Some(ids)),
-        };
-        few.into_iter().flatten().copied().chain(many.into_iter().flatten())
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::collections::BTreeSet;
-
-    #[test]
-    fn few_and_many_numbers_are_a_set() {
-        let (mut ids, mut model) = (Ids::default(), BTreeSet::new());
-        for id in (0..100).chain(20..60) {
-            ids.insert(id);
-            model.insert(id);
-        }
-        for id in (10..90).chain(5..20) {
-            ids.remove(id);
-            model.remove(&id);
-        }
-        assert_eq!(ids.iter().collect::<BTreeSet<_>>(), model);
-        model.iter().for_each(|id| ids.remove(*id));
-        assert!(ids.is_empty());
-    }
 
     #[test]
     fn what_nobody_reads_and_is_nothing_has_no_number() {

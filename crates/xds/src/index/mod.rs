@@ -100,8 +100,9 @@ impl Index {
     ) {
         let kind = change.kind as usize;
         let (Some(entry), at) = (self.tables[kind].get(id), &self.scopes[scope as usize]) else { return };
-        let named = &entry.subscribers & &at.connections;
-        for number in named | at.wildcards.get(kind) {
+        let mut concerned = &entry.subscribers & &at.connections;
+        at.wildcards.add_to(kind, &mut concerned);
+        for number in concerned {
             let connection = &self.connections[number as usize];
             let mut scopes = connection.scopes.iter();
             // An earlier scope's copy hides this one; a later scope's copy is what was hidden.
@@ -214,7 +215,7 @@ impl Index {
         let scopes = self.connections.get(connection.0 as usize).map_or(&[][..], |c| &c.scopes);
         let mut names = RoaringBitmap::new();
         for scope in scopes {
-            names |= self.scopes[*scope as usize].names.get(kind as usize);
+            self.scopes[*scope as usize].names.add_to(kind as usize, &mut names);
         }
         let table = &self.tables[kind as usize];
         names.into_iter().filter_map(move |id| Some((id, table.get(id)?.visible(scopes)?)))

@@ -43,7 +43,7 @@ impl Index {
         let tick = self.name_tables.next();
         let Some(at) = self.scopes.get_mut(scope as usize) else { return };
         at.names_changed = tick;
-        for number in at.wildcards.get(ResourceType::NameTable as usize) {
+        for number in at.wildcards.iter(ResourceType::NameTable as usize) {
             self.connections[number as usize].mailbox.post(ResourceType::NameTable, &NAME_TABLE, None, None);
             touched.insert(number);
         }

@@ -1,0 +1,98 @@
+//! Sets of numbers.
+
+use roaring::RoaringBitmap;
+use smallvec::SmallVec;
+
+/// A set of numbers that stand for something, such as connections or resources. Of nearly all such sets there are thousands, with one
+/// or two members each, and of some there are few, with thousands: neither takes more room than it needs.
+#[derive(Clone, Debug)]
+pub struct Numbers(Few);
+
+#[derive(Clone, Debug)]
+enum Few {
+    Few(SmallVec<[u32; 4]>),
+    Many(RoaringBitmap),
+}
+
+/// From here on looking at each costs more than finding one.
+const MANY: usize = 32;
+
+impl Default for Numbers {
+    fn default() -> Self {
+        Self(Few::Few(SmallVec::new()))
+    }
+}
+
+impl Numbers {
+    /// Adds a number, if it is not there.
+    pub fn insert(&mut self, number: u32) {
+        match &mut self.0 {
+            Few::Few(numbers) if numbers.contains(&number) => {}
+            Few::Few(numbers) if numbers.len() < MANY => numbers.push(number),
+            Few::Few(numbers) => self.0 = Few::Many(numbers.drain(..).chain([number]).collect()),
+            Few::Many(numbers) => _ = numbers.insert(number),
+        }
+    }
+
+    /// Takes a number out, if it is there.
+    pub fn remove(&mut self, number: u32) {
+        match &mut self.0 {
+            Few::Few(numbers) => numbers.retain(|known| *known != number),
+            Few::Many(numbers) => _ = numbers.remove(number),
+        }
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        match &self.0 {
+            Few::Few(numbers) => numbers.is_empty(),
+            Few::Many(numbers) => numbers.is_empty(),
+        }
+    }
+
+    /// Every number, in no order.
+    pub fn iter(&self) -> impl Iterator<Item = u32> + '_ {
+        let (few, many) = match &self.0 {
+            Few::Few(numbers) => (Some(numbers), None),
+            Few::Many(numbers) => (None, Some(numbers)),
+        };
+        few.into_iter().flatten().copied().chain(many.into_iter().flatten())
+    }
+
+    /// Adds every number to others.
+    pub fn add_to(&self, others: &mut RoaringBitmap) {
+        match &self.0 {
+            Few::Few(numbers) => others.extend(numbers),
+            Few::Many(numbers) => *others |= numbers,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeSet;
+
+    #[test]
+    fn few_and_many_numbers_are_a_set() {
+        let (mut numbers, mut model) = (Numbers::default(), BTreeSet::new());
+        let check = |numbers: &Numbers, model: &BTreeSet<u32>| {
+            let mut bitmap = RoaringBitmap::from([7]);
+            numbers.add_to(&mut bitmap);
+            let (mut all, expected) = (numbers.iter().collect::<Vec<_>>(), model.iter().copied().collect::<Vec<_>>());
+            all.sort_unstable();
+            assert_eq!((all, numbers.is_empty()), (expected, model.is_empty()));
+            assert!(bitmap.contains(7) && model.iter().all(|number| bitmap.contains(*number)));
+        };
+        for number in (0..100).chain(20..60) {
+            numbers.insert(number);
+            model.insert(number);
+            check(&numbers, &model);
+        }
+        for number in (10..90).chain(0..20).chain(80..100) {
+            numbers.remove(number);
+            model.remove(&number);
+            check(&numbers, &model);
+        }
+    }
+}
