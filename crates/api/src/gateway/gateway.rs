@@ -1,6 +1,6 @@
 //! Gateway: listeners, and who may attach to them.
 
-use super::{LocalRef, ObjectReference, hostname, validate};
+use super::{AllowedListeners, GatewayTls, LocalRef, ObjectReference, hostname, validate};
 use crate::{LabelSelector, Object, Report, Spec, Unsupported};
 use serde::{Deserialize, Deserializer};
 use std::{collections::BTreeMap, fmt, sync::Arc};
@@ -22,7 +22,7 @@ pub struct Gateway {
     /// Which ListenerSets may add listeners; none where absent.
     pub allowed_listeners: Option<AllowedListeners>,
     /// Client certificates, frontend and backend: not supported yet.
-    pub tls: Option<Unsupported>,
+    pub tls: Option<GatewayTls>,
     /// Experimental: not supported yet.
     pub default_scope: Option<Unsupported>,
 }
@@ -184,13 +184,6 @@ pub struct Infrastructure {
     pub annotations: BTreeMap<Arc<str>, Arc<str>>,
     /// More settings, in the Gateway's namespace.
     pub parameters_ref: Option<LocalRef>,
-}
-
-/// `AllowedListeners` (GEP-1713)
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
-pub struct AllowedListeners {
-    /// From which namespaces; none by default.
-    pub namespaces: Option<Unsupported>,
 }
 
 impl Spec for Gateway {
