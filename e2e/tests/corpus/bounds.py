@@ -1,55 +1,21 @@
 """For each bound of a schema, copies of a good object that step over it, and some that just do not."""
 
 import copy
-import dataclasses
 import re
 
 from . import paths, schema
+from .cases import Case
 from .paths import GONE
 
-# What the API server says of each keyword.
-SAYS = {
-    "additionalProperties": "",
-    "anyOf": r"anyOf|Invalid value",
-    "enum": "Unsupported value",
-    "format": "must be of type|should be|Invalid value",
-    "maxItems": "Too many|should have at most",
-    "maxLength": "Too long|should be at most",
-    "maxProperties": "Too many|should have at most",
-    "maximum": "less than or equal",
-    "minItems": "should have at least",
-    "minLength": "should be at least",
-    "minProperties": "should have at least",
-    "minimum": "greater than or equal",
-    "oneOf": "oneOf",
-    "pattern": "should match",
-    "required": "Required value",
-    "type": "must be of type|Invalid value",
-    "x-kubernetes-list-type": "Duplicate value",
-}
 LARGEST = 2**31
 TYPES = {"string": [7, True], "integer": ["x", 1.5, True], "number": ["x"], "boolean": ["x", 0], "object": ["x", []], "array": ["x", {}]}
 # Tried as every text that has a pattern, and in the place of a good one's parts.
-ODD = ("", "*", "a", "0", "a_b", "ä", "a/b", "a.b/c", "*.a.b", "a..b", "10.0.0.1", "1m1s", "1.5h", "a\n")
+ODD = ("", "*", "a", "0", "a_b", "ä", "a/b", "a.b/c", "*.a.b", "a..b", "10.0.0.1", "1m1s", "1.5h", "a\n", "a" * 64)
 
 
 def odd(text):
     """A text, wrong in many ways."""
     return dict.fromkeys((*ODD, text.upper(), f"{text}-", f"-{text}", f"{text}.", f".{text}", f"{text}/", f"/{text}", f"{text}%", f" {text}"))
-
-
-@dataclasses.dataclass
-class Case:
-    """One object, and what the API server is to say of it; `bound` is None where the two verdicts only have to be the same."""
-
-    bound: object
-    path: tuple
-    item: dict
-    why: str
-
-    def is_said_by(self, cause):
-        """Whether this is the reason for which it is to be refused."""
-        return cause.field == paths.show(self.path) and re.search(SAYS[self.bound.keyword], cause.message)
 
 
 def concrete(item, path, here=()):
@@ -67,12 +33,13 @@ def concrete(item, path, here=()):
 class Steps:
     """The cases of one schema."""
 
-    def __init__(self, top, bases, grown):
-        self.bases, self.grown, self.count = bases, grown, 0
+    def __init__(self, top, bases):
+        self.bases = bases
         self.schemas = dict(schema.fields(top))
 
     def cases(self):
         """Each bound is stepped over wherever a good object first has its field."""
+        yield from self._required(self.bases[0], (), (), self.schemas[()])
         for path, inner in self.schemas.items():
             found = [(base, place) for base in self.bases for place in concrete(base, path) if path]
             found = [(base, place) for base, place in found if paths.get(base, place) is not GONE]
@@ -84,29 +51,28 @@ class Steps:
         for keyword, told, new in steps(inner, value, self._grow(path, inner)):
             at = (*place, *told) if keyword == "x-kubernetes-list-type" else place
             yield self._case(base, place, new, at, schema.Bound(path, keyword) if told is not None else None)
+        yield from self._required(base, path, place, inner)
+
+    def _required(self, base, path, place, inner):
         for name in inner.get("required", []):
-            if place or name in value:  # what an object is, others ask for
+            if paths.get(base, (*place, name)) is not GONE:
                 yield self._case(base, (*place, name), GONE, (*place, name), schema.Bound((*path, name), "required"))
 
     def _case(self, base, place, value, at, bound):
-        shown = "nothing" if value is GONE else repr(value)
-        why = f"{base['metadata']['name']}: {paths.show(place)} = {shown if len(shown) < 60 else shown[:60] + '…'}"
-        self.count += 1
-        item = paths.changed(base, {place: value, ("metadata", "name"): f"{base['metadata']['name']}-{self.count}"})
-        return Case(bound, at, item, why)
+        return Case.of(base, {place: value}, bound, at)
 
     def _grow(self, path, inner):
         """What makes a value of this place longer."""
-        own = self.grown.get(schema.wild(path))
         items = self.schemas.get((*path, "*"), {})
         key = inner.get("x-kubernetes-list-map-keys", [None])[0]
-        return lambda value, size: own(value, size) if own else grow(value, size, items, key)
+        return lambda value, size: grow(value, size, items, key)
 
 
 def grow(value, size, items, key):
     """A text, list or map of so many characters or elements; the new ones differ where they must."""
     if isinstance(value, str):
-        return value[:size] if len(value) >= size else value + "a" * (size - len(value))
+        more = f".{'a' * 50}" if "." in value else "a"  # a label of a domain's name can only be so long
+        return (value + more * size)[: size - 1] + "a" if size > len(value) else value[:size]
     if isinstance(value, dict):
         some = next(iter(value.values()), "a")
         return {**value, **{f"k{number}": some for number in range(size - len(value))}} if size >= len(value) else {}
@@ -140,11 +106,15 @@ def steps(inner, value, grow):
         elif keyword in ("maximum", "minimum"):
             step = 1 if keyword == "maximum" else -1
             yield from ((keyword, (), limit + step), (keyword, None, limit))
-        elif keyword in ("maxLength", "maxItems", "maxProperties"):
+        elif keyword in ("maxLength", "maxItems", "maxProperties") and "properties" not in inner:
             yield from ((keyword, (), grow(value, limit + 1)), (keyword, None, grow(value, limit)))
         elif keyword in ("minLength", "minItems", "minProperties") and limit:
-            yield from ((keyword, (), grow(value, limit - 1)), (keyword, None, grow(value, limit)))
+            yield keyword, (), grow(value, limit - 1)
+            if limit > 1 or "properties" not in inner:
+                yield keyword, None, grow(value, limit)
         elif keyword == "x-kubernetes-list-type" and limit in ("map", "set"):
             yield keyword, (len(value),), [*value, copy.deepcopy(value[0])]
+        elif keyword == "anyOf":
+            yield from ((keyword, (), wrong) for wrong in (True, {}))
         elif keyword == "format" and limit == "int32":
-            yield from ((keyword, None, wrong) for wrong in (LARGEST, -LARGEST - 1, LARGEST * LARGEST * 4))
+            yield from ((keyword, None, wrong) for wrong in (LARGEST, -LARGEST - 1, LARGEST * 4, LARGEST * LARGEST * 4))

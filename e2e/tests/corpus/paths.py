@@ -9,8 +9,8 @@ class GONE:
 
 
 def parse(text):
-    """`spec.rules[0].name` as a tuple. Keys with dots stand in brackets: `spec.ports[a.b]`."""
-    parts = re.findall(r"([^.\[\]]+)|\[([^\]]*)\]", text)
+    """`spec.rules[0].name` as a tuple. Keys with dots stand in brackets and quotes: `spec.ports["a.b"]`."""
+    parts = re.findall(r"([^.\[\]]+)|\[\"?([^\]]*?)\"?\]", text)
     return tuple(key or (int(inner) if inner.isdigit() else inner) for key, inner in parts)
 
 

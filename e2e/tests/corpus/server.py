@@ -1,10 +1,12 @@
 """What the API server says of objects: `e2e/api-server`, without a node and without controllers."""
 
+import concurrent.futures
 import http.client
 import json
 import pathlib
 import ssl
 import subprocess
+import threading
 
 from kubernetes import programs
 from kubernetes.common import ROOT, Broken, until
@@ -12,6 +14,7 @@ from kubernetes.common import ROOT, Broken, until
 COMMAND = ROOT / "e2e" / "api-server"
 DEFINITIONS = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
 PATIENCE = 60  # seconds
+AT_ONCE = 3  # requests
 
 
 class Server:
@@ -19,6 +22,7 @@ class Server:
 
     def __init__(self):
         self.definitions = {}  # by kind
+        self.of_thread, self.connections = threading.local(), []
 
     def __enter__(self):
         self.process = subprocess.Popen([COMMAND], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
@@ -27,13 +31,14 @@ class Server:
             if not kubeconfig:
                 raise Broken("e2e/api-server does not start")
             self.kubeconfig = pathlib.Path(kubeconfig)
-            self.connection = self._connect()
         except BaseException:
             self.__exit__()
             raise
         return self
 
     def __exit__(self, *_):
+        for connection in self.connections:
+            connection.close()
         self.process.stdin.close()
         self.process.wait(timeout=PATIENCE)
         self.process.stdout.close()
@@ -47,8 +52,11 @@ class Server:
 
     def ask(self, method, path, body=None, content="application/json"):
         """The status of the answer, and the answer as data."""
-        self.connection.request(method, path, body, {"Content-Type": content, "Accept": "application/json"})
-        response = self.connection.getresponse()
+        if not hasattr(self.of_thread, "connection"):
+            self.of_thread.connection = self._connect()
+            self.connections.append(self.of_thread.connection)
+        self.of_thread.connection.request(method, path, body, {"Content-Type": content, "Accept": "application/json"})
+        response = self.of_thread.connection.getresponse()
         return response.status, json.loads(response.read())
 
     def define(self, manifest):
@@ -76,6 +84,18 @@ class Server:
         definition = self.definitions[item["kind"]]
         within = f"/namespaces/{item['metadata']['namespace']}" if definition["spec"]["scope"] == "Namespaced" else ""
         return f"/apis/{item['apiVersion']}{within}/{definition['spec']['names']['plural']}"
+
+    def store(self, item):
+        """Makes an object, and returns it as it is stored."""
+        status, stored = self.ask("POST", self.place(item), json.dumps(item))
+        if status != 201:
+            raise Broken(stored["message"])
+        return stored
+
+    def judge_all(self, items):
+        """Why each of these objects cannot be stored."""
+        with concurrent.futures.ThreadPoolExecutor(max_workers=AT_ONCE) as pool:
+            return list(pool.map(self.judge, items))
 
     def judge(self, item, method="POST"):
         """Why the object cannot be stored: causes by field; nothing where it can be."""
