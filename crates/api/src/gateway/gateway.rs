@@ -165,13 +165,31 @@ pub struct RouteGroupKind {
 
 /// `GatewaySpecAddress`
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "FlatAddress")]
 pub struct GatewayAddress {
     /// `IPAddress`, `Hostname`, or domain-prefixed.
-    #[serde(rename = "type", default = "ip_address")]
     pub kind: Arc<str>,
-    /// Any address of the type where absent.
-    #[serde(default)]
+    /// Any address of the type where empty.
     pub value: Arc<str>,
+}
+
+/// As it is written, where an empty value is not an absent one.
+#[derive(Deserialize)]
+struct FlatAddress {
+    #[serde(rename = "type", default = "ip_address")]
+    kind: Arc<str>,
+    value: Option<Arc<str>>,
+}
+
+impl TryFrom<FlatAddress> for GatewayAddress {
+    type Error = String;
+
+    fn try_from(FlatAddress { kind, value }: FlatAddress) -> Result<Self, String> {
+        if matches!(&*kind, "IPAddress" | "Hostname") && value.as_deref() == Some("") {
+            return Err(format!("an empty value is no {kind}: write one, or remove value to be given any"));
+        }
+        Ok(Self { kind, value: value.unwrap_or_default() })
+    }
 }
 
 /// `GatewayInfrastructure` (GEP-1867)

@@ -207,6 +207,8 @@ fn addresses_and_infrastructure() {
             ("10.0.0.1", "10.0.0.256", "addresses[0].value InvalidValue"),
             ("10.0.0.1", "'::1'", ""),
             ("{value: 10.0.0.1}", "{type: IPAddress}", ""),
+            ("10.0.0.1", "''", "addresses[0] InvalidValue"),
+            ("'*.example.com'", "''", "addresses[1] InvalidValue"),
             ("*.example.com", "*.Example.com", "addresses[1].value InvalidValue"),
             ("example.com/own, value: x", "own, value: x", "addresses[2].type InvalidValue"),
             ("value: x", &format!("value: {}", "x".repeat(254)), "addresses[2].value InvalidValue"),
