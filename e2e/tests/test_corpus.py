@@ -121,10 +121,12 @@ class CorpusTest(unittest.TestCase):
 
     def test_every_bound_and_rule_is_broken_by_an_object(self):
         for kind, top in self.schemas.items():
-            asked = {*schema.bounds(top), *schema.rules(top)}
+            rules = list(schema.rules(top))
+            asked = {*schema.bounds(top), *rules}
             told = {case.claim for case, theirs, _ in self.judged() if case.kind == kind and case.claim and case.is_told(theirs)}
             unbroken = {schema.resolve(top, paths.parse(path), message) for of, path, message in UNBROKEN if of == kind}
             with self.subTest(kind):
+                self.assertEqual(len(rules), len(set(rules)), "rules of one place say the same, so that nobody can tell them apart")
                 self.assertEqual(sorted(map(str, asked - told)), sorted(map(str, unbroken)))
 
     def test_the_api_server_refuses_for_the_reason_that_is_meant(self):

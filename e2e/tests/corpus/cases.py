@@ -6,7 +6,7 @@ import random
 from . import paths, rules, schema
 
 SEED = 1
-MIXED = 1500  # objects
+MIXED = 1000  # objects
 OFTEN = 0.3  # the share of them with a change that is claimed to be refused
 
 

@@ -57,21 +57,22 @@ class Server:
             self.connections.append(self.of_thread.connection)
         self.of_thread.connection.request(method, path, body, {"Content-Type": content, "Accept": "application/json"})
         response = self.of_thread.connection.getresponse()
-        return response.status, json.loads(response.read())
+        answer = response.read()
+        is_data = response.headers.get_content_type() == "application/json"
+        return response.status, json.loads(answer) if is_data else {"message": answer.decode()}
 
     def define(self, manifest):
         """Makes a CustomResourceDefinition, and waits until its kind is served."""
         status, definition = self.ask("POST", DEFINITIONS, manifest, "application/yaml")
         if status != 201:
             raise Broken(f"a definition is refused: {definition['message']}")
-        name = definition["metadata"]["name"]
+        spec = definition["spec"]
+        lists = [f"/apis/{spec['group']}/{version['name']}/{spec['names']['plural']}" for version in spec["versions"]]
 
         def served():
-            _, now = self.ask("GET", f"{DEFINITIONS}/{name}")
-            states = {condition["type"]: condition["status"] for condition in now["status"]["conditions"] or []}
-            return states.get("Established") == "True"
+            return all(self.ask("GET", path)[0] == 200 for path in lists)
 
-        until(f"{name} is served", PATIENCE, served)
+        until(f"{definition['metadata']['name']} is served", PATIENCE, served)
         self.definitions[definition["spec"]["names"]["kind"]] = definition
 
     def read(self, directory):
@@ -103,6 +104,8 @@ class Server:
         status, answer = self.ask(method, f"{self.place(item)}{name}?dryRun=All&fieldValidation=Strict", json.dumps(item))
         if status in (200, 201):
             return []
+        if status not in (400, 422):  # not read, not valid
+            raise Broken(f"{self.place(item)}: {status}: {answer['message']}")
         causes = answer.get("details", {}).get("causes") or [{}]
         return [Cause(cause.get("field", ""), cause.get("reason", ""), cause.get("message", answer["message"])) for cause in causes]
 
