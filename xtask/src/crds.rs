@@ -112,7 +112,7 @@ fn definitions() -> Vec<Definition> {
             WORKLOAD_ENTRY_COLUMNS,
             structural::with_rule(
                 schema::<WorkloadEntry>(),
-                "has(self.address) || has(self.network)",
+                "(has(self.address) && self.address != '') || (has(self.network) && self.network != '')",
                 "address is needed where network is not set",
             ),
         ),

@@ -19,5 +19,5 @@ mod syntax;
 pub use duration::{Duration, DurationError};
 pub use kind::Kind;
 pub use metadata::{LabelSelector, Labels, Metadata, Requirement, SelectorOperator, Timestamp};
-pub use object::{AnyObject, Kinded, Object, ObjectKey, Spec, Unsupported};
+pub use object::{AnyObject, Kinded, Object, ObjectKey, Spec, Unsupported, UnsupportedMap};
 pub use report::Report;

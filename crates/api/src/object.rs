@@ -37,6 +37,8 @@ impl<S: Spec> Object<S> {
 pub trait Spec: Kinded + DeserializeOwned + PartialEq + Clone + Send + Sync + 'static {
     /// True for kinds whose fields stand at the top level, not under `spec`.
     const FLAT: bool = false;
+    /// False for kinds that say something without a spec too.
+    const SPEC_REQUIRED: bool = !Self::FLAT;
 
     /// Fills in what the kind's schema defaults and the types cannot; called before [`Spec::validate`].
     fn default(_object: &mut Object<Self>) {}
@@ -162,5 +164,15 @@ pub struct Unsupported;
 impl<'de> Deserialize<'de> for Unsupported {
     fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
         serde_json::Value::deserialize(d).map(|_| Self)
+    }
+}
+
+/// The same for a mapping, whatever is in it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct UnsupportedMap;
+
+impl<'de> Deserialize<'de> for UnsupportedMap {
+    fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
+        serde_json::Map::deserialize(d).map(|_| Self)
     }
 }

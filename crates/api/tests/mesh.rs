@@ -97,6 +97,7 @@ fn what_can_be_installed_is_accepted() {
         INSTALLATION,
         &[
             "spec: {version: 1.2.3-rc.1}",
+            "spec: {discovery: {resources: {limits: {cpu: 1e-3, memory: .5Gi}}}}",
             "spec: {mesh: {accessLog: {format: {text: null, json: {a: '%PROTOCOL%'}}}}}",
             "spec: {mesh: {accessLog: {}}}",
             "spec: {ca: {secretRef: null, selfSigned: {}}}",
@@ -123,12 +124,15 @@ const REFUSED: &[support::Case] = &[
     ("spec: {version: latest}", "spec.version", "InvalidValue"),
     ("spec: {version: 1.2}", "spec.version", "InvalidValue"),
     ("spec: {images: {registry: 'https://example.com'}}", "spec.images.registry", "InvalidValue"),
+    ("spec: {images: {proxy: 'a b'}}", "spec.images.proxy", "InvalidValue"),
+    ("spec: {images: {proxy: ''}}", "spec.images.proxy", "InvalidValue"),
     ("spec: {images: {pullPolicy: Sometimes}}", "spec.images.pullPolicy", "InvalidValue"),
     ("spec: {images: {pullSecrets: [A]}}", "spec.images.pullSecrets[0]", "InvalidValue"),
     ("spec: {mesh: {trustDomain: Example.com}}", "spec.mesh.trustDomain", "InvalidValue"),
     ("spec: {mesh: {trustDomain: ''}}", "spec.mesh.trustDomain", "InvalidValue"),
     ("spec: {mesh: {trustDomainAliases: [example.com]}}", "spec.mesh.trustDomainAliases[0]", "Duplicate"),
     ("spec: {mesh: {trustDomainAliases: [a/b]}}", "spec.mesh.trustDomainAliases[0]", "InvalidValue"),
+    ("spec: {mesh: {tracing: often}}", "spec.mesh.tracing", "InvalidValue"),
     ("spec: {mesh: {network: a b}}", "spec.mesh.network", "InvalidValue"),
     ("spec: {mesh: {mtls: {mode: DISABLE}}}", "spec.mesh.mtls.mode", "InvalidValue"),
     ("spec: {mesh: {outboundTraffic: Deny}}", "spec.mesh.outboundTraffic", "InvalidValue"),
@@ -137,6 +141,8 @@ const REFUSED: &[support::Case] = &[
     ("spec: {mesh: {gateways: {numTrustedProxies: 65}}}", "spec.mesh.gateways.numTrustedProxies", "OutOfRange"),
     ("spec: {mesh: {gateways: {numTrustedProxies: -1}}}", "spec.mesh.gateways.numTrustedProxies", "InvalidValue"),
     ("spec: {mesh: {trustdomain: a}}", "spec.mesh.trustdomain", "UnknownField"),
+    ("spec: {discovery: {resources: {limits: {cpu: 1.2.3}}}}", "spec.discovery.resources.limits.cpu", "InvalidValue"),
+    ("spec: {discovery: {resources: {limits: {cpu: 1e100}}}}", "spec.discovery.resources.limits.cpu", "InvalidValue"),
     ("spec: {discovery: {replicas: 0}}", "spec.discovery.replicas", "OutOfRange"),
     ("spec: {discovery: {autoscaling: {maxReplicas: 5}}}", "spec.discovery.replicas", "Conflict"),
     (
@@ -197,4 +203,23 @@ const REFUSED: &[support::Case] = &[
 #[test]
 fn what_cannot_be_installed_is_refused() {
     refuses(INSTALLATION, REFUSED);
+}
+
+#[test]
+fn lengths_are_limited() {
+    let long = "x".repeat(600);
+    let aliases: Vec<String> = (0..65).map(|i| format!("a{i}")).collect();
+    for (patch, field, reason) in [
+        (format!("spec: {{images: {{registry: {long}}}}}"), "spec.images.registry", "TooLong"),
+        (format!("spec: {{mesh: {{trustDomainAliases: {aliases:?}}}}}"), "spec.mesh.trustDomainAliases", "TooMany"),
+        (
+            format!("spec: {{ca: {{secretRef: null, kubernetesSigner: {{signerName: a/{long}}}}}}}"),
+            "spec.ca.kubernetesSigner.signerName",
+            "TooLong",
+        ),
+    ] {
+        let told = tombolo_api::manifest::decode(patched(INSTALLATION, &patch), None).problems;
+        let told: Vec<_> = told.iter().map(|p| (p.field.as_str(), p.reason)).collect();
+        assert_eq!(told, [(field, reason)], "{patch}");
+    }
 }

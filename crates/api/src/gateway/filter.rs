@@ -160,10 +160,10 @@ pub struct Mirror {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 pub struct Fraction {
     /// Not above the denominator.
-    pub numerator: u32,
+    pub numerator: u64,
     /// Not zero; 100 where absent.
     #[serde(default = "hundred")]
-    pub denominator: u32,
+    pub denominator: u64,
 }
 
 /// `HTTPCORSFilter` (GEP-1767)
@@ -181,10 +181,10 @@ pub struct CorsFilter {
     /// Response headers that scripts may see, or `*`.
     pub expose_headers: Vec<Arc<str>>,
     /// Seconds that a preflight's answer may be kept; 5 where absent.
-    pub max_age: Option<i32>,
+    pub max_age: Option<i64>,
 }
 
-fn hundred() -> u32 {
+fn hundred() -> u64 {
     100
 }
 
@@ -273,7 +273,7 @@ mod flat {
     #[serde(rename_all = "camelCase")]
     pub(super) struct Mirror {
         backend_ref: BackendRef,
-        percent: Option<u32>,
+        percent: Option<u64>,
         fraction: Option<Fraction>,
     }
 

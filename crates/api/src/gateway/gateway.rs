@@ -1,6 +1,6 @@
 //! Gateway: listeners, and who may attach to them.
 
-use super::{LocalRef, ObjectReference, hostname, validate};
+use super::{AllowedListeners, GatewayTls, LocalRef, ObjectReference, hostname, validate};
 use crate::{LabelSelector, Object, Report, Spec, Unsupported};
 use serde::{Deserialize, Deserializer};
 use std::{collections::BTreeMap, fmt, sync::Arc};
@@ -22,7 +22,7 @@ pub struct Gateway {
     /// Which ListenerSets may add listeners; none where absent.
     pub allowed_listeners: Option<AllowedListeners>,
     /// Client certificates, frontend and backend: not supported yet.
-    pub tls: Option<Unsupported>,
+    pub tls: Option<GatewayTls>,
     /// Experimental: not supported yet.
     pub default_scope: Option<Unsupported>,
 }
@@ -165,13 +165,31 @@ pub struct RouteGroupKind {
 
 /// `GatewaySpecAddress`
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "FlatAddress")]
 pub struct GatewayAddress {
     /// `IPAddress`, `Hostname`, or domain-prefixed.
-    #[serde(rename = "type", default = "ip_address")]
     pub kind: Arc<str>,
-    /// Any address of the type where absent.
-    #[serde(default)]
+    /// Any address of the type where empty.
     pub value: Arc<str>,
+}
+
+/// As it is written, where an empty value is not an absent one.
+#[derive(Deserialize)]
+struct FlatAddress {
+    #[serde(rename = "type", default = "ip_address")]
+    kind: Arc<str>,
+    value: Option<Arc<str>>,
+}
+
+impl TryFrom<FlatAddress> for GatewayAddress {
+    type Error = String;
+
+    fn try_from(FlatAddress { kind, value }: FlatAddress) -> Result<Self, String> {
+        if matches!(&*kind, "IPAddress" | "Hostname") && value.as_deref() == Some("") {
+            return Err(format!("an empty value is no {kind}: write one, or remove value to be given any"));
+        }
+        Ok(Self { kind, value: value.unwrap_or_default() })
+    }
 }
 
 /// `GatewayInfrastructure` (GEP-1867)
@@ -184,13 +202,6 @@ pub struct Infrastructure {
     pub annotations: BTreeMap<Arc<str>, Arc<str>>,
     /// More settings, in the Gateway's namespace.
     pub parameters_ref: Option<LocalRef>,
-}
-
-/// `AllowedListeners` (GEP-1713)
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
-pub struct AllowedListeners {
-    /// From which namespaces; none by default.
-    pub namespaces: Option<Unsupported>,
 }
 
 impl Spec for Gateway {

@@ -29,7 +29,9 @@ pub struct HttpRoute {
 pub struct HttpRule {
     /// Unique in its route.
     pub name: Option<Arc<str>>,
-    /// Any of these; every request where empty.
+    /// Any of these: one that matches every request where absent. Written and empty, it means the same, save that there is no
+    /// prefix to replace.
+    #[serde(default = "one_default_match")]
     pub matches: Vec<HttpMatch>,
     /// Applied to every request of the rule.
     pub filters: Vec<HttpFilter>,
@@ -82,7 +84,11 @@ impl Spec for HttpRoute {
 }
 
 fn one_default_rule() -> Vec<HttpRule> {
-    vec![HttpRule::default()]
+    vec![HttpRule { matches: one_default_match(), ..HttpRule::default() }]
+}
+
+fn one_default_match() -> Vec<HttpMatch> {
+    vec![HttpMatch::default()]
 }
 
 /// As it is written: the reference's fields and the filters side by side. (`serde(flatten)` would hide unknown fields.)

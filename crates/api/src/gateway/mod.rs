@@ -2,6 +2,7 @@
 
 mod class;
 mod filter;
+mod frontend;
 #[allow(clippy::module_inception)]
 mod gateway;
 mod grant;
@@ -16,9 +17,13 @@ pub use filter::{
     CorsFilter, Fraction, HeaderModifier, HttpFilter, HttpHeader, Mirror, PathModifier, Redirect, RedirectScheme,
     Rewrite,
 };
+pub use frontend::{
+    AllowedListeners, BackendTls, ClientValidation, ClientValidationMode, FrontendTls, GatewayTls, ListenerNamespaces,
+    OnePort, PortTls, RequirementText, SelectorText,
+};
 pub use gateway::{
-    AllowedListeners, AllowedRoutes, FromNamespaces, Gateway, GatewayAddress, Infrastructure, Listener, ListenerTls,
-    Protocol, RouteGroupKind, RouteNamespaces, TlsMode,
+    AllowedRoutes, FromNamespaces, Gateway, GatewayAddress, Infrastructure, Listener, ListenerTls, Protocol,
+    RouteGroupKind, RouteNamespaces, TlsMode,
 };
 pub use grant::{GrantFrom, GrantTo, ReferenceGrant};
 pub use http_route::{HttpBackendRef, HttpRoute, HttpRule, Retry, Timeouts};

@@ -70,7 +70,6 @@ pub struct HttpProbe {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct HttpHeader {
     /// The header's name.
-    #[serde(default, skip_serializing_if = "is_empty")]
     #[schemars(regex(pattern = r"^[-_A-Za-z0-9]+$"))]
     pub name: Arc<str>,
     /// Its value.
@@ -93,7 +92,7 @@ pub struct TcpProbe {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ExecProbe {
     /// The program and its arguments; no shell.
-    #[schemars(inner(length(min = 1)))]
+    #[schemars(length(min = 1), inner(length(min = 1)))]
     pub command: Vec<Arc<str>>,
 }
 

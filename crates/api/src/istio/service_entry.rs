@@ -13,7 +13,7 @@ use tombolo_core::Port;
 #[serde(rename_all = "camelCase")]
 #[schemars(extend("x-kubernetes-validations" = [
     {
-        "rule": "!has(self.workloadSelector) || !has(self.endpoints)",
+        "rule": "!has(self.workloadSelector) || !has(self.endpoints) || size(self.endpoints) == 0",
         "message": "only one of workloadSelector and endpoints can be set",
     },
     {
@@ -21,7 +21,7 @@ use tombolo_core::Port;
         "message": "CIDRs in addresses need resolution NONE or STATIC",
     },
     {
-        "rule": "!has(self.endpoints) || (has(self.resolution) && self.resolution != 'NONE')",
+        "rule": "!has(self.endpoints) || size(self.endpoints) == 0 || (has(self.resolution) && self.resolution != 'NONE')",
         "message": "resolution NONE has no endpoints",
     },
     {
@@ -35,7 +35,7 @@ use tombolo_core::Port;
 ]))]
 pub struct ServiceEntry {
     /// Its names: at least one.
-    #[schemars(with = "Vec<String>", length(min = 1, max = 256), inner(length(max = 255)))]
+    #[schemars(with = "Vec<String>", length(min = 1, max = 256), inner(length(min = 1, max = 255)))]
     pub hosts: Hosts,
     /// Virtual addresses: IPs, or CIDRs with resolutions NONE and STATIC.
     #[serde(default)]
@@ -66,6 +66,7 @@ pub struct ServiceEntry {
     pub workload_selector: Option<WorkloadSelector>,
     /// Who may see it: namespaces, `.` for its own, `*` for all (also where empty), `~` for none.
     #[serde(default)]
+    #[schemars(inner(length(max = 63), regex(pattern = r"^([.*~]|[a-zA-Z0-9]([-a-zA-Z0-9]*[a-zA-Z0-9])?)$")))]
     pub export_to: Vec<Arc<str>>,
     /// Identities that its endpoints may have besides their service accounts'.
     #[serde(default)]
@@ -84,7 +85,7 @@ pub struct ServiceEntryPort {
     #[schemars(length(max = 256))]
     pub protocol: Arc<str>,
     /// Its name: letters, digits and inner hyphens.
-    #[schemars(length(max = 256))]
+    #[schemars(length(max = 63), regex(pattern = r"^[a-zA-Z0-9]([-a-zA-Z0-9]*[a-zA-Z0-9])?$"))]
     pub name: Arc<str>,
     /// The endpoints' port; the same number where absent.
     #[schemars(with = "Option<u16>", range(min = 1, max = 65535))]

@@ -17,7 +17,7 @@ const UNIX: &str = "unix://";
 #[derive(Clone, Debug, Default, PartialEq, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 #[schemars(extend("x-kubernetes-validations" = [{
-    "rule": "!has(self.address) || !self.address.startsWith('unix://') || !has(self.ports)",
+    "rule": "!has(self.address) || !self.address.startsWith('unix://') || !has(self.ports) || size(self.ports) == 0",
     "message": "a Unix socket has no ports",
 }]))]
 pub struct WorkloadEntry {

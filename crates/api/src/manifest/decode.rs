@@ -107,7 +107,11 @@ impl Fields {
         let spec: S = if S::FLAT {
             typed(&Value::Object(self.body), &FieldPath::root(), report)?
         } else {
-            let spec = self.body.remove("spec").filter(|s| !s.is_null()).unwrap_or_else(|| Value::Object(Map::new()));
+            let spec = self.body.remove("spec").filter(|s| !s.is_null());
+            if S::SPEC_REQUIRED && spec.is_none() {
+                report.error(FieldPath::from("spec"), "Required", "required, but missing", "add spec");
+            }
+            let spec = spec.unwrap_or_else(|| Value::Object(Map::new()));
             for key in self.body.keys() {
                 unknown(strict::Unknown::beside_spec(key), report);
             }

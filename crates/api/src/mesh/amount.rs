@@ -30,7 +30,7 @@ impl FromStr for Percent {
         let parse = || {
             let (whole, part) = text.strip_suffix('%')?.split_once('.').unwrap_or((text.strip_suffix('%')?, "0"));
             let digits = |t: &str, most: usize| (1..=most).contains(&t.len()) && t.bytes().all(|b| b.is_ascii_digit());
-            if !digits(whole, 3) || !digits(part, 2) {
+            if !(whole == "100" || digits(whole, 2)) || !digits(part, 2) {
                 return None;
             }
             let hundredths = whole.parse::<u16>().ok()? * 100 + format!("{part:0<2}").parse::<u16>().ok()?;
@@ -111,7 +111,7 @@ impl JsonSchema for Amount {
             "anyOf": [{"type": "integer"}, {"type": "string"}],
             "x-kubernetes-int-or-string": true,
             "x-kubernetes-validations": [{
-                "rule": "type(self) == int ? self >= 0 : self.matches('^(100|[0-9]{1,2}(\\\\.[0-9]{1,2})?)%$')",
+                "rule": "type(self) == int ? self >= 0 && self <= 4294967295 : self.matches('^(100(\\\\.0{1,2})?|[0-9]{1,2}(\\\\.[0-9]{1,2})?)%$')",
                 "message": "is a number or a share, as in 3 or 10%",
             }],
         })
@@ -129,7 +129,7 @@ mod tests {
             assert!((share.ratio() - ratio).abs() < 1e-9, "{text}");
             assert_eq!(share.to_string().parse(), Ok(share));
         }
-        for bad in ["", "%", "1", "-1%", "101%", "100.01%", "1.234%", ".5%", "1.%", "9999%"] {
+        for bad in ["", "%", "1", "-1%", "101%", "100.01%", "010%", "1.234%", ".5%", "1.%", "9999%"] {
             assert!(bad.parse::<Percent>().is_err(), "{bad}");
         }
     }

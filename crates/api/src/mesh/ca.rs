@@ -1,6 +1,9 @@
 //! Who signs the identities of workloads.
 
-use super::Period;
+use super::{
+    Period,
+    schema::{MOST_SIGNER, SIGNER, SUBDOMAIN},
+};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use std::sync::Arc;
@@ -67,7 +70,7 @@ pub struct SelfSigned {}
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
 pub struct SecretReference {
     /// Its name.
-    #[schemars(length(min = 1, max = 253))]
+    #[schemars(length(min = 1, max = 253), regex(pattern = SUBDOMAIN))]
     pub name: Arc<str>,
 }
 
@@ -76,7 +79,7 @@ pub struct SecretReference {
 #[serde(rename_all = "camelCase")]
 pub struct KubernetesSigner {
     /// `domain/path`, as in `clusterissuers.cert-manager.io/mesh`.
-    #[schemars(length(min = 1, max = 571), regex(pattern = "^[^/]+/.+$"))]
+    #[schemars(length(min = 1, max = MOST_SIGNER), regex(pattern = SIGNER))]
     pub signer_name: Arc<str>,
 }
 

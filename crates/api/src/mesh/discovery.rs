@@ -66,7 +66,9 @@ impl Quantity {
 fn is_quantity(text: &str) -> bool {
     let digits = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
     let (number, unit) = text.split_at(digits);
-    let exponent = |unit: &str| unit.strip_prefix(['e', 'E']).is_some_and(|e| e.parse::<i8>().is_ok());
+    let digits = |e: &str| (1..=2).contains(&e.len()) && e.bytes().all(|b| b.is_ascii_digit());
+    let exponent =
+        |unit: &str| unit.strip_prefix(['e', 'E']).is_some_and(|e| digits(e.strip_prefix(['+', '-']).unwrap_or(e)));
     let known = ["", "n", "u", "m", "k", "M", "G", "T", "P", "E", "Ki", "Mi", "Gi", "Ti", "Pi", "Ei"];
     number.parse::<f64>().is_ok() && (known.contains(&unit) || exponent(unit))
 }
@@ -88,7 +90,7 @@ impl JsonSchema for Quantity {
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
         json_schema!({
             "anyOf": [{"type": "integer"}, {"type": "string"}],
-            "pattern": r"^[0-9.]+([numkMGTPE]|[KMGTPE]i|[eE][+-]?[0-9]+)?$",
+            "pattern": r"^([0-9]+(\.[0-9]*)?|\.[0-9]+)([numkMGTPE]|[KMGTPE]i|[eE][+-]?[0-9]{1,2})?$",
             "x-kubernetes-int-or-string": true,
         })
     }

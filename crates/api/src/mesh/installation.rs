@@ -2,7 +2,10 @@
 
 mod validate;
 
-use super::{CertificateAuthority, Discovery, MeshSettings, Update, VirtualMachines};
+use super::{
+    CertificateAuthority, Discovery, MeshSettings, Update, VirtualMachines,
+    schema::{MOST_IMAGE, NAME, SUBDOMAIN, no_scheme},
+};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use std::sync::Arc;
@@ -15,7 +18,7 @@ pub struct MeshInstallation {
     #[schemars(length(min = 1, max = 63), regex(pattern = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"))]
     pub namespace: Arc<str>,
     /// The version of the control plane to run, as in `0.1.0`; the operator's own where absent. A change starts an update.
-    #[schemars(regex(pattern = r"^[0-9]+\.[0-9]+\.[0-9]+(-[0-9A-Za-z.-]+)?$"))]
+    #[schemars(regex(pattern = r"^[0-9]{1,9}\.[0-9]{1,9}\.[0-9]{1,9}(-[0-9A-Za-z.-]+)?$"))]
     pub version: Option<Arc<str>>,
     /// Where images come from.
     pub images: Images,
@@ -54,12 +57,15 @@ impl Default for MeshInstallation {
 #[serde(rename_all = "camelCase", default)]
 pub struct Images {
     /// Host and path before the names of Tombolo's images; the operator's own where absent.
+    #[schemars(length(min = 1, max = MOST_IMAGE), regex(pattern = NAME), extend("x-kubernetes-validations" = no_scheme()))]
     pub registry: Option<Arc<str>>,
     /// When images are pulled; `IfNotPresent` where absent.
     pub pull_policy: PullPolicy,
     /// Secrets of the installation's namespace that open the registry.
+    #[schemars(inner(length(min = 1, max = 253), regex(pattern = SUBDOMAIN)))]
     pub pull_secrets: Vec<Arc<str>>,
     /// The image of gateways' Envoys, in full; the one that the version was tested with where absent.
+    #[schemars(length(min = 1, max = MOST_IMAGE), regex(pattern = NAME), extend("x-kubernetes-validations" = no_scheme()))]
     pub proxy: Option<Arc<str>>,
 }
 

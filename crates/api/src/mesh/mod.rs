@@ -6,6 +6,7 @@ mod discovery;
 mod installation;
 mod period;
 mod revision;
+mod schema;
 mod settings;
 mod status;
 mod tag;

@@ -1,6 +1,7 @@
 //! The settings of a mesh: what every control plane of it is made of.
 
-use crate::Unsupported;
+use super::schema::{LABEL_VALUE, MOST_ALIASES};
+use crate::UnsupportedMap;
 use schemars::JsonSchema;
 use serde::Deserialize;
 use std::{collections::BTreeMap, sync::Arc};
@@ -8,21 +9,29 @@ use std::{collections::BTreeMap, sync::Arc};
 /// The settings of a mesh.
 #[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
+#[schemars(extend("x-kubernetes-validations" = [{
+    "rule": "!has(self.trustDomainAliases) || !((has(self.trustDomain) ? self.trustDomain : 'cluster.local') in self.trustDomainAliases)",
+    "message": "the trust domain is no alias of itself",
+}]))]
 pub struct MeshSettings {
     /// Of the identities issued; `cluster.local` where absent.
     #[schemars(length(min = 1, max = 255), regex(pattern = r"^[a-z0-9._-]+$"))]
     pub trust_domain: Arc<str>,
     /// Trusted besides.
-    #[schemars(inner(length(min = 1, max = 255), regex(pattern = r"^[a-z0-9._-]+$")))]
+    #[schemars(
+        length(max = MOST_ALIASES),
+        inner(length(min = 1, max = 255), regex(pattern = r"^[a-z0-9._-]+$")),
+        extend("x-kubernetes-list-type" = "set"),
+    )]
     pub trust_domain_aliases: Vec<Arc<str>>,
     /// The mesh's name.
-    #[schemars(length(max = 63))]
+    #[schemars(length(max = 63), regex(pattern = LABEL_VALUE))]
     pub mesh_id: Arc<str>,
     /// The network that workloads are in if they name none.
-    #[schemars(length(max = 63))]
+    #[schemars(length(max = 63), regex(pattern = LABEL_VALUE))]
     pub network: Arc<str>,
     /// This cluster's name.
-    #[schemars(length(max = 63))]
+    #[schemars(length(max = 63), regex(pattern = LABEL_VALUE))]
     pub cluster: Arc<str>,
     /// How workloads prove to each other who they are.
     pub mtls: Mtls,
@@ -36,7 +45,7 @@ pub struct MeshSettings {
     pub gateways: GatewaySettings,
     /// How requests are traced: not supported yet.
     #[schemars(with = "Option<BTreeMap<String, serde_json::Value>>")]
-    pub tracing: Option<Unsupported>,
+    pub tracing: Option<UnsupportedMap>,
 }
 
 impl Default for MeshSettings {
@@ -102,9 +111,9 @@ pub struct AccessLog {
 #[serde(rename_all = "camelCase")]
 pub enum AccessLogFormat {
     /// One text a line.
-    Text(Arc<str>),
+    Text(#[schemars(length(min = 1))] Arc<str>),
     /// One JSON object a line.
-    Json(BTreeMap<Arc<str>, Arc<str>>),
+    Json(#[schemars(extend("minProperties" = 1))] BTreeMap<Arc<str>, Arc<str>>),
 }
 
 /// Names for proxies.
@@ -125,8 +134,8 @@ pub struct GatewaySettings {
     pub num_trusted_proxies: u32,
     /// PROXY protocol from what stands before the gateway: not supported yet.
     #[schemars(with = "Option<BTreeMap<String, serde_json::Value>>")]
-    pub proxy_protocol: Option<Unsupported>,
+    pub proxy_protocol: Option<UnsupportedMap>,
     /// HTTP/3 beside HTTPS: not supported yet.
     #[schemars(with = "Option<BTreeMap<String, serde_json::Value>>")]
-    pub http3: Option<Unsupported>,
+    pub http3: Option<UnsupportedMap>,
 }

@@ -35,7 +35,7 @@ pub struct Canary {
     #[schemars(length(min = 1, max = 20), extend("x-kubernetes-validations" = [
         {"rule": "self[size(self) - 1].weight == 100", "message": "the last step moves all: its weight is 100"},
         {
-            "rule": "self.all(a, self.exists_one(b, a.weight == b.weight))",
+            "rule": "self.map(s, s.weight).isSorted() && self.all(a, self.exists_one(b, a.weight == b.weight))",
             "message": "each step moves more than the one before",
         },
     ]))]

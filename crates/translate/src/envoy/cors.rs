@@ -8,7 +8,7 @@ use tombolo_proto::envoy::envoy::{
 };
 
 /// Seconds that an answer may be kept if the filter does not say (Gateway API, `HTTPCORSFilter.maxAge`).
-const DEFAULT_MAX_AGE: i32 = 5;
+const DEFAULT_MAX_AGE: i64 = 5;
 
 /// How the CORS filter answers for a route.
 pub(super) fn policy(cors: &CorsFilter) -> CorsPolicy {

@@ -195,7 +195,7 @@ impl Compiler<'_> {
     }
 
     fn mirror(&mut self, at: At<'_>, mirror: &gateway::Mirror) -> Option<Mirror> {
-        let parts = |f: gateway::Fraction| u64::from(f.numerator) * 1_000_000 / u64::from(f.denominator.max(1));
+        let parts = |f: gateway::Fraction| u128::from(f.numerator) * 1_000_000 / u128::from(f.denominator.max(1));
         let parts_per_million = mirror.fraction.map_or(1_000_000, |f| u32::try_from(parts(f)).unwrap_or(1_000_000));
         Some(Mirror { backend: self.backend(at, &mirror.backend)?, parts_per_million })
     }

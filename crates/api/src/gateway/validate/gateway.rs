@@ -1,6 +1,6 @@
 //! Gateway.
 
-use super::{at_most, capped, keeps, not_empty, reference, section_name, spec, unique};
+use super::{at_most, capped, frontend, keeps, not_empty, reference, section_name, spec, unique};
 use crate::{
     Report,
     gateway::{
@@ -22,6 +22,8 @@ const MOST_LABELS: usize = 8;
 const MOST_ANNOTATIONS: usize = 16;
 /// Of an option or an annotation.
 const MOST_VALUE: usize = 4096;
+/// Of a label's or an annotation's key, before the slash: one less than Kubernetes allows.
+const MOST_PREFIX: usize = 252;
 
 pub(in crate::gateway) fn gateway(gateway: &Gateway, report: &mut Report) {
     let class = || spec().key("gatewayClassName");
@@ -34,8 +36,8 @@ pub(in crate::gateway) fn gateway(gateway: &Gateway, report: &mut Report) {
     if gateway.allowed_listeners.as_ref().is_some_and(|a| a.namespaces.is_some()) {
         report.unsupported(spec().key("allowedListeners"), "write the listeners in the Gateway");
     }
-    if gateway.tls.is_some() {
-        report.unsupported(spec().key("tls"), "remove it");
+    if let Some(tls) = &gateway.tls {
+        frontend::tls(tls, &spec().key("tls"), report);
     }
     if gateway.default_scope.is_some() {
         report.unsupported(spec().key("defaultScope"), "name the Gateway in the routes' parentRefs");
@@ -74,8 +76,9 @@ fn listener(l: &Listener, at: &FieldPath, report: &mut Report) {
             let message = format!("{} is not encrypted", l.protocol);
             report.error(at.key("tls"), "Forbidden", message, "remove tls, or use protocol HTTPS or TLS");
         }
-        (None, Protocol::Https | Protocol::Tls) => {
-            let message = format!("a listener of protocol {} needs tls", l.protocol);
+        // Of HTTPS without tls, the listener's status tells.
+        (None, Protocol::Tls) => {
+            let message = "a listener of protocol TLS needs tls";
             report.error(at.key("tls"), "Required", message, "add tls with certificateRefs");
         }
         (Some(t), _) => tls(t, &l.protocol, &at.key("tls"), report),
@@ -89,8 +92,7 @@ fn protocol(name: &str) -> Option<Broken> {
     let plain = bytes.first().is_some_and(u8::is_ascii_alphanumeric)
         && bytes.last().is_some_and(u8::is_ascii_alphanumeric)
         && bytes.iter().all(|b| b.is_ascii_alphanumeric() || *b == b'-');
-    let own = syntax::is_domain_prefixed_path(name)
-        && name.split_once('/').is_some_and(|(_, n)| n.bytes().all(|b| b.is_ascii_alphanumeric()));
+    let own = ends_in_path(name, |b| b.is_ascii_alphanumeric());
     if plain || own { syntax::too_long(name, 255) } else { Some("use HTTP, HTTPS, TLS, TCP or UDP".into()) }
 }
 
@@ -168,8 +170,18 @@ fn addresses(list: &[GatewayAddress], at: &FieldPath, report: &mut Report) {
 }
 
 fn address_type(kind: &str) -> Option<Broken> {
-    let known = matches!(kind, "IPAddress" | "Hostname" | "NamedAddress") || syntax::is_domain_prefixed_path(kind);
-    if known { syntax::too_long(kind, 253) } else { Some("use IPAddress or Hostname".into()) }
+    let known = kind.starts_with("Hostname") || kind.contains("IPAddress") || kind.contains("NamedAddress");
+    let own = ends_in_path(kind, |b| b.is_ascii_alphanumeric() || b"/-._~%!$&'()*+,;=:".contains(&b));
+    if known || own { syntax::too_long(kind, 253) } else { Some("use IPAddress or Hostname".into()) }
+}
+
+/// True for a domain, a slash and a path, whatever stands before them: the patterns of such types are not tied to the
+/// beginning, nor those of well-known ones to both ends. What is no type that is known is for the status to tell.
+fn ends_in_path(text: &str, allowed: impl Fn(u8) -> bool) -> bool {
+    let bytes = text.as_bytes();
+    let domain_before = |at: usize| at > 0 && (bytes[at - 1].is_ascii_lowercase() || bytes[at - 1].is_ascii_digit());
+    let path_after = |at: usize| at + 1 < bytes.len() && bytes[at + 1..].iter().all(|b| allowed(*b));
+    text.match_indices('/').any(|(at, _)| domain_before(at) && path_after(at))
 }
 
 fn address_value(address: &GatewayAddress) -> Option<Broken> {
@@ -187,6 +199,13 @@ fn infrastructure(i: &Infrastructure, at: &FieldPath, report: &mut Report) {
     at_most(i.labels.len(), MOST_LABELS, &labels, report);
     check_labels(&i.labels, &labels, report);
     let annotations = at.key("annotations");
+    for (map, at) in [(&i.labels, &labels), (&i.annotations, &annotations)] {
+        let prefixes = map.keys().filter_map(|key| Some((key, key.split_once('/')?.0)));
+        for (key, _) in prefixes.filter(|(_, prefix)| prefix.len() == MOST_PREFIX + 1) {
+            let fix = format!("use at most {MOST_PREFIX} characters before the '/'");
+            report.error(at.key(key), "InvalidName", "the key's prefix is too long", fix);
+        }
+    }
     at_most(i.annotations.len(), MOST_ANNOTATIONS, &annotations, report);
     for (key, value) in &i.annotations {
         keeps(syntax::qualified_name(key), "annotation's key", || annotations.key(key), report);

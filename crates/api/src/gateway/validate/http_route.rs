@@ -37,7 +37,7 @@ fn rules(list: &[HttpRule], at: &FieldPath, report: &mut Report) {
         within.iter().enumerate().filter_map(|(i, r)| Some((i, r.name.as_deref()?))).collect();
     let at_name = |i: usize| at.index(named[i].0).key("name");
     unique(named.iter().map(|(_, name)| *name), |name| format!("name {name}"), at_name, report);
-    let count: usize = within.iter().map(|r| r.matches.len().max(1)).sum();
+    let count: usize = within.iter().map(|r| r.matches.len()).sum();
     if count > MOST_MATCHES.1 {
         let message = format!("{count} matches in all rules together; at most {} are allowed", MOST_MATCHES.1);
         report.error(at.clone(), "TooMany", message, "split the route");
@@ -88,8 +88,7 @@ fn redirect_with_backends(rule: &HttpRule, at: &FieldPath, report: &mut Report) 
 
 /// Replacing the prefix that matched needs one to have matched.
 fn prefix_replacement(filters: &[HttpFilter], matches: &[HttpMatch], at: &FieldPath, report: &mut Report) {
-    // No match is written: the default, one prefix, is meant.
-    if matches!(matches, [] | [HttpMatch { path: PathMatch::Prefix(_), .. }]) {
+    if matches!(matches, [HttpMatch { path: PathMatch::Prefix(_), .. }]) {
         return;
     }
     for (i, filter) in filters.iter().enumerate() {

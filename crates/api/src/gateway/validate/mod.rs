@@ -2,6 +2,7 @@
 //! each field that is understood and not supported yet.
 
 mod filter;
+mod frontend;
 mod gateway;
 mod http_route;
 mod matching;

@@ -1,5 +1,6 @@
 //! Each rule, broken once: a good object, one edit, and the one problem that must be told.
 
+mod frontend;
 mod gateway;
 mod http_route;
 

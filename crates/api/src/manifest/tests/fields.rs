@@ -118,6 +118,15 @@ fn what_a_cluster_adds_to_metadata_is_accepted() {
 }
 
 #[test]
+fn only_what_says_something_without_a_spec_may_have_none() {
+    let bare = |version: &str, kind: &str| one(format!("apiVersion: {version}\nkind: {kind}\nmetadata: {{name: x}}\n"));
+    let route = bare("gateway.networking.k8s.io/v1", "HTTPRoute");
+    assert_eq!(told(&route), ["error spec Required: required, but missing; add spec"]);
+    assert_eq!(told(&bare("mesh.tombolo.dev/v1alpha1", "MeshInstallation")), [""; 0]);
+    assert_eq!(told(&bare("v1", "Namespace")), [""; 0]);
+}
+
+#[test]
 fn metadata_follows_kubernetes_syntax() {
     let meta = "{name: web, namespace: shop}";
     for (to, expected) in [

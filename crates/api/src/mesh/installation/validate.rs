@@ -7,7 +7,9 @@ use crate::{
     mesh::{
         AccessLog, AccessLogFormat, Canary, CertificateAuthority, Discovery, Images, MeshSettings, Period, Strategy,
         Update,
+        schema::{MOST_ALIASES, MOST_IMAGE, MOST_SIGNER},
     },
+    syntax,
 };
 use tombolo_core::FieldPath;
 
@@ -15,6 +17,8 @@ use tombolo_core::FieldPath;
 const LONGEST_NAME: usize = 32;
 
 impl crate::Spec for MeshInstallation {
+    const SPEC_REQUIRED: bool = false;
+
     fn validate(object: &Object<Self>, report: &mut Report) {
         let (spec, at) = (&object.spec, FieldPath::from("spec"));
         if !check::is_dns_label(&object.metadata.name) || object.metadata.name.len() > LONGEST_NAME {
@@ -49,21 +53,28 @@ fn is_version(text: &str) -> bool {
 
 fn check_images(images: &Images, at: &FieldPath, report: &mut Report) {
     for (name, image) in [("registry", &images.registry), ("proxy", &images.proxy)] {
-        let bad =
-            |image: &&str| image.is_empty() || image.contains(|c: char| c.is_whitespace()) || image.contains("://");
+        let blank = |b: u8| b.is_ascii_whitespace();
+        let bad = |image: &&str| image.is_empty() || image.bytes().any(blank) || image.contains("://");
+        check::no_longer(report, &at.key(name), image.as_deref().unwrap_or_default(), MOST_IMAGE);
         if let Some(image) = image.as_deref().filter(bad) {
             let message = format!("{image:?} is not the name of an image");
             report.error(at.key(name), "InvalidValue", message, "write host/path, without a scheme");
         }
     }
-    for (i, secret) in images.pull_secrets.iter().enumerate().filter(|(_, name)| !check::is_dns_subdomain(name)) {
+    for (i, secret) in images.pull_secrets.iter().enumerate().filter(|(_, name)| !is_name(name)) {
         let message = format!("{secret:?} cannot be the name of a Secret");
         report.error(at.key("pullSecrets").index(i), "InvalidValue", message, "name a Secret");
     }
 }
 
+/// The name of a Secret, and of most other objects.
+fn is_name(name: &str) -> bool {
+    syntax::dns_subdomain(name).is_none()
+}
+
 fn check_mesh(mesh: &MeshSettings, at: &FieldPath, report: &mut Report) {
     let aliases = at.key("trustDomainAliases");
+    check::at_most(report, &aliases, mesh.trust_domain_aliases.len(), MOST_ALIASES);
     let domain = (at.key("trustDomain"), &*mesh.trust_domain);
     let alias_at = |(i, alias)| (aliases.index(i), alias);
     let domains: Vec<_> = std::iter::once(domain)
@@ -150,16 +161,18 @@ fn check_ca(ca: &CertificateAuthority, at: &FieldPath, report: &mut Report) {
         let message = "several signers are set";
         report.error(at.clone(), "Conflict", message, "leave one of selfSigned, secretRef and kubernetesSigner");
     }
-    if let Some(secret) = ca.secret_ref.as_ref().filter(|secret| !check::is_dns_subdomain(&secret.name)) {
+    if let Some(secret) = ca.secret_ref.as_ref().filter(|secret| !is_name(&secret.name)) {
         let message = format!("{:?} cannot be the name of a Secret", secret.name);
         report.error(at.key("secretRef").key("name"), "InvalidValue", message, "name a Secret");
     }
     if let Some(signer) = &ca.kubernetes_signer {
-        let valid = |(domain, path): (&str, &str)| check::is_dns_subdomain(domain) && !path.is_empty();
+        let at = at.key("kubernetesSigner").key("signerName");
+        check::no_longer(report, &at, &signer.signer_name, MOST_SIGNER);
+        let valid = |(domain, path): (&str, &str)| is_name(domain) && !path.is_empty();
         if !signer.signer_name.split_once('/').is_some_and(valid) {
             let message = format!("{:?} is not the name of a signer", signer.signer_name);
             let fix = "write domain/path, as in clusterissuers.cert-manager.io/mesh";
-            report.error(at.key("kubernetesSigner").key("signerName"), "InvalidValue", message, fix);
+            report.error(at, "InvalidValue", message, fix);
         }
     }
     check_lifetime(ca.workload_cert_ttl, &at.key("workloadCertTTL"), report);

@@ -105,6 +105,8 @@ fn listeners() {
             ("port: 80,", "port: 0,", "listeners[0].port InvalidValue"),
             ("protocol: HTTP,", "protocol: 'HTTP ',", "listeners[0].protocol InvalidValue"),
             ("protocol: HTTP,", "protocol: example.com/own,", ""),
+            ("protocol: HTTP,", "protocol: '-/x.com/own',", ""),
+            ("protocol: HTTP,", "protocol: 'x-/own',", "listeners[0].protocol InvalidValue"),
             ("hostname: a.example.com", "hostname: '*.example.com'", ""),
             ("a.example.com", "'*'", "listeners[0].hostname InvalidValue"),
             ("a.example.com", "A.example.com", "listeners[0].hostname InvalidValue"),
@@ -135,7 +137,7 @@ fn listener_tls() {
             ("protocol: HTTP,", "protocol: HTTP, tls: {certificateRefs: [{name: c}]},", "listeners[0].tls Forbidden"),
             ("protocol: TCP", "protocol: TCP, tls: {mode: Passthrough}", "listeners[3].tls Forbidden"),
             ("protocol: TCP", "protocol: UDP, tls: {mode: Passthrough}", "listeners[3].tls Forbidden"),
-            (&format!("    tls: {{{refs}}}\n"), "", "listeners[1].tls Required"),
+            (&format!("    tls: {{{refs}}}\n"), "", ""), // the listener's status tells
             (", tls: {mode: Passthrough}", "", "listeners[2].tls Required"),
             ("tls: {cert", "tls: {mode: Passthrough, cert", "listeners[1].tls.mode InvalidValue"),
             ("mode: Passthrough", "mode: Pass", "listeners[2].tls.mode InvalidValue"),
@@ -205,6 +207,8 @@ fn addresses_and_infrastructure() {
             ("10.0.0.1", "10.0.0.256", "addresses[0].value InvalidValue"),
             ("10.0.0.1", "'::1'", ""),
             ("{value: 10.0.0.1}", "{type: IPAddress}", ""),
+            ("10.0.0.1", "''", "addresses[0] InvalidValue"),
+            ("'*.example.com'", "''", "addresses[1] InvalidValue"),
             ("*.example.com", "*.Example.com", "addresses[1].value InvalidValue"),
             ("example.com/own, value: x", "own, value: x", "addresses[2].type InvalidValue"),
             ("value: x", &format!("value: {}", "x".repeat(254)), "addresses[2].value InvalidValue"),
@@ -224,6 +228,13 @@ fn addresses_and_infrastructure() {
                 "infrastructure.annotations TooMany",
             ),
             ("annotations: {a: b}", "annotations: {-a: b}", "infrastructure.annotations.-a InvalidValue"),
+            ("annotations: {a: b}", &format!("annotations: {{{}/a: b}}", "x".repeat(252)), ""),
+            (
+                "annotations: {a: b}",
+                &format!("annotations: {{{}/a: b}}", "x".repeat(253)),
+                &format!("infrastructure.annotations[\"{}/a\"] InvalidName", "x".repeat(253)),
+            ),
+            ("type: Hostname", "type: HostnameOfOurs", ""), // for the status to tell
             (
                 "annotations: {a: b}",
                 &format!("annotations: {{a: {long}}}"),

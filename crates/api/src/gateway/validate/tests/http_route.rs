@@ -274,6 +274,20 @@ fn header_modifiers() {
 }
 
 #[test]
+fn a_rule_without_matches_has_a_prefix_and_one_with_an_empty_list_has_none() {
+    let route = |matches: &str| {
+        let filter = "{type: URLRewrite, urlRewrite: {path: {type: ReplacePrefixMatch, replacePrefixMatch: /b}}}";
+        told(&format!(
+            "apiVersion: gateway.networking.k8s.io/v1\nkind: HTTPRoute\nmetadata: {{name: web}}\n\
+            spec: {{rules: [{{{matches}filters: [{filter}]}}]}}\n"
+        ))
+    };
+    assert_eq!(route(""), [""; 0]);
+    let field = "rules[0].filters[0].urlRewrite.path.replacePrefixMatch InvalidValue";
+    assert_eq!(route("matches: [], "), [field]);
+}
+
+#[test]
 fn redirects_rewrites_and_prefixes() {
     let long = format!("/{}", "x".repeat(1024));
     let redirect = "rules[1].filters[0].requestRedirect";

@@ -1,0 +1,162 @@
+"""The API server and `tombolo validate` say the same of every object, however it is wrong."""
+
+import os
+import pathlib
+import re
+import unittest
+
+from kubernetes import programs
+from kubernetes.common import ROOT
+
+from .corpus import bounds, cases, paths, program, schema, server
+from .mesh import PROGRAMS, PROGRAMS_NEEDED
+
+BASES = pathlib.Path(__file__).resolve().parent / "corpus" / "bases"
+# Definitions of the Gateway API that are read. Of our own, `tombolo validate` passes over those that only the operator writes.
+GATEWAY_API = ("gatewayclasses", "gateways", "httproutes", "referencegrants")
+WRITTEN_BY_THE_OPERATOR = ("meshrevisions", "meshrevisiontags")
+
+# Rules that no object can break, and why.
+UNBROKEN = {
+    ("GatewayClass", "spec.controllerName", "Value is immutable"): "one object does not say what it was before; see the test of changes",
+    ("HTTPRoute", "spec.rules[*].matches[*].path", "type must be one of"): "the enum of the type is looked at first",
+}
+
+# Errors that are about other objects, or that say what is understood and not served: conditions of the object's status.
+CONDITIONS = {
+    "HostConflict": "another ServiceEntry says otherwise of its host",
+    "InvalidCertificateRef": "there is no such Secret",
+    "InvalidParameters": "there is no such ConfigMap",
+    "InvalidRouteKinds": "not served",
+    "RefNotPermitted": "there is no ReferenceGrant",
+    "UnsupportedAddress": "not served",
+    "UnsupportedProtocol": "not served",
+}
+
+# What `tombolo validate` refuses though the API server stores it: kinds, a part of what is told, and why.
+NOTHING = "the selector would select nothing"
+FORBIDDEN = "the Gateway API forbids it in words alone"
+ISTIO = "Istio's own validation refuses it, and is no schema's"
+STRICTER = [
+    (("Gateway", "HTTPRoute"), "an IP address is not a host name", FORBIDDEN),
+    (("Gateway", "HTTPRoute"), "at most 63 characters", "no host can have this name"),
+    (("Gateway",), "In and NotIn compare with values", NOTHING),
+    (("Gateway",), "key: not a valid label's key", NOTHING),
+    (("Gateway",), "is not one of In, NotIn, Exists, DoesNotExist", NOTHING),
+    (("HTTPRoute",), "remove[0]: not a valid header's name", "no request has a header without a name"),
+    (("ServiceEntry",), "is neither an IP address nor a CIDR", ISTIO),
+    (("ServiceEntry",), "is not an IP address; use an IP address, or resolution DNS", ISTIO),
+    (("ServiceEntry",), "the service has no port named", ISTIO),
+    (("ServiceEntry",), "is not a protocol known here", ISTIO),
+    (("ServiceEntry",), "resolution DYNAMIC_DNS is for wildcards", ISTIO),
+    (("ServiceEntry",), "DNS allows at most 253", "no host can have this name"),
+    (("ServiceEntry", "WorkloadEntry"), "is neither an IP address nor a domain name", ISTIO),
+    (("ServiceEntry",), "with several hosts, connections to this port cannot be told apart", ISTIO),
+    (("ServiceEntry",), "neither address nor network is set", ISTIO),
+]
+
+
+def definitions():
+    """The manifests of all definitions of kinds that are read here."""
+    gateway = programs.gateway_api("standard").read_text().split("\n---\n")
+    yield from (text for text in gateway if re.search(rf"^  name: ({'|'.join(GATEWAY_API)})\.gateway", text, re.MULTILINE))
+    ours = sorted((ROOT / "crds").glob("*.yaml"))
+    yield from (file.read_text() for file in ours if not file.name.startswith(tuple(f"{name}." for name in WRITTEN_BY_THE_OPERATOR)))
+
+
+def stricter(kind, problem):
+    """The first of STRICTER that a problem is of."""
+    said = program.told(problem)
+    return next((entry for entry in STRICTER if kind in entry[0] and entry[1] in said), None)
+
+
+def related(problem, place):
+    """Whether a problem is told at a place, within it or around it."""
+    field = paths.parse(problem["field"])
+    return all(a == b for a, b in zip(field, place))
+
+
+@PROGRAMS_NEEDED
+class CorpusTest(unittest.TestCase):
+    maxDiff = None
+
+    @classmethod
+    def setUpClass(cls):
+        programs.install_packages()
+        programs.KUBE.build()
+        cls.server = cls.enterClassContext(server.Server())
+        for manifest in definitions():
+            cls.server.define(manifest)
+        cls.schemas = {kind: next(iter(schema.versions(definition).values())) for kind, definition in cls.server.definitions.items()}
+        cls.bases = {bases[0]["kind"]: bases for bases in cls.server.read(BASES).values()}
+        cls.program = os.path.abspath(f"{PROGRAMS}/tombolo")
+        made = [case for kind, top in cls.schemas.items() for case in cls.made(kind, top)]
+        cls.cases = cases.number([*made, *cases.mixed(made)])
+        items = [case.item for case in cls.cases]
+        cls.theirs = cls.server.judge_all(items)
+        said = program.judge(cls.program, items)
+        cls.conditions = {problem["reason"] for errors in said for problem in errors} & CONDITIONS.keys()
+        cls.ours = [[problem for problem in errors if problem["reason"] not in CONDITIONS] for errors in said]
+
+    @classmethod
+    def made(cls, kind, top):
+        """The cases of a kind."""
+        yield from (cases.Case(base, {}) for base in cls.bases[kind])
+        yield from bounds.cases(top, cls.bases[kind])
+        yield from cases.by_hand(kind, top, cls.bases[kind])
+
+    def judged(self):
+        return zip(self.cases, self.theirs, self.ours)
+
+    def test_good_objects_are_good(self):
+        names = {str(case): (theirs, ours) for case, theirs, ours in self.judged() if not case.changes}
+        self.assertEqual({why: said for why, said in names.items() if any(said)}, {})
+        self.assertEqual(len(names), sum(map(len, self.bases.values())))
+
+    def test_every_version_has_one_schema(self):
+        for kind, definition in self.server.definitions.items():
+            for version, top in schema.versions(definition).items():
+                with self.subTest(kind=kind, version=version):
+                    self.assertEqual(schema.without_words(top), schema.without_words(self.schemas[kind]))
+
+    def test_every_bound_and_rule_is_broken_by_an_object(self):
+        for kind, top in self.schemas.items():
+            rules = list(schema.rules(top))
+            asked = {*schema.bounds(top), *rules}
+            told = {case.claim for case, theirs, _ in self.judged() if case.kind == kind and case.claim and case.is_told(theirs)}
+            unbroken = {schema.resolve(top, paths.parse(path), message) for of, path, message in UNBROKEN if of == kind}
+            with self.subTest(kind):
+                self.assertEqual(len(rules), len(set(rules)), "rules of one place say the same, so that nobody can tell them apart")
+                self.assertEqual(sorted(map(str, asked - told)), sorted(map(str, unbroken)))
+
+    def test_the_api_server_refuses_for_the_reason_that_is_meant(self):
+        wrong = [f"{case}: not {case.claim}, but {theirs}" for case, theirs, _ in self.judged() if case.claim and not case.is_told(theirs)]
+        self.assertEqual(wrong, [])
+
+    def test_verdicts_are_the_same(self):
+        differ, needed = [], []
+        for case, theirs, ours in self.judged():
+            excuses = [] if theirs else [stricter(case.kind, problem) for problem in ours]
+            if theirs and not ours:
+                differ.append(f"only the API server refuses {case}: {str(theirs)[:400]}")
+            elif ours and not theirs and not all(excuses):
+                differ.append(f"only validate refuses {case}: {str([program.told(problem) for problem in ours])[:400]}")
+            needed += excuses
+        self.assertEqual(differ, [])
+        self.assertEqual([entry for entry in STRICTER if entry not in needed], [], "is no longer stricter")
+        self.assertEqual(self.conditions, CONDITIONS.keys(), "is no longer told")
+
+    def test_both_tell_of_the_same_place(self):
+        elsewhere = [
+            f"{case}: {[program.told(problem) for problem in ours]}"
+            for case, theirs, ours in self.judged()
+            if case.claim and theirs and ours and not any(related(problem, case.place) for problem in ours)
+        ]
+        self.assertEqual(elsewhere, [])
+
+    def test_a_change_that_is_not_allowed(self):
+        """Of a change the API server knows more: `tombolo validate` sees one state."""
+        stored = self.server.store(paths.changed(self.bases["GatewayClass"][0], {"metadata.name": "changed"}))
+        after = paths.changed(stored, {"spec.controllerName": "example.com/other"})
+        self.assertIn("Value is immutable", str(self.server.judge(after, "PUT")))
+        self.assertEqual(program.judge(self.program, [after]), [[]])
