@@ -1,25 +1,25 @@
 //! Sets of numbers.
 
 use roaring::RoaringBitmap;
-use smallvec::SmallVec;
 
 /// A set of numbers that stand for something, such as connections or resources. Of nearly all such sets there are thousands, with one
 /// or two members each, and of some there are few, with thousands: neither takes more room than it needs.
 #[derive(Clone, Debug)]
-pub struct Numbers(Few);
+pub struct Numbers(Set);
 
 #[derive(Clone, Debug)]
-enum Few {
-    Few(SmallVec<[u32; 4]>),
-    Many(RoaringBitmap),
+enum Set {
+    /// So many of these, in no order.
+    Few(u8, [u32; FEW]),
+    Many(Box<RoaringBitmap>),
 }
 
-/// From here on looking at each costs more than finding one.
-const MANY: usize = 32;
+/// What fits where otherwise a pointer and its like would be.
+const FEW: usize = 4;
 
 impl Default for Numbers {
     fn default() -> Self {
-        Self(Few::Few(SmallVec::new()))
+        Self(Set::Few(0, [0; FEW]))
     }
 }
 
@@ -27,34 +27,41 @@ impl Numbers {
     /// Adds a number, if it is not there.
     pub fn insert(&mut self, number: u32) {
         match &mut self.0 {
-            Few::Few(numbers) if numbers.contains(&number) => {}
-            Few::Few(numbers) if numbers.len() < MANY => numbers.push(number),
-            Few::Few(numbers) => self.0 = Few::Many(numbers.drain(..).chain([number]).collect()),
-            Few::Many(numbers) => _ = numbers.insert(number),
+            Set::Few(len, numbers) if numbers[..usize::from(*len)].contains(&number) => {}
+            Set::Few(len, numbers) if usize::from(*len) < FEW => {
+                numbers[usize::from(*len)] = number;
+                *len += 1;
+            }
+            Set::Few(_, numbers) => self.0 = Set::Many(Box::new(numbers.iter().copied().chain([number]).collect())),
+            Set::Many(numbers) => _ = numbers.insert(number),
         }
     }
 
     /// Takes a number out, if it is there.
     pub fn remove(&mut self, number: u32) {
         match &mut self.0 {
-            Few::Few(numbers) => numbers.retain(|known| *known != number),
-            Few::Many(numbers) => _ = numbers.remove(number),
+            Set::Few(len, numbers) => {
+                let Some(at) = numbers[..usize::from(*len)].iter().position(|known| *known == number) else { return };
+                *len -= 1;
+                numbers[at] = numbers[usize::from(*len)];
+            }
+            Set::Many(numbers) => _ = numbers.remove(number),
         }
     }
 
     /// Whether there is none.
     pub fn is_empty(&self) -> bool {
         match &self.0 {
-            Few::Few(numbers) => numbers.is_empty(),
-            Few::Many(numbers) => numbers.is_empty(),
+            Set::Few(len, _) => *len == 0,
+            Set::Many(numbers) => numbers.is_empty(),
         }
     }
 
     /// Every number, in no order.
     pub fn iter(&self) -> impl Iterator<Item = u32> + '_ {
         let (few, many) = match &self.0 {
-            Few::Few(numbers) => (Some(numbers), None),
-            Few::Many(numbers) => (None, Some(numbers)),
+            Set::Few(len, numbers) => (Some(&numbers[..usize::from(*len)]), None),
+            Set::Many(numbers) => (None, Some(&**numbers)),
         };
         few.into_iter().flatten().copied().chain(many.into_iter().flatten())
     }
@@ -62,8 +69,8 @@ impl Numbers {
     /// Adds every number to others.
     pub fn add_to(&self, others: &mut RoaringBitmap) {
         match &self.0 {
-            Few::Few(numbers) => others.extend(numbers),
-            Few::Many(numbers) => *others |= numbers,
+            Set::Few(len, numbers) => others.extend(&numbers[..usize::from(*len)]),
+            Set::Many(numbers) => *others |= &**numbers,
         }
     }
 }
@@ -72,6 +79,11 @@ impl Numbers {
 mod tests {
     use super::*;
     use std::collections::BTreeSet;
+
+    #[test]
+    fn few_take_three_words() {
+        assert_eq!(size_of::<Numbers>(), 24);
+    }
 
     #[test]
     fn few_and_many_numbers_are_a_set() {

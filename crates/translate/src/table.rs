@@ -62,8 +62,8 @@ impl VirtualHost {
     /// What is to be encoded: one, but for HTTP proxies, where each port of the host has its own. `None` where nothing calls for it.
     pub fn hosts(&self, view: &View<'_>, emits: &mut Emits) -> Option<Vec<ir::VirtualHost>> {
         Some(match &self.table {
-            TableKey::Gateway { port, listener, .. } => {
-                vec![gateway_api::virtual_host(view, (&self.table, &self.host), *port, listener.as_deref(), emits)?]
+            TableKey::Gateway(at) => {
+                vec![gateway_api::virtual_host(view, (&self.table, &self.host), at, emits)?]
             }
             TableKey::Sidecar { namespace, port } => {
                 vec![mesh::virtual_host(view, namespace.as_deref(), &self.host, *port)?]
@@ -137,7 +137,7 @@ impl Unit for Table {
             TableKey::HttpProxy { .. } => {
                 parts.push(Arc::new(envoy::http_proxy_catch_all(mesh::settings(view).outbound_traffic)));
             }
-            TableKey::Gateway { .. } => {}
+            TableKey::Gateway(_) => {}
         }
         // A bucket of the table's own has in it what it shares with its base.
         let mut tables: BTreeMap<u8, &TableKey> = BTreeMap::new();

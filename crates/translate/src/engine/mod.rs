@@ -18,5 +18,5 @@ mod vertex;
 mod view;
 
 pub use graph::{Answer, Engine, Needs, Outcome};
-pub use unit::{Built, Emits, Fact, Relation, ServicePortKey, TableKey, Unit, UnitId};
+pub use unit::{Built, Emits, Fact, GatewayTable, Relation, ServicePortKey, TableKey, Unit, UnitId};
 pub use view::View;

@@ -67,15 +67,8 @@ impl Emits {
 /// A route table.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum TableKey {
-    /// Of a gateway: of one of its ports, and for HTTPS of one listener there.
-    Gateway {
-        /// The Gateway.
-        gateway: ObjectKey,
-        /// The port listened on.
-        port: Port,
-        /// The HTTPS listener; `None` for plain HTTP, whose listeners share a port's table.
-        listener: Option<Arc<str>>,
-    },
+    /// Of a gateway.
+    Gateway(Arc<GatewayTable>),
     /// Of the sidecars of a namespace, or, without one, what those have in common: services of one port.
     Sidecar {
         /// The namespace; `None` for what is common to all.
@@ -91,11 +84,22 @@ pub enum TableKey {
     },
 }
 
+/// A route table of a gateway: of one of its ports, and for HTTPS of one listener there.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct GatewayTable {
+    /// The Gateway.
+    pub gateway: ObjectKey,
+    /// The port listened on.
+    pub port: Port,
+    /// The HTTPS listener; `None` for plain HTTP, whose listeners share a port's table.
+    pub listener: Option<Arc<str>>,
+}
+
 impl TableKey {
     /// Whose proxies see it.
     pub fn scope(&self) -> Scope {
         match self {
-            Self::Gateway { gateway, .. } => Scope::gateway(&gateway.name.namespace, &gateway.name.name),
+            Self::Gateway(table) => Scope::gateway(&table.gateway.name.namespace, &table.gateway.name.name),
             Self::Sidecar { namespace, .. } | Self::HttpProxy { namespace } => {
                 namespace.as_ref().map_or_else(Scope::public, |namespace| Scope::namespace(namespace))
             }
@@ -107,17 +111,20 @@ impl TableKey {
         match self {
             Self::Sidecar { namespace: Some(_), port } => Some(Self::Sidecar { namespace: None, port: *port }),
             Self::HttpProxy { namespace: Some(_) } => Some(Self::HttpProxy { namespace: None }),
-            Self::Sidecar { namespace: None, .. } | Self::HttpProxy { namespace: None } | Self::Gateway { .. } => None,
+            Self::Sidecar { namespace: None, .. } | Self::HttpProxy { namespace: None } | Self::Gateway(_) => None,
         }
     }
 
     /// The resource's name.
     pub fn name(&self) -> String {
         match self {
-            Self::Gateway { port, listener: None, .. } => names::http_table(*port),
-            Self::Gateway { gateway, port, listener: Some(listener) } => {
-                names::https_table(*port, listener, &gateway.name.name, &gateway.name.namespace)
-            }
+            Self::Gateway(table) => match &table.listener {
+                None => names::http_table(table.port),
+                Some(listener) => {
+                    let gateway = &table.gateway.name;
+                    names::https_table(table.port, listener, &gateway.name, &gateway.namespace)
+                }
+            },
             Self::Sidecar { port, .. } => port.to_string(),
             Self::HttpProxy { .. } => names::HTTP_PROXY.to_owned(),
         }

@@ -6,7 +6,7 @@ use super::{
     listener_set::{self, ListenerRow, Refusal},
     placement::{is_provisioned, refused_parameters},
 };
-use crate::engine::{Built, Emits, Fact, Relation, TableKey, Unit, View};
+use crate::engine::{Built, Emits, Fact, GatewayTable, Relation, TableKey, Unit, View};
 use std::sync::Arc;
 use tombolo_api::{Object, ObjectKey, gateway};
 use tombolo_core::{Host, Port};
@@ -110,6 +110,6 @@ impl ListenerRow {
     /// The route table of the routes attached to it.
     pub fn table(&self, gateway: &ObjectKey) -> TableKey {
         let own = (self.protocol == gateway::Protocol::Https).then(|| self.name.clone());
-        TableKey::Gateway { gateway: gateway.clone(), port: self.port, listener: own }
+        TableKey::Gateway(Arc::new(GatewayTable { gateway: gateway.clone(), port: self.port, listener: own }))
     }
 }

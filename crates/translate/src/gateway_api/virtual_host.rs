@@ -6,7 +6,7 @@ use super::{
     preflight::{is_question, preflight},
 };
 use crate::{
-    engine::{Emits, Fact, Relation, TableKey, View},
+    engine::{Emits, Fact, GatewayTable, Relation, TableKey, View},
     ir::{Action, Backend, Redirect, Route, Rule, VirtualHost},
 };
 use std::{collections::BTreeSet, sync::Arc};
@@ -20,10 +20,10 @@ use tombolo_core::{Host, Port};
 pub(crate) fn virtual_host(
     view: &View<'_>,
     (table, host): (&TableKey, &Host),
-    port: Port,
-    tls_listener: Option<&str>,
+    at: &GatewayTable,
     emits: &mut Emits,
 ) -> Option<VirtualHost> {
+    let (port, tls_listener) = (at.port, at.listener.as_deref());
     let mut entries = Vec::new();
     let (mut called_for, mut misdirected) = (false, false);
     for fact in view.relation(Relation::VirtualHost(table.clone(), host.clone())) {
