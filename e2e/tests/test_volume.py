@@ -17,7 +17,7 @@ from .support import ROOT_NEEDED
 PAIRS = int(os.environ.get("E2E_GATEWAYS", "1000"))
 STAGES = [PAIRS // 4, PAIRS // 2, PAIRS]
 DEPLOYED = 20  # every so many-th Gateway is deployed by us
-BYTES_PER_PAIR = 80_000  # what holds; 20,000 are aimed at
+BYTES_PER_PAIR = 20_000
 IDLE = 20  # seconds
 LONG = 300  # seconds
 

@@ -44,7 +44,7 @@ pub struct Rule {
     /// Changes to every response.
     pub response_headers: HeaderModifier,
     /// Cross-origin questions that are answered.
-    pub cors: Option<CorsFilter>,
+    pub cors: Option<Box<CorsFilter>>,
     /// Copies that are sent elsewhere.
     pub mirrors: Vec<Mirror>,
 }

@@ -13,7 +13,7 @@ use tombolo_core::{Host, NamespacedName, Problem, SourceId};
 pub(super) struct Inventory {
     kind: Kind,
     source: SourceId,
-    known: HashMap<NamespacedName, String>,
+    known: HashMap<NamespacedName, Box<str>>,
     /// While a list is under way: who was in it so far.
     listing: Option<HashSet<NamespacedName>>,
     observed: Arc<Observed>,
@@ -66,17 +66,20 @@ impl Inventory {
     fn apply(&mut self, mut object: Stored, news: &mut News) {
         let name = object.name();
         // A list that is made again brings mostly what is known.
-        if self.known.get(&name).is_some_and(|version| version == object.version()) {
+        if self.known.get(&name).is_some_and(|version| **version == *object.version()) {
             return;
         }
         let version = object.version().to_owned();
-        let key = self.key(name.clone());
         if self.kind == Kind::ServiceEntry {
             news.allocated.extend(object.allocated());
         }
-        self.observed.see(&key, || Seen { version: version.clone(), status: object.take_status() });
-        self.known.insert(name, version);
+        let status = object.take_status();
         let decoded = manifest::decode_stored(object.into_document(self.kind));
+        // Known by the object's own texts: there are thousands, and each is kept once.
+        let source = self.source.clone();
+        let key = decoded.object.as_ref().map_or_else(|| self.key(name), |object| object.key(source));
+        self.known.insert(key.name.clone(), version.as_str().into());
+        self.observed.see(&key, || Seen { version, status });
         news.problems.push((key, decoded.problems));
         // One that cannot be served leaves its last good content: see its problems.
         news.edits.extend(decoded.object.map(|object| Edit::Apply(object, None)));

@@ -33,7 +33,7 @@ mod tests {
 
     fn rule(action: Action, cors: Option<CorsFilter>) -> Rule {
         let (request_headers, response_headers, mirrors) = Default::default();
-        Rule { action, request_headers, response_headers, cors, mirrors }
+        Rule { action, request_headers, response_headers, cors: cors.map(Box::new), mirrors }
     }
 
     fn forward() -> Action {

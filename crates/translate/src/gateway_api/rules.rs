@@ -119,7 +119,7 @@ impl Compiler<'_> {
         CompiledRule {
             name: rule.name.as_deref().map_or_else(|| index.to_string(), str::to_owned),
             matches: if rule.matches.is_empty() { vec![HttpMatch::default()] } else { rule.matches.clone() },
-            rule: Arc::new(Rule { action, request_headers, response_headers, cors, mirrors }),
+            rule: Arc::new(Rule { action, request_headers, response_headers, cors: cors.map(Box::new), mirrors }),
         }
     }
 
