@@ -12,6 +12,7 @@ use std::{
     io::{self, Write},
     process::ExitCode,
 };
+use tombolo_core::with_causes;
 
 fn main() -> ExitCode {
     let args = Args::parse();
@@ -26,6 +27,6 @@ fn main() -> ExitCode {
         }
     };
     let Err(error) = result else { return ExitCode::SUCCESS };
-    _ = writeln!(io::stderr(), "error: {error:#}"); // where nobody reads that, the exit code says it
+    _ = writeln!(io::stderr(), "error: {}", with_causes(error.as_ref())); // where nobody reads that, the exit code says it
     ExitCode::from(2)
 }

@@ -11,6 +11,7 @@ mod validate;
 use args::{Args, Command};
 use clap::{CommandFactory, Parser};
 use std::process::ExitCode;
+use tombolo_core::with_causes;
 
 /// Clients' memory and live heap are figures that are kept: jemalloc gives freed pages back.
 #[global_allocator]
@@ -29,7 +30,7 @@ fn main() -> ExitCode {
         }
     };
     result.unwrap_or_else(|error| {
-        terminal::error(&format!("{error:#}"));
+        terminal::error(&with_causes(error.as_ref()));
         ExitCode::from(2)
     })
 }

@@ -21,7 +21,7 @@ fn main() -> ExitCode {
     match app::run(args::Args::parse()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            tracing::error!("{error:#}");
+            tracing::error!("{}", tombolo_core::with_causes(error.as_ref()));
             ExitCode::FAILURE
         }
     }

@@ -7,6 +7,7 @@ use super::{
 use anyhow::bail;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
+use tombolo_core::with_causes;
 
 /// What every replica said.
 #[derive(Debug, Serialize)]
@@ -128,7 +129,7 @@ impl Fleet {
                     proxies.extend(connected.into_iter().map(|connected| proxy(connected, &replica, at)));
                     (Some(count), None)
                 }
-                Err(error) => (None, Some(format!("{error:#}"))),
+                Err(error) => (None, Some(with_causes(error.as_ref()))),
             };
             replicas.push(Told { replica, proxies: count, error });
         }

@@ -10,7 +10,7 @@ use std::{collections::BTreeSet, convert::Infallible, sync::Arc, time::Duration}
 use tokio::time::{self, MissedTickBehavior};
 use tokio_util::task::AbortOnDropHandle;
 use tombolo_ca::{Jwks, KeyRing, TokenRules, TokenVerifier, TrustedIssuer};
-use tombolo_core::TrustDomain;
+use tombolo_core::{TrustDomain, with_causes};
 
 /// How often a file is looked at. A token with a new key does not wait for that: it has the file read at once.
 const LOOK: Duration = Duration::from_secs(2);
@@ -46,7 +46,7 @@ pub(crate) async fn open(args: &TokenArgs) -> anyhow::Result<Vec<Issuer>> {
             (Ok(document), _) => document,
             (Err(error), KeySource::File(_)) => return Err(error.context("--token-jwks")),
             (Err(error), KeySource::Url(_)) => {
-                tracing::warn!("{error:#}; tokens of {name} count once they are there");
+                tracing::warn!("{}; tokens of {name} count once they are there", with_causes(error.as_ref()));
                 Vec::new()
             }
         };
@@ -94,7 +94,7 @@ async fn follow(reader: Reader, ring: Arc<KeyRing>, mut last: Vec<u8>) -> Infall
                 (last, said) = (document, String::new());
             }
             Err(error) => {
-                let error = format!("{error:#}");
+                let error = with_causes(error.as_ref());
                 if error != said {
                     tracing::warn!("{error}; the keys read before stay in use");
                 }

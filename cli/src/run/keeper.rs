@@ -23,7 +23,7 @@ use tokio::{process::Command, sync::watch, time};
 use tokio_util::sync::CancellationToken;
 use tombolo_api::istio::ReadinessProbe;
 use tombolo_controlplane::{FileStore, GATEWAY_LABEL, Store as _, hash};
-use tombolo_core::ProxyKind;
+use tombolo_core::{ProxyKind, with_causes};
 use tombolo_process::{Backoff, Process};
 
 /// How long an agent may take to end, once its Envoy is drained.
@@ -75,11 +75,11 @@ impl Keeper {
     /// Keeps it until told to stop, and returns once it has ended.
     pub(crate) async fn run(self) {
         if let Err(error) = self.keep().await {
-            self.say_wrong(&format!("{error:#}"));
+            self.say_wrong(&with_causes(error.as_ref()));
         }
         let kept = if self.gone.is_cancelled() { self.records.forget(&self.proxy) } else { self.save(None) };
         if let Err(error) = kept {
-            self.say_wrong(&format!("{error:#}"));
+            self.say_wrong(&with_causes(error.as_ref()));
         }
     }
 
@@ -96,7 +96,7 @@ impl Keeper {
                     Some(failure) => failure,
                     None => break,
                 },
-                Err(error) => format!("its agent cannot be started: {error:#}"),
+                Err(error) => format!("its agent cannot be started: {}", with_causes(error.as_ref())),
             };
             let wait = backoff.wait_after(began.elapsed());
             self.say_wrong(&format!("{failure}; starting it again in {:.1} s", wait.as_secs_f64()));

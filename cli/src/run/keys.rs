@@ -12,6 +12,7 @@ use hyper_util::{
 use rustls::crypto::aws_lc_rs;
 use std::{fmt, fs::File, io::Read, net::IpAddr, path::PathBuf, str::FromStr, time::Duration};
 use tombolo_ca::{Answer, FetchError, FetchKeys, Jwks};
+use tombolo_core::with_causes;
 
 /// Of a document of keys: an API server's has less than 2 KiB.
 const MAX_BYTES: usize = 256 * 1024;
@@ -115,7 +116,7 @@ impl Reader {
 
 impl FetchKeys for Reader {
     fn fetch(&self) -> Answer<'_, Result<Jwks, FetchError>> {
-        Box::pin(async { self.keys().await.map_err(|error| FetchError(format!("{error:#}").into())) })
+        Box::pin(async { self.keys().await.map_err(|error| FetchError(with_causes(error.as_ref()).into())) })
     }
 }
 

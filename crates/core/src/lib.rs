@@ -3,6 +3,7 @@
 //!
 //! Nothing here knows Kubernetes clients, async or Envoy.
 
+mod causes;
 mod field;
 mod identity;
 mod ids;
@@ -10,6 +11,7 @@ mod names;
 mod numbers;
 mod problem;
 
+pub use causes::with_causes;
 pub use field::FieldPath;
 pub use identity::{IdentityError, InstanceId, SpiffeId, TrustDomain};
 pub use ids::{NamespacedName, ObjectRef, ProxyId, ProxyIdError, ProxyKind, SourceId};
