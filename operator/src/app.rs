@@ -28,7 +28,6 @@ use kube::{
 };
 use prometheus_client::registry::Registry;
 use std::{
-    io::IsTerminal as _,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -48,15 +47,7 @@ const DEBOUNCE: Duration = Duration::from_millis(100);
 
 /// Reconciles until it is told to stop.
 pub(crate) fn run(args: Args) -> anyhow::Result<()> {
-    tracing_subscriber::fmt()
-        .with_env_filter(
-            tracing_subscriber::EnvFilter::builder()
-                .with_default_directive(tracing::Level::INFO.into())
-                .from_env_lossy(),
-        )
-        .with_writer(std::io::stderr)
-        .with_ansi(std::io::stderr().is_terminal())
-        .init();
+    program::log();
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
     runtime.block_on(Box::pin(serve(args)))
 }

@@ -5,7 +5,7 @@
 //! | [`lease`] | leader election: one of several replicas does a duty |
 //! | [`apply`] | server-side apply that writes nothing where nothing changed |
 //! | [`conditions`] | merging conditions without touching others' |
-//! | [`program`] | what every such program begins and ends with: its client, its signals |
+//! | [`program`] | what every such program begins and ends with: its log, its client, its signals |
 //! | [`retry`] | what a client's error means, and how long to wait |
 //! | [`watch`] | how long to wait before a watch that failed is begun again |
 

@@ -1,15 +1,30 @@
-//! What every program with a Kubernetes client begins and ends with.
+//! What every program with a Kubernetes client begins and ends with: its log, its client, its signals.
 
 use kube::{
     Client, Config,
     config::{InferConfigError, KubeConfigOptions, Kubeconfig, KubeconfigError},
 };
 use std::{
-    io,
+    env,
+    io::{self, IsTerminal as _},
     path::{Path, PathBuf},
 };
 use thiserror::Error;
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tracing_subscriber::EnvFilter;
+
+/// What is logged where `RUST_LOG` says nothing. Of each call that fails whoever called tells: the client need not.
+const LOGGED: &str = "info,kube_client=off";
+
+/// Logs to standard error from now on, as `RUST_LOG` says; in colours where somebody looks.
+pub fn log() {
+    let filter = env::var(EnvFilter::DEFAULT_ENV).unwrap_or_else(|_| LOGGED.to_owned());
+    tracing_subscriber::fmt()
+        .with_env_filter(EnvFilter::builder().parse_lossy(filter))
+        .with_writer(io::stderr)
+        .with_ansi(io::stderr().is_terminal())
+        .init();
+}
 
 /// Why there is no client.
 #[derive(Debug, Error)]
