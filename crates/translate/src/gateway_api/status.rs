@@ -27,16 +27,16 @@ impl Unit for GatewayStatus {
         let gateway = view.object::<gateway::Gateway>(&self.0)?;
         let mut emits = Emits::default();
         if let Some(Some(row)) = view.unit(&Gateway(self.0.clone())) {
+            let placement = placement(view, &self.0, gateway);
+            let hindrance = placement.as_ref().and_then(|placement| placement.hindrance.as_ref());
             let listeners = row.listeners.iter().enumerate().map(|(i, listener)| {
                 let field = FieldPath::from("spec.listeners").index(i);
                 report(&self.0, &field, [&listener.refused, &listener.conflict, &listener.unresolved], &mut emits);
                 let attached = view.count(Relation::Attached(self.0.clone(), listener.name.clone()));
-                listener_status(row, listener, attached)
+                listener_status(row, listener, hindrance, attached)
             });
             let listeners = listeners.collect();
             report(&self.0, &FieldPath::from("spec"), [&row.refused], &mut emits);
-            let placement = placement(view, &self.0, gateway);
-            let hindrance = placement.as_ref().and_then(|placement| placement.hindrance.as_ref());
             let conditions = gateway_conditions(row, hindrance);
             let addresses = placement.map(|placement| placement.addresses);
             emits.status(self.0.clone(), Status::Gateway(status::GatewayStatus { conditions, listeners, addresses }));
@@ -82,7 +82,13 @@ fn gateway_conditions(row: &GatewayRow, hindrance: Option<&Refusal>) -> Vec<Cond
     vec![accepted, programmed]
 }
 
-fn listener_status(row: &GatewayRow, listener: &ListenerRow, attached_routes: usize) -> ListenerStatus {
+/// A listener is as reachable as its Gateway.
+fn listener_status(
+    row: &GatewayRow,
+    listener: &ListenerRow,
+    hindrance: Option<&Refusal>,
+    attached_routes: usize,
+) -> ListenerStatus {
     let generation = row.generation;
     let accepted = match listener.refused.as_ref().or(listener.conflict.as_ref()) {
         Some(Refusal { reason, message }) => Condition::no("Accepted", reason, message, generation),
@@ -96,10 +102,11 @@ fn listener_status(row: &GatewayRow, listener: &ListenerRow, attached_routes: us
         Some(Refusal { reason, message }) => Condition::no("ResolvedRefs", reason, message, generation),
         None => Condition::yes("ResolvedRefs", "ResolvedRefs", "", generation),
     };
-    let programmed = if listener.serves() && listener.unresolved.is_none() && row.refused.is_none() {
-        Condition::yes("Programmed", "Programmed", "", generation)
-    } else {
-        Condition::no("Programmed", "Invalid", "see the other conditions", generation)
+    let valid = listener.serves() && listener.unresolved.is_none() && row.refused.is_none();
+    let programmed = match hindrance {
+        _ if !valid => Condition::no("Programmed", "Invalid", "see the other conditions", generation),
+        Some(Refusal { message, .. }) => Condition::no("Programmed", "Pending", message, generation),
+        None => Condition::yes("Programmed", "Programmed", "", generation),
     };
     ListenerStatus {
         name: listener.name.clone(),

@@ -52,6 +52,8 @@ fn said(world: &World) -> (String, Vec<String>) {
     let status = serde_json::to_value(&*statuses[&key(Kind::Gateway, "edge")]).unwrap();
     let programmed = condition(&status, "Programmed");
     assert_eq!(programmed["status"] == "True", programmed["reason"] == "Programmed");
+    let listener = condition(&status["listeners"][0], "Programmed");
+    assert_eq!(listener["status"], programmed["status"], "it is as reachable as its Gateway");
     let addresses = status["addresses"].as_array().expect("addresses are ours to say").iter();
     let text =
         |address: &Value| format!("{} {}", address["type"].as_str().unwrap(), address["value"].as_str().unwrap());
