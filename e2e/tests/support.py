@@ -15,6 +15,16 @@ ROOT_NEEDED = unittest.skipUnless(os.geteuid() == 0 or os.environ.get("CI") == "
 PATIENCE = 180  # seconds; only failures take that long
 
 
+def documents(printed):
+    """The objects that kubectl printed as JSON, one after another, lists taken apart."""
+    decoder, objects = json.JSONDecoder(), []
+    while printed := printed.lstrip():
+        item, end = decoder.raw_decode(printed)
+        objects += item["items"] if item["kind"] == "List" else [item]
+        printed = printed[end:]
+    return objects
+
+
 class TestCluster:
     """A cluster by its command line, as people use it."""
 

@@ -11,6 +11,8 @@ import threading
 from kubernetes import programs
 from kubernetes.common import ROOT, Broken, until
 
+from ..support import documents
+
 COMMAND = ROOT / "e2e" / "api-server"
 DEFINITIONS = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
 PATIENCE = 60  # seconds
@@ -124,9 +126,4 @@ def _objects(kubectl, file):
     done = subprocess.run([*kubectl, "--filename", file], capture_output=True, text=True)
     if done.returncode:
         raise Broken(f"{file.name}: {done.stderr.strip()}")
-    decoder, printed, objects = json.JSONDecoder(), done.stdout, []
-    while printed := printed.lstrip():
-        item, end = decoder.raw_decode(printed)
-        objects += item["items"] if item["kind"] == "List" else [item]
-        printed = printed[end:]
-    return objects
+    return documents(done.stdout)

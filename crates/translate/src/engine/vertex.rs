@@ -5,7 +5,7 @@
 
 use super::{Fact, Relation, UnitId, members::Members, unit::AnyOutput, view::Lookup};
 use crate::status::Status;
-use hashbrown::HashTable;
+use hashbrown::{HashTable, hash_table::Entry};
 use slab::Slab;
 use std::{
     hash::{BuildHasher as _, RandomState},
@@ -78,15 +78,17 @@ impl Vertices {
 
     /// The number of a name, which gets one if it has none.
     pub(super) fn number(&mut self, name: Lookup) -> VertexId {
-        if let Some(id) = self.find(&name) {
-            return id;
-        }
-        let hash = self.hasher.hash_one(&name);
-        let vertex = Vertex { name, readers: Numbers::default(), content: Content::None };
-        let id = self.vertices.insert(Box::new(vertex)) as VertexId;
         let Self { numbers, vertices, hasher } = self;
-        numbers.insert_unique(hash, id, |id| hasher.hash_one(&vertices[*id as usize].name));
-        id
+        let name_of = |id: &VertexId| &vertices[*id as usize].name;
+        match numbers.entry(hasher.hash_one(&name), |id| *name_of(id) == name, |id| hasher.hash_one(name_of(id))) {
+            Entry::Occupied(number) => *number.get(),
+            Entry::Vacant(room) => {
+                let vertex = Vertex { name, readers: Numbers::default(), content: Content::None };
+                let id = vertices.insert(Box::new(vertex)) as VertexId;
+                room.insert(id);
+                id
+            }
+        }
     }
 
     /// Forgets what nobody reads and what is nothing.
