@@ -2,6 +2,9 @@
 //!
 //! A table's virtual hosts are spread over a fixed number of buckets by a hash of their name. One edit encodes one virtual
 //! host, copies its bucket together, and lists the buckets: far less than the table.
+//!
+//! A namespace's table is the mesh's but for a few virtual hosts, most of them of its own services. So neighbours by name are in
+//! neighbouring buckets: the others are the mesh's own, and thousands of services in hundreds of namespaces are not kept hundreds of times.
 
 use crate::{
     engine::{Built, Emits, Fact, Relation, TableKey, Unit, View},
@@ -13,8 +16,12 @@ use tombolo_core::Host;
 use tombolo_proto::{Part, Resource, ResourceType};
 use xxhash_rust::xxh3::xxh3_64;
 
-/// Buckets of a table. Fixed, so that a table's bytes depend on its content alone.
+/// Buckets of a gateway's table. Fixed, so that a table's bytes depend on its content alone.
 const BUCKETS: u64 = 64;
+
+/// In tables of proxies inside the mesh, groups of buckets, and how many buckets each has.
+const GROUPS: u64 = 16;
+const BUCKETS_OF_GROUP: u64 = 16;
 
 /// One virtual host of a table.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -38,9 +45,17 @@ pub struct Bucket {
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Table(pub TableKey);
 
-fn bucket_of(host: &Host) -> u8 {
-    // Below 64: fits.
-    (xxh3_64(host.as_str().as_bytes()) % BUCKETS) as u8
+/// Hosts that differ in their first label are in one group: those of the services of a namespace.
+fn bucket_of(table: &TableKey, host: &Host) -> u8 {
+    let (host, hash) = (host.as_str(), |text: &str| xxh3_64(text.as_bytes()));
+    let parent = host.split_once('.').map_or("", |(_, parent)| parent);
+    let bucket = match table {
+        TableKey::Gateway(_) => hash(host) % BUCKETS,
+        TableKey::Sidecar { .. } | TableKey::HttpProxy { .. } => {
+            hash(parent) % GROUPS * BUCKETS_OF_GROUP + hash(host) % BUCKETS_OF_GROUP
+        }
+    };
+    bucket as u8 // below 256
 }
 
 impl Unit for VirtualHost {
@@ -50,7 +65,10 @@ impl Unit for VirtualHost {
     fn build(&self, view: &View<'_>) -> Option<Built<Self::Output>> {
         let mut emits = Emits::default();
         let hosts = self.hosts(view, &mut emits)?;
-        emits.fact(Relation::Bucket(self.table.clone(), bucket_of(&self.host)), Fact::Host(self.host.clone()));
+        emits.fact(
+            Relation::Bucket(self.table.clone(), bucket_of(&self.table, &self.host)),
+            Fact::Host(self.host.clone()),
+        );
         // One without domains only stands for the base table's virtual host of that name not being here.
         let parts: Vec<_> =
             hosts.iter().filter(|host| !host.domains.is_empty()).map(envoy::virtual_host).map(Arc::new).collect();

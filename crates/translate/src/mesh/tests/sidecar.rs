@@ -1,6 +1,7 @@
 //! What workload proxies see: tables, listeners, and who sees which definition.
 
 use crate::testing::{World, world};
+use std::collections::BTreeMap;
 use tombolo_core::ProxyKind;
 use tombolo_proto::{ResourceType, Scope};
 
@@ -60,6 +61,31 @@ fn a_service_has_its_short_name_in_its_own_namespace_only() {
     let long = ["reviews.shop.svc.cluster.local", "reviews.shop", "reviews.shop.svc"];
     assert_eq!(domains(&world, "other", "80"), [[&long[..], &["10.1.0.1"]].concat()]);
     assert_eq!(domains(&world, "shop", "80"), [[&long[..], &["reviews", "10.1.0.1"]].concat()]);
+}
+
+/// Otherwise a mesh would be kept once for each of its namespaces.
+#[test]
+fn tables_of_namespaces_share_what_is_not_their_own() {
+    let namespaces: Vec<String> = (0..12).map(|n| format!("ns-{n}")).collect();
+    let service = |namespace: &String, n: usize| {
+        let metadata = format!("{{name: service-{n}, namespace: {namespace}}}");
+        format!(
+            "---\napiVersion: v1\nkind: Service\nmetadata: {metadata}\nspec: {{ports: [{{name: http, port: 80}}]}}\n"
+        )
+    };
+    let services = namespaces.iter().flat_map(|namespace| (0..40).map(move |n| service(namespace, n)));
+    let mut world = world(&services.collect::<String>());
+    world.connect(&namespaces.iter().map(String::as_str).collect::<Vec<_>>());
+    let tables: Vec<_> = namespaces
+        .iter()
+        .map(|namespace| world.seen(&sidecar(namespace), ResourceType::Routes).remove("80").unwrap())
+        .collect();
+    let one: usize = tables[0].parts().iter().map(|part| part.bytes().len()).sum();
+    let parts = tables.iter().flat_map(|table| table.parts());
+    let distinct: BTreeMap<_, _> = parts.map(|part| (std::sync::Arc::as_ptr(part), part.bytes().len())).collect();
+    let kept: usize = distinct.values().sum();
+    // The mesh's own, and of each namespace its own services in what they stand among: names may meet in a group.
+    assert!(kept < 4 * one, "{kept} bytes are kept for {} tables of {one}", tables.len());
 }
 
 #[test]
