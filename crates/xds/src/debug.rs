@@ -173,7 +173,7 @@ fn type_report(kind: ResourceType, channel: &Channel, held: Vec<(Arc<str>, Insta
         wildcard: channel.wildcard,
         subscribed: channel.names.len(),
         unanswered: channel.flights.iter().map(|flight| flight.nonces.end().to_string()).collect(),
-        pending: channel.queue.len() + channel.retries.iter().map(std::collections::HashMap::len).sum::<usize>(),
+        pending: channel.queue.len() + channel.retries.iter().map(crate::session::Items::len).sum::<usize>(),
         held: held.collect(),
         rejected: rejected.collect(),
     };

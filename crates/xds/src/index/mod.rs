@@ -182,6 +182,16 @@ impl Index {
         self.tables[kind as usize].subscribe(connection, name)
     }
 
+    /// A connection wants these names. Returns their ids, in order, each once.
+    pub(crate) fn subscribe_all<'a>(
+        &mut self,
+        connection: ConnectionId,
+        kind: ResourceType,
+        names: impl Iterator<Item = &'a String>,
+    ) -> Vec<NameId> {
+        self.tables[kind as usize].subscribe_all(connection, names)
+    }
+
     /// A connection wants this name no more.
     pub(crate) fn unsubscribe(&mut self, connection: ConnectionId, kind: ResourceType, id: NameId) {
         self.tables[kind as usize].unsubscribe(connection, id);

@@ -81,6 +81,21 @@ impl Table {
         (id, self.entries[id as usize].subscribers.insert(connection.0))
     }
 
+    /// Returns the names' ids, in order, each once.
+    pub(super) fn subscribe_all<'a>(
+        &mut self,
+        connection: ConnectionId,
+        names: impl Iterator<Item = &'a String>,
+    ) -> Vec<NameId> {
+        let mut ids: Vec<_> =
+            names.map(|name| self.id(name).unwrap_or_else(|| self.intern(&(&**name).into()))).collect();
+        ids.sort_unstable();
+        ids.dedup();
+        // In the order of memory: there may be thousands, from thousands of connections in the same moment.
+        ids.iter().for_each(|id| _ = self.entries[*id as usize].subscribers.insert(connection.0));
+        ids
+    }
+
     pub(super) fn unsubscribe(&mut self, connection: ConnectionId, id: NameId) {
         if let Some(entry) = self.entries.get_mut(id as usize) {
             entry.subscribers.remove(connection.0);

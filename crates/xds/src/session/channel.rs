@@ -3,7 +3,12 @@
 //! What a client holds is not stored. It is what the index shows it, except for the names in `queue`, `flights`, `retries` and
 //! `withheld`: an idle connection costs a bitmap of names per type and nothing else.
 
-use super::{empty_assignment, flight::Flight, message::Event};
+use super::{
+    empty_assignment,
+    flight::Flight,
+    items::{Item, Items, View},
+    message::Event,
+};
 use roaring::RoaringBitmap;
 use std::{
     collections::{HashMap, HashSet, VecDeque},
@@ -58,19 +63,6 @@ impl Base {
     }
 }
 
-/// Something to send.
-#[derive(Clone, Debug)]
-pub(crate) struct Item {
-    /// What the client is to hold; `None` is nothing.
-    pub(crate) want: Option<Arc<Resource>>,
-    /// What it holds, once it has answered everything sent so far.
-    pub(crate) base: Base,
-    /// Sent even if it holds just that: it asked, or Envoy waits for it.
-    pub(crate) force: bool,
-    /// When it was queued.
-    pub(crate) since: Instant,
-}
-
 /// A resource that the client rejects.
 #[derive(Clone, Debug)]
 pub(crate) struct Withheld {
@@ -98,11 +90,11 @@ pub(crate) struct Channel {
     /// An answer is due even if there is nothing to say: a client that asks for everything waits for one.
     pub(crate) owes_answer: bool,
     /// What is to be sent.
-    pub(crate) queue: HashMap<Arc<str>, Item>,
+    pub(crate) queue: Items,
     /// What was sent and is not answered, oldest first.
     pub(crate) flights: VecDeque<Flight>,
     /// Parts of rejected responses, each to be sent on its own.
-    pub(crate) retries: VecDeque<HashMap<Arc<str>, Item>>,
+    pub(crate) retries: VecDeque<Items>,
     /// What the client rejects.
     pub(crate) withheld: HashMap<Arc<str>, Withheld>,
     /// When the last response was sent.
@@ -112,6 +104,11 @@ pub(crate) struct Channel {
 }
 
 impl Channel {
+    /// The client has named nothing, and was sent nothing.
+    pub(crate) fn is_untouched(&self) -> bool {
+        self.names.is_empty() && self.withheld.is_empty() && !self.is_busy()
+    }
+
     /// Nothing to send, and nothing to wait for.
     pub(crate) fn is_quiet(&self) -> bool {
         self.queue.is_empty() && self.retries.is_empty() && !self.owes_answer
@@ -147,7 +144,7 @@ impl Channel {
             };
             self.queue.insert(name.clone(), Item { want: after, base, force: false, since: now });
         }
-        if self.queue.get(name).is_some_and(|item| !item.force && item.base.is(item.want.as_ref())) {
+        if self.queue.get(name).is_some_and(|item| !item.force && item.base.is(item.want)) {
             self.queue.remove(name);
         }
     }
@@ -156,7 +153,7 @@ impl Channel {
     pub(crate) fn answer(&mut self, name: &Arc<str>, want: Option<Arc<Resource>>, base: Base, now: Instant) {
         let retried = self.take_retry(name).map(|item| item.base);
         let base = self.last_flown(name).or(retried).unwrap_or(base);
-        let item = self.queue.entry(name.clone()).or_insert(Item { want: None, base, force: true, since: now });
+        let item = self.queue.or_insert(name, Item { want: None, base, force: true, since: now });
         item.want = want;
         item.force = true;
     }
@@ -167,14 +164,14 @@ impl Channel {
             Some(withheld) => withheld.base.resource().cloned(),
             None => visible,
         };
-        if !self.retries.iter().any(|group| group.contains_key(name)) {
+        if !self.retries.iter().any(|group| group.contains(name)) {
             self.answer(name, resource.clone(), resource.into(), now);
         }
     }
 
     /// Queues what the client may not hold yet, unless it turns out that it need not.
     pub(crate) fn offer(&mut self, name: &Arc<str>, want: Option<Arc<Resource>>, base: Base, now: Instant) {
-        self.queue.entry(name.clone()).or_insert(Item { want, base, force: false, since: now });
+        self.queue.or_insert(name, Item { want, base, force: false, since: now });
     }
 
     /// The client asks again for what it asked for before: it is sent, rejected or not.
@@ -197,16 +194,16 @@ impl Channel {
         self.queue.remove(name);
         self.take_retry(name);
         for flight in &mut self.flights {
-            flight.forgotten.extend(flight.items.remove_entry(name).map(|(name, _)| name));
+            flight.forgotten.extend(flight.items.remove(name).map(|(name, _)| name));
         }
         self.release(kind, name, events);
     }
 
     /// Every name that something is due or known about.
     pub(crate) fn unsettled(&self) -> Vec<Arc<str>> {
-        let sent = self.flights.iter().flat_map(|flight| flight.items.keys());
-        let retried = self.retries.iter().flat_map(HashMap::keys);
-        self.queue.keys().chain(sent).chain(retried).chain(self.withheld.keys()).cloned().collect()
+        let sent = self.flights.iter().flat_map(|flight| flight.items.names());
+        let retried = self.retries.iter().flat_map(Items::names);
+        self.queue.names().chain(sent).chain(retried).chain(self.withheld.keys()).cloned().collect()
     }
 
     /// What is on its way although the client had left it: when it wants it again, it may hold it.
@@ -239,24 +236,24 @@ impl Channel {
     pub(crate) fn each_passing_ref(&self, mut f: impl FnMut(&Ref)) {
         let mut resource =
             |resource: Option<&Arc<Resource>>| resource.into_iter().for_each(|r| r.refs().for_each(&mut f));
-        self.queue.values().for_each(|item| resource(item.base.resource()));
-        for item in self.flights.iter().flat_map(|flight| flight.items.values()) {
+        self.queue.views().for_each(|item| resource(item.base.resource()));
+        for item in self.flights.iter().flat_map(|flight| flight.items.views()) {
             resource(item.base.resource());
-            resource(item.want.as_ref());
+            resource(item.want);
         }
-        self.retries.iter().flat_map(HashMap::values).for_each(|item| resource(item.base.resource()));
+        self.retries.iter().flat_map(Items::views).for_each(|item| resource(item.base.resource()));
         self.withheld.values().for_each(|withheld| resource(withheld.base.resource()));
     }
 
     /// The client holds something that is about to be replaced, and nobody knows what it names.
     pub(crate) fn has_unknown(&self) -> bool {
-        let overlay = self.queue.values().chain(self.flights.iter().flat_map(|flight| flight.items.values()));
-        overlay.chain(self.retries.iter().flat_map(HashMap::values)).any(|item| matches!(item.base, Base::Unknown))
+        let overlay = self.queue.views().chain(self.flights.iter().flat_map(|flight| flight.items.views()));
+        overlay.chain(self.retries.iter().flat_map(Items::views)).any(|item| matches!(item.base, Base::Unknown))
     }
 
     /// The name is new to the client, and it has not accepted it yet.
     pub(crate) fn is_unproven(&self, name: &str) -> bool {
-        let unproven = |item: &Item| item.base.is_nothing() && item.want.is_some();
+        let unproven = |item: View<'_>| item.base.is_nothing() && item.want.is_some();
         let flown = || self.flights.iter().filter_map(|flight| flight.items.get(name)).any(unproven);
         let retried = || self.retries.iter().filter_map(|group| group.get(name)).any(unproven);
         self.queue.get(name).is_some_and(unproven) || flown() || retried()
@@ -264,17 +261,17 @@ impl Channel {
 
     /// The client rejects it, or a response that it was in.
     pub(crate) fn is_accused(&self, name: &str) -> bool {
-        self.withheld.contains_key(name) || self.retries.iter().any(|group| group.contains_key(name))
+        self.withheld.contains_key(name) || self.retries.iter().any(|group| group.contains(name))
     }
 
     fn last_flown(&self, name: &str) -> Option<Base> {
         let item = self.flights.iter().rev().find_map(|flight| flight.items.get(name))?;
-        Some(item.want.clone().into())
+        Some(item.want.cloned().into())
     }
 
     fn take_retry(&mut self, name: &str) -> Option<Item> {
-        let item = self.retries.iter_mut().find_map(|group| group.remove(name));
+        let (_, item) = self.retries.iter_mut().find_map(|group| group.remove(name))?;
         self.retries.retain(|group| !group.is_empty());
-        item
+        Some(item)
     }
 }

@@ -1,7 +1,7 @@
 //! What a request means in the delta protocol.
 
-use super::{Session, channel::Base, empty_assignment, naming_nothing_is_everything};
-use crate::index::Index;
+use super::{Session, channel::Base, empty_assignment, items::Items, naming_nothing_is_everything};
+use crate::index::{Index, NameId};
 use std::{collections::HashMap, sync::Arc, time::Instant};
 use tombolo_proto::{Ref, Resource, ResourceType, Version};
 
@@ -27,17 +27,35 @@ impl Session {
         for name in unsubscribe {
             if name == EVERYTHING { self.unwant_all(kind, index) } else { self.unwant(kind, name, index, now) }
         }
-        if let Some(channel) = &mut self.channels[kind as usize] {
-            channel.queue.reserve(subscribe.len().saturating_sub(initial.len()));
-        }
-        for name in subscribe.iter().filter(|name| *name != EVERYTHING) {
-            self.want(kind, name, initial.get(name).map(String::as_str), index, now);
+        let named = subscribe.iter().filter(|name| *name != EVERYTHING);
+        if first && initial.is_empty() {
+            self.want_first(kind, named, index, now);
+        } else {
+            named.for_each(|name| self.want(kind, name, initial.get(name).map(String::as_str), index, now));
         }
         let implied = first && subscribe.is_empty() && naming_nothing_is_everything(kind);
         if implied || subscribe.iter().any(|name| name == EVERYTHING) {
             self.want_all(kind, initial, index, now);
         }
         self.owed.retain(|owed| owed.kind != kind);
+    }
+
+    /// The names that a client begins with that holds nothing of the type: thousands at once, from all clients in the same moment.
+    fn want_first<'a>(
+        &mut self,
+        kind: ResourceType,
+        names: impl Iterator<Item = &'a String>,
+        index: &mut Index,
+        now: Instant,
+    ) {
+        let ids = index.subscribe_all(self.connection, kind, names);
+        let Some(channel) = &mut self.channels[kind as usize] else { return };
+        channel.names.extend(&ids);
+        let visible = |id: &NameId| index.visible(self.connection, kind, *id);
+        channel.queue = Items::of_news(ids.iter().filter_map(visible), Base::Nothing, true, now);
+        for name in ids.iter().filter(|id| visible(id).is_none()).filter_map(|id| index.name(kind, *id)) {
+            channel.answer(name, None, Base::Nothing, now);
+        }
     }
 
     fn want(&mut self, kind: ResourceType, name: &str, holds: Option<&str>, index: &mut Index, now: Instant) {
@@ -68,7 +86,10 @@ impl Session {
         channel.owes_answer = !channel.resumed;
         let strays = channel.strays();
         let all = index.list(self.connection, kind);
-        channel.queue.reserve(all.size_hint().1.unwrap_or(0).saturating_sub(holds.len()));
+        if holds.is_empty() && channel.is_untouched() {
+            channel.queue = Items::of_news(all.map(|(_, resource)| resource), Base::Absent, false, now);
+            return;
+        }
         for (id, resource) in all {
             let held = holds.remove(&**resource.name());
             if channel.names.contains(id) {

@@ -1,7 +1,10 @@
 //! Responses that the client has not answered yet.
 
-use super::channel::{Base, Channel, Item};
-use std::{collections::HashMap, ops::RangeInclusive, sync::Arc, time::Instant};
+use super::{
+    channel::{Base, Channel},
+    items::Items,
+};
+use std::{ops::RangeInclusive, sync::Arc, time::Instant};
 use tombolo_proto::ResourceType;
 
 /// Responses of one type that may be unanswered at once; beyond it the two oldest are answered for together.
@@ -12,7 +15,7 @@ const MAX_FLIGHTS: usize = 4;
 pub(crate) struct Flight {
     pub(crate) nonces: RangeInclusive<u64>,
     /// What it carried, and what the client held of that before.
-    pub(crate) items: HashMap<Arc<str>, Item>,
+    pub(crate) items: Items,
     pub(crate) sent: Instant,
     /// It carried everything: also what was unanswered then.
     pub(crate) whole: bool,
@@ -33,19 +36,16 @@ pub(crate) enum Company {
 }
 
 impl Channel {
-    /// Records a response as sent.
-    pub(crate) fn depart(
-        &mut self,
-        kind: ResourceType,
-        nonce: u64,
-        mut items: HashMap<Arc<str>, Item>,
-        company: Company,
-        now: Instant,
-    ) {
-        for (name, item) in &items {
-            let sent = Base::from(item.want.clone()).weight(kind, name);
+    /// Adds a response to the version of all that the client holds.
+    pub(crate) fn count(&mut self, kind: ResourceType, items: &Items) {
+        for (name, item) in items.iter() {
+            let sent = Base::from(item.want.cloned()).weight(kind, name);
             self.digest = self.digest.wrapping_sub(item.base.weight(kind, name)).wrapping_add(sent);
         }
+    }
+
+    /// Records a response as sent.
+    pub(crate) fn depart(&mut self, nonce: u64, mut items: Items, company: Company, now: Instant) {
         let (mut size, whole) = (items.len(), matches!(company, Company::Everything(_)));
         if let Company::Everything(unknown) = company {
             self.carry(&mut items);
@@ -65,6 +65,9 @@ impl Channel {
     /// The client has accepted everything up to this nonce.
     pub(crate) fn accept(&mut self, nonce: u64) {
         while let Some(flight) = self.flights.pop_front_if(|flight| *flight.nonces.end() <= nonce) {
+            if !self.flights.iter().any(|later| later.whole) {
+                continue; // nothing rests on it
+            }
             for (name, accepted) in flight.items {
                 self.prove(&name, &accepted.want.into());
             }
@@ -89,12 +92,12 @@ impl Channel {
     }
 
     /// A full set carries what is unanswered along: to accept it is to accept that.
-    fn carry(&self, items: &mut HashMap<Arc<str>, Item>) {
+    fn carry(&self, items: &mut Items) {
         // The last flight carried the ones before it.
-        for (name, earlier) in self.flights.back().into_iter().flat_map(|flight| &flight.items) {
+        for (name, earlier) in self.flights.back().into_iter().flat_map(|flight| flight.items.iter()) {
             match items.get_mut(name) {
                 Some(item) => item.base = earlier.base.clone(),
-                None => _ = items.insert(name.clone(), earlier.clone()),
+                None => items.insert(name.clone(), earlier.item()),
             }
         }
     }
@@ -107,7 +110,7 @@ impl Flight {
         for (name, item) in later.items {
             match self.items.get_mut(&name) {
                 Some(earlier) => earlier.want = item.want,
-                None => _ = self.items.insert(name, item),
+                None => self.items.insert(name, item),
             }
         }
         Self { nonces: *self.nonces.start()..=*later.nonces.end(), size: self.size + later.size, ..self }

@@ -1,7 +1,7 @@
 //! One stream's protocol, pure: requests, changes and the time go in, responses come out. No IO, no clock, no locks.
 //!
 //! - `delta`, `world`: what a request means in either protocol.
-//! - `channel`: one type's books; `flight`: what is sent and not answered.
+//! - `channel`: one type's books; `items`: what is due or on its way, by name; `flight`: what is sent and not answered.
 //! - `plan`: what goes out now and what waits: make before break.
 //! - `respond`: what a response holds.
 //! - `name_table`: all names in one, for clients that ask for that.
@@ -10,6 +10,7 @@
 mod channel;
 mod delta;
 mod flight;
+mod items;
 mod message;
 mod nack;
 mod name_table;
@@ -25,6 +26,7 @@ use crate::{
     mailbox::Letter,
 };
 pub(crate) use channel::Channel;
+pub(crate) use items::Items;
 pub(crate) use message::{Ask, Event, Request, Response};
 pub(crate) use name_table::NameTable;
 use std::{

@@ -3,15 +3,14 @@
 
 use super::{
     Session,
-    channel::{Base, Channel, Item, Withheld},
+    channel::{Base, Channel, Withheld},
     flight::Flight,
+    items::{Item, Items},
     message::Event,
     naming_nothing_is_everything,
 };
-use std::{collections::HashMap, sync::Arc, time::Instant};
+use std::{sync::Arc, time::Instant};
 use tombolo_proto::{Framing, ResourceType};
-
-type Items = HashMap<Arc<str>, Item>;
 
 impl Session {
     /// The client has answered the response of this nonce: with an error, or, without one, by accepting it.
@@ -50,20 +49,20 @@ impl Channel {
         let size = flight.size;
         let (mut suspects, removals) = self.stranded(kind, flight, now);
         if let (1, 1, false) = (suspects.len(), size, self.unsearchable)
-            && let Some((name, item)) = suspects.drain().next()
+            && let Some((name, item)) = suspects.take(1).into_iter().next()
         {
             return self.withhold(kind, name, item, message, events);
         }
         let (rest, named) = split(suspects, &message);
         // Leaving half of what a client holds out of a full set would take that half away.
-        let unknown = |items: &Items| items.values().any(|item| matches!(item.base, Base::Unknown));
+        let unknown = |items: &Items| items.views().any(|item| matches!(item.base, Base::Unknown));
         let obscure = named.is_none() && rest.len() > 1 && unknown(&rest) || unknown(&self.queue);
         if whole && (self.unsearchable || obscure) {
             self.unsearchable = true;
             return;
         }
         // A removal alone cannot be wrong; in company it was perhaps not taken in.
-        let removals = if removals.len() < size { removals } else { Items::new() };
+        let removals = if removals.len() < size { removals } else { Items::default() };
         let [first, second] = match named {
             Some(named) => [rest, named],
             None => halve(rest),
@@ -76,7 +75,7 @@ impl Channel {
 
     /// What a rejected response leaves to be done: its additions and its removals, but for what newer content has overtaken.
     fn stranded(&mut self, kind: ResourceType, flight: Flight, now: Instant) -> (Items, Items) {
-        let (mut additions, mut removals) = (Items::new(), Items::new());
+        let (mut additions, mut removals) = (Items::default(), Items::default());
         for (name, item) in flight.items {
             if flight.whole && self.prove(&name, &item.base) {
                 continue;

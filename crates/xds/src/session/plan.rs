@@ -10,15 +10,12 @@
 
 use super::{
     Session,
-    channel::{Channel, Item},
+    channel::Channel,
+    items::{Items, View},
     message::{Event, Response},
 };
 use crate::index::Index;
-use std::{
-    collections::{HashMap, HashSet},
-    sync::Arc,
-    time::Instant,
-};
+use std::{collections::HashSet, sync::Arc, time::Instant};
 use tombolo_proto::{Framing, Ref, ResourceType};
 
 /// Names of one response: 50 kB or so.
@@ -77,15 +74,15 @@ impl Session {
     }
 
     /// Takes from the queue what may go now.
-    fn take_ready(&mut self, kind: ResourceType, now: Instant) -> HashMap<Arc<str>, Item> {
+    fn take_ready(&mut self, kind: ResourceType, now: Instant) -> Items {
         if kind == ResourceType::Name && self.framing == Framing::Delta {
             return self.take_names();
         }
-        let Some(channel) = self.channel(kind) else { return HashMap::new() };
+        let Some(channel) = self.channel(kind) else { return Items::default() };
         let mut named = None;
         let (mut stay, mut waiting) = (Vec::new(), None::<Instant>);
         let mut in_vain = Vec::new();
-        for (name, item) in &channel.queue {
+        for (name, item) in channel.queue.iter() {
             match self.judge(kind, name, item, &mut named, now) {
                 Verdict::Go => {}
                 Verdict::GoWithout(clusters) => {
@@ -99,20 +96,17 @@ impl Session {
         }
         self.wake_by(waiting);
         self.events.append(&mut in_vain);
-        let Some(channel) = &mut self.channels[kind as usize] else { return HashMap::new() };
+        let Some(channel) = &mut self.channels[kind as usize] else { return Items::default() };
         // Nearly always everything may go.
         let mut ready = std::mem::take(&mut channel.queue);
-        channel.queue = stay.iter().filter_map(|name| ready.remove_entry(name)).collect();
+        channel.queue = stay.iter().filter_map(|name| ready.remove(name)).collect();
         ready
     }
 
     /// Nothing names a name, and it names nothing: each may go at any time.
-    fn take_names(&mut self) -> HashMap<Arc<str>, Item> {
-        let Some(channel) = &mut self.channels[ResourceType::Name as usize] else { return HashMap::new() };
-        if channel.queue.len() <= NAMES_AT_ONCE {
-            return std::mem::take(&mut channel.queue);
-        }
-        channel.queue.extract_if(|_, _| true).take(NAMES_AT_ONCE).collect()
+    fn take_names(&mut self) -> Items {
+        let Some(channel) = &mut self.channels[ResourceType::Name as usize] else { return Items::default() };
+        channel.queue.take(NAMES_AT_ONCE)
     }
 
     /// `named` keeps what is gathered for the first removal.
@@ -120,11 +114,11 @@ impl Session {
         &self,
         kind: ResourceType,
         name: &Arc<str>,
-        item: &Item,
+        item: View<'_>,
         named: &mut Option<HashSet<Ref>>,
         now: Instant,
     ) -> Verdict {
-        match &item.want {
+        match item.want {
             Some(_) => self.judge_addition(kind, item, now),
             None if item.base.is_nothing() => Verdict::Go,
             // Envoy waits for endpoints that it asks for, and keeps the cluster's acknowledgement back until then.
@@ -133,8 +127,8 @@ impl Session {
         }
     }
 
-    fn judge_addition(&self, kind: ResourceType, item: &Item, now: Instant) -> Verdict {
-        let (ResourceType::Listener | ResourceType::Routes, Some(want)) = (kind, &item.want) else {
+    fn judge_addition(&self, kind: ResourceType, item: View<'_>, now: Instant) -> Verdict {
+        let (ResourceType::Listener | ResourceType::Routes, Some(want)) = (kind, item.want) else {
             return Verdict::Go;
         };
         let Some(clusters) = self.channel(ResourceType::Cluster).filter(|channel| channel.is_busy()) else {
@@ -159,7 +153,7 @@ impl Session {
         &self,
         kind: ResourceType,
         name: &Arc<str>,
-        item: &Item,
+        item: View<'_>,
         named: &mut Option<HashSet<Ref>>,
         now: Instant,
     ) -> Verdict {
@@ -185,9 +179,9 @@ impl Session {
     /// What waits for clusters or for other resources to go first, with the time since when.
     pub(crate) fn waiting(&self, kind: ResourceType, now: Instant) -> Vec<(Arc<str>, Instant)> {
         let mut named = None;
-        let queue = self.channel(kind).into_iter().flat_map(|channel| &channel.queue);
+        let queue = self.channel(kind).into_iter().flat_map(|channel| channel.queue.iter());
         let waits =
-            queue.filter(|(name, item)| matches!(self.judge(kind, name, item, &mut named, now), Verdict::Wait(_)));
+            queue.filter(|(name, item)| matches!(self.judge(kind, name, *item, &mut named, now), Verdict::Wait(_)));
         waits.map(|(name, item)| (name.clone(), item.since)).collect()
     }
 

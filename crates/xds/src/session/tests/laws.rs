@@ -116,7 +116,7 @@ fn fault(m: &Model, framing: Framing) -> Option<String> {
                 ));
             }
         }
-        if channel.is_busy() && !channel.queue.keys().all(|name| is_kept(m, kind, name)) {
+        if channel.is_busy() && !channel.queue.names().all(|name| is_kept(m, kind, name)) {
             return Some(format!("{} is not settled: {channel:?}", kind.short()));
         }
     }
