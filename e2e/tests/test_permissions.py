@@ -23,7 +23,7 @@ BUSY = """
     ---
     apiVersion: gateway.networking.k8s.io/v1
     kind: Gateway
-    metadata: {name: busy, namespace: permissions}
+    metadata: {name: busy, namespace: permissions, annotations: {networking.istio.io/service-type: NodePort}}
     spec:
       gatewayClassName: tombolo
       listeners: [{name: http, port: 80, protocol: HTTP}]

@@ -27,7 +27,7 @@ impl Unit for GatewayStatus {
         let gateway = view.object::<gateway::Gateway>(&self.0)?;
         let mut emits = Emits::default();
         if let Some(Some(row)) = view.unit(&Gateway(self.0.clone())) {
-            let placement = placement(view, &self.0, gateway);
+            let placement = placement(view, &self.0, gateway, &mut emits);
             let hindrance = placement.as_ref().and_then(|placement| placement.hindrance.as_ref());
             let listeners = row.listeners.iter().enumerate().map(|(i, listener)| {
                 let field = FieldPath::from("spec.listeners").index(i);
