@@ -105,6 +105,9 @@ class PermissionsTest(MeshTest):
         self.mesh.kubectl("create", "namespace", "permissions")
         self.mesh.apply(BUSY)
         self.mesh.wait("condition=Programmed", "gateway/busy", "permissions")
+        reached = self.mesh.field("gateway/busy", ".status.addresses[*].value", "permissions")
+        within = '.items[*].status.addresses[?(@.type=="InternalIP")].address'
+        self.assertEqual(reached.split(), sorted(self.mesh.field("nodes", within).split()), "open on every node")
         self.ask_for_certificates()
         self.put_back_roots()
         self.replace_definitions()
