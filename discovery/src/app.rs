@@ -3,7 +3,7 @@
 use crate::{
     admission::{Admission, AdmissionMetrics},
     args::Args,
-    gateways::{Gateways, Ingress, Place},
+    gateways::{Gateways, Ingress, Nodes, Place},
     identity::{Publisher, Settings, Start},
     metrics::{Memory, WatchMetrics},
     observed::Observed,
@@ -46,6 +46,7 @@ async fn serve(args: Args) -> anyhow::Result<()> {
     let client = program::client(args.kubeconfig.as_deref()).await?;
     let id = SourceId::new(args.cluster.as_str());
     let ingress = Ingress::read(client.clone(), id.clone()).await;
+    let nodes = Nodes::read(client.clone(), id.clone()).await;
     let (watches, observed) = (WatchMetrics::default(), Arc::new(Observed::default()));
     let source = Cluster {
         id: id.clone(),
@@ -55,7 +56,7 @@ async fn serve(args: Args) -> anyhow::Result<()> {
         metrics: watches.clone(),
     };
     let settings = Settings::read(&args, client.clone())?;
-    let plane = start_plane(vec![Box::new(settings), Box::new(source)], known(&args, &ingress))?;
+    let plane = start_plane(vec![Box::new(settings), Box::new(source)], known(&args, &ingress, &nodes))?;
     let mut registry = Registry::default();
     let statuses = StatusMetrics::default();
     watches.register(&mut registry);
@@ -68,6 +69,7 @@ async fn serve(args: Args) -> anyhow::Result<()> {
     serve_pages(&args, &plane, registry.clone(), &unready, &mut pages).await?;
     serve_plaintext(&args, &plane, &stop, &mut servers)?;
     pages.spawn(ingress.follow(plane.clone()));
+    pages.spawn(nodes.follow(plane.clone()));
     let (lease, writer) = lease(&args, client.clone());
     let election = tokio::spawn(lease.run(stop.clone()));
     // Gateways that cannot connect are not deployed: a plaintext port is open to this machine alone.
@@ -134,9 +136,9 @@ async fn serve_webhook(
 }
 
 /// What is known before anything is served: where Gateways are reached, and that somebody sees to that.
-fn known(args: &Args, ingress: &Ingress) -> Vec<(Relation, Fact)> {
+fn known(args: &Args, ingress: &Ingress, nodes: &Nodes) -> Vec<(Relation, Fact)> {
     let provisioned = args.plaintext.is_none().then_some((Relation::Provisioned, Fact::Unit));
-    ingress.facts().into_iter().chain(provisioned).collect()
+    ingress.facts().into_iter().chain(nodes.facts()).chain(provisioned).collect()
 }
 
 /// What one replica alone does, whichever revision it is of.

@@ -75,6 +75,20 @@ class AdmissionTest(unittest.TestCase):
         logs = self.cluster.kubectl("logs", SYSTEM, "--selector=app.kubernetes.io/name=tombolo-discovery", "--tail=50", check=False)
         return self.cluster.kubectl("get", "pods,secrets,meshrevisiontags,validatingwebhookconfigurations", SYSTEM, "--output=wide") + logs
 
+    def test_a_listener_that_cannot_be_served_says_why_and_the_others_are_accepted(self):
+        selector = {"matchExpressions": [{"key": "team", "operator": "In"}]}
+        teams = {"name": "teams", "port": 8080, "protocol": "HTTP", "allowedRoutes": {"namespaces": {"from": "Selector", "selector": selector}}}
+        self.write(called(GATEWAY, "teams", listeners=[*GATEWAY["spec"]["listeners"], teams]))
+        self.addCleanup(self.cluster.kubectl, "delete", "gateway", "teams")
+        self.cluster.wait("condition=Accepted", "gateway/teams")
+        accepted = '.conditions[?(@.type=="Accepted")]'
+        self.assertEqual(self.field("gateway/teams", f".status{accepted}.reason"), "ListenersNotValid")
+        self.assertEqual(self.field("gateway/teams", f'.status.listeners[?(@.name=="http")]{accepted}.status'), "True")
+        self.assertEqual(self.field("gateway/teams", f'.status.listeners[?(@.name=="teams")]{accepted}.reason'), "UnsupportedValue")
+        message = self.field("gateway/teams", f'.status.listeners[?(@.name=="teams")]{accepted}.message')
+        field = "spec.listeners[1].allowedRoutes.namespaces.selector.matchExpressions[0].values"
+        self.assertTrue(message.startswith(f"{field}: ") and message.endswith("; add a value"), message)
+
     def restore(self):
         """The operator is back, and has put back the control plane."""
         self.cluster.kubectl("scale", "deployment/tombolo-operator", "--replicas=2", SYSTEM)

@@ -23,7 +23,7 @@ BUSY = """
     ---
     apiVersion: gateway.networking.k8s.io/v1
     kind: Gateway
-    metadata: {name: busy, namespace: permissions}
+    metadata: {name: busy, namespace: permissions, annotations: {networking.istio.io/service-type: NodePort}}
     spec:
       gatewayClassName: tombolo
       listeners: [{name: http, port: 80, protocol: HTTP}]
@@ -105,6 +105,9 @@ class PermissionsTest(MeshTest):
         self.mesh.kubectl("create", "namespace", "permissions")
         self.mesh.apply(BUSY)
         self.mesh.wait("condition=Programmed", "gateway/busy", "permissions")
+        reached = self.mesh.field("gateway/busy", ".status.addresses[*].value", "permissions")
+        within = '.items[*].status.addresses[?(@.type=="InternalIP")].address'
+        self.assertEqual(reached.split(), sorted(self.mesh.field("nodes", within).split()), "open on every node")
         self.ask_for_certificates()
         self.put_back_roots()
         self.replace_definitions()

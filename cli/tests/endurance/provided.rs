@@ -1,6 +1,6 @@
 //! What the MeshInstallation says of identity, changed while everybody goes on: who signs, and in what name.
 
-use super::{agents::Agent, renewal::lifetime, world::World};
+use super::{agents::Agent, load::Load, renewal::lifetime, world::World};
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, KeyUsagePurpose};
 use rustls::{
     crypto::aws_lc_rs,
@@ -100,7 +100,6 @@ fn a_provided_intermediate_signs_until_a_better_one_comes() {
         told(world, READY, "InvalidSecret", "what signed before signs on");
     };
     refused(&world, &Files { key: new.key.clone(), ..old.clone() }.secret(), "ca-key.pem is not the key");
-    refused(&world, &new.secret(), "no root that the mesh trusts now leads to ca-cert.pem");
     refused(
         &world,
         &secret(&json!({"ca-cert.pem": old.cert})),
@@ -124,17 +123,39 @@ fn a_provided_intermediate_signs_until_a_better_one_comes() {
     assert_eq!(world.get("/").unwrap().0, 200);
 }
 
+/// A Secret `cacerts` that comes and goes: whoever is to sign is announced, signs, and is the only one to be trusted.
+#[test]
+fn not_one_request_fails_while_an_intermediate_comes_and_goes() {
+    let seconds = lifetime().as_secs();
+    let spec = format!("{{ca: {{workloadCertTTL: {seconds}s, rootRotation: {{overlap: {seconds}s}}}}}}");
+    let Some(world) = World::start_with(&spec, &[]) else { return };
+    let (files, agents) = (Files::new("own"), world.agents());
+    told(&world, READY, "SelfSigned", "");
+    let load = Load::start(world.gateway);
+    let only_one_is_trusted = |agent: &Agent| agent.roots().is_some_and(|roots| roots.len() == 1);
+
+    world.write("cacerts.yaml", &files.secret());
+    told(&world, READY, "Announced", "what signed before signs on");
+    world.within(lifetime() * 4, "the intermediate signs, and its root alone is trusted", || {
+        agents.iter().all(|agent| files.has_signed(agent) && only_one_is_trusted(agent)).then_some(())
+    });
+    told(&world, READY, "Provided", "");
+
+    world.write("cacerts.yaml", "");
+    told(&world, READY, "Announced", "a root of the mesh's own");
+    world.within(lifetime() * 4, "the own root signs, and is trusted alone", || {
+        agents.iter().all(|agent| !files.has_signed(agent) && only_one_is_trusted(agent)).then_some(())
+    });
+    told(&world, READY, "SelfSigned", "");
+    load.end();
+}
+
 #[test]
 fn what_needs_a_restart_says_so_and_breaks_nothing() {
-    let files = Files::new("other");
-    // A Secret `cacerts` would sign without being named.
-    let secret = files.secret().replace("\"cacerts\"", "\"other-ca\"");
-    let Some(mut world) = World::start_with("{}", &[("other-ca.yaml", &secret)]) else { return };
-    told(&world, READY, "SelfSigned", "");
+    let Some(mut world) = World::start_with("{}", &[]) else { return };
     told(&world, "TrustDomainInEffect", "InEffect", "cluster.local");
 
-    world.respec("{mesh: {trustDomain: new.example}, ca: {secretRef: {name: other-ca}}}");
-    told(&world, READY, "RestartRequired", "the mesh's own root signs until the control plane is started again");
+    world.respec("{mesh: {trustDomain: new.example}}");
     told(&world, "TrustDomainInEffect", "RestartRequired", "identities are of cluster.local, and not of new.example");
     // Connections that are made from now on are checked by what holds now.
     for _ in 0..5 {
@@ -144,11 +165,9 @@ fn what_needs_a_restart_says_so_and_breaks_nothing() {
 
     world.kill();
     world.run();
-    told(&world, READY, "Provided", "");
     told(&world, "TrustDomainInEffect", "InEffect", "new.example");
     world.until("identities of the new trust domain are spoken with", || {
         let (status, body) = world.get("/").ok()?;
         (status == 200 && body.contains("URI=spiffe://new.example/")).then_some(())
     });
-    assert!(world.agents().iter().all(|agent| files.has_signed(agent)));
 }

@@ -1,6 +1,10 @@
 //! Objects: metadata and a spec of one of the known kinds.
 
-use crate::{Kind, Metadata, Report, gateway, istio, kubernetes, mesh};
+use crate::{
+    Kind, Metadata, Report, gateway, istio, kubernetes,
+    manifest::{Fault, Parts},
+    mesh,
+};
 use serde::{Deserialize, Deserializer, de::DeserializeOwned};
 use std::{fmt, ops::Deref, sync::Arc};
 use tombolo_core::{NamespacedName, ObjectRef, SourceId};
@@ -39,6 +43,12 @@ pub trait Spec: Kinded + DeserializeOwned + PartialEq + Clone + Send + Sync + 's
     const FLAT: bool = false;
     /// False for kinds that say something without a spec too.
     const SPEC_REQUIRED: bool = !Self::FLAT;
+
+    /// The elements that can be served without each other, if there are any.
+    const PARTS: Option<Parts> = None;
+
+    /// An element of [`PARTS`](Self::PARTS) cannot be served. May be told several times of one: the first time counts.
+    fn set_aside(&mut self, _index: usize, _fault: Fault) {}
 
     /// Fills in what the kind's schema defaults and the types cannot; called before [`Spec::validate`].
     fn default(_object: &mut Object<Self>) {}

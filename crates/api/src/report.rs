@@ -8,13 +8,15 @@ pub struct Report {
     object: ObjectRef,
     origin: Option<Origin>,
     problems: Vec<Problem>,
+    /// Those that cost a part of the object only.
+    borne: Vec<Problem>,
     stored: bool,
 }
 
 impl Report {
     /// A report on an object, with the place where it stands, if it has one.
     pub fn new(object: ObjectRef, origin: Option<Origin>) -> Self {
-        Self { object, origin, problems: Vec::new(), stored: false }
+        Self { object, origin, problems: Vec::new(), borne: Vec::new(), stored: false }
     }
 
     /// The same for an object that an API server stores, whose schema has accepted its fields: those that are not known here are
@@ -63,13 +65,36 @@ impl Report {
         self.problems.push(Problem { origin: self.origin.clone(), ..problem });
     }
 
-    /// True where the object cannot be served as written.
+    /// Asks of each error so far whether a part of the object bears it, so that the rest can be served. Nothing is asked of an object
+    /// that nobody stored.
+    pub(crate) fn bear(&mut self, mut bears: impl FnMut(&Problem) -> bool) {
+        if self.stored {
+            self.borne.extend(self.problems.extract_if(.., |problem| problem.is_error() && bears(problem)));
+        }
+    }
+
+    /// How many problems cost, or warn of, the whole object so far.
+    pub(crate) fn len(&self) -> usize {
+        self.problems.len()
+    }
+
+    /// Forgets those that were found since there were so many.
+    pub(crate) fn truncate(&mut self, len: usize) {
+        self.problems.truncate(len);
+    }
+
+    /// True where the object cannot be served at all.
     pub fn has_errors(&self) -> bool {
         self.problems.iter().any(Problem::is_error)
     }
 
-    /// The problems, in the order in which they were found.
+    /// The problems, in the order in which they were found; those that cost a part only are the first.
     pub fn into_problems(self) -> Vec<Problem> {
-        self.problems
+        let Self { problems, mut borne, .. } = self;
+        if borne.is_empty() {
+            return problems;
+        }
+        borne.extend(problems);
+        borne
     }
 }

@@ -156,9 +156,13 @@ impl Deployable {
         let ports: Vec<Value> = ports.collect();
         let mut spec = json!({"type": kind, "selector": self.selector(), "ports": ports});
         let wanted = self.gateway.addresses.iter().find(|a| &*a.kind == "IPAddress" && !a.value.is_empty());
-        // One Service has one such address: what it is not given is said in the Gateway's status.
-        if let Some(address) = wanted {
-            let field = if kind == "LoadBalancer" { "loadBalancerIP" } else { "clusterIP" };
+        // One Service has one such address: what it is not given is said in the Gateway's status. A node's is nobody's to give.
+        let field = match kind {
+            "LoadBalancer" => Some("loadBalancerIP"),
+            "ClusterIP" => Some("clusterIP"),
+            _ => None,
+        };
+        if let (Some(address), Some(field)) = (wanted, field) {
             spec[field] = (&*address.value).into();
         }
         spec

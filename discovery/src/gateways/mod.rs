@@ -4,7 +4,7 @@
 //! Five steps: what is wanted is looked up ([`wanted`]), and its parameters read; the objects are built from that alone
 //! ([`build`]), compared with those that are there ([`seen`]), applied ([`apply`]), and what stood in the way becomes a fact that
 //! translation makes a status of. Where a Gateway is reached is no business of this: translation reads it off the Service, its
-//! endpoints, and what its load balancer gave ([`ingress`]).
+//! endpoints, and what its load balancer gave ([`ingress`]) or where nodes are reached ([`nodes`]).
 //!
 //! Every replica looks; the one that leads writes.
 
@@ -13,6 +13,7 @@ mod build;
 mod drift;
 mod ingress;
 mod made;
+mod nodes;
 mod overlay;
 mod pod;
 mod reconcile;
@@ -25,6 +26,7 @@ mod wanted;
 mod watch;
 
 pub(crate) use ingress::Ingress;
+pub(crate) use nodes::Nodes;
 pub(crate) use settings::Place;
 
 use apply::Writer;

@@ -1,7 +1,10 @@
 //! Gateway: listeners, and who may attach to them.
 
 use super::{AllowedListeners, GatewayTls, LocalRef, ObjectReference, hostname, validate};
-use crate::{LabelSelector, Object, Report, Spec, Unsupported};
+use crate::{
+    LabelSelector, Object, Report, Spec, Unsupported,
+    manifest::{Fault, Parts},
+};
 use serde::{Deserialize, Deserializer};
 use std::{collections::BTreeMap, fmt, sync::Arc};
 use tombolo_core::{Host, Port};
@@ -45,6 +48,9 @@ pub struct Listener {
     /// Who may attach; routes of the same namespace and the protocol's kinds where absent.
     #[serde(default)]
     pub allowed_routes: AllowedRoutes,
+    /// Why it cannot be served, where an API server stores it as it is. Other fields than name, port and protocol may be missing then.
+    #[serde(skip)]
+    pub fault: Option<Box<Fault>>,
 }
 
 /// `ProtocolType`
@@ -205,6 +211,14 @@ pub struct Infrastructure {
 }
 
 impl Spec for Gateway {
+    const PARTS: Option<Parts> = Some(Parts { list: "listeners", core: &["name", "port", "protocol"] });
+
+    fn set_aside(&mut self, index: usize, fault: Fault) {
+        if let Some(listener) = self.listeners.get_mut(index) {
+            listener.fault.get_or_insert(Box::new(fault));
+        }
+    }
+
     fn validate(object: &Object<Self>, report: &mut Report) {
         validate::gateway(object, report);
     }

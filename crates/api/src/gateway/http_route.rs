@@ -1,7 +1,10 @@
 //! HTTPRoute: which requests go where, and how they are changed on the way.
 
 use super::{BackendRef, HttpFilter, HttpMatch, ParentRef, hostname, validate};
-use crate::{Duration, Object, Report, Spec, Unsupported};
+use crate::{
+    Duration, Object, Report, Spec, Unsupported,
+    manifest::{Fault, Parts},
+};
 use serde::Deserialize;
 use std::sync::Arc;
 use tombolo_core::Host;
@@ -43,6 +46,9 @@ pub struct HttpRule {
     pub retry: Option<Retry>,
     /// Experimental: not supported yet.
     pub session_persistence: Option<Unsupported>,
+    /// Why it cannot be served, where an API server stores it as it is. Other fields than name and matches may be missing then.
+    #[serde(skip)]
+    pub fault: Option<Box<Fault>>,
 }
 
 /// `HTTPBackendRef`: a share of a rule's requests, with filters of its own.
@@ -78,6 +84,15 @@ pub struct Retry {
 }
 
 impl Spec for HttpRoute {
+    /// A rule goes on matching what it matches: its requests are not for the rules beside it.
+    const PARTS: Option<Parts> = Some(Parts { list: "rules", core: &["name", "matches"] });
+
+    fn set_aside(&mut self, index: usize, fault: Fault) {
+        if let Some(rule) = self.rules.get_mut(index) {
+            rule.fault.get_or_insert(Box::new(fault));
+        }
+    }
+
     fn validate(object: &Object<Self>, report: &mut Report) {
         validate::http_route(object, report);
     }

@@ -1,6 +1,6 @@
 //! One document to one object.
 
-use super::{identity::identify, strict, wording::shorten};
+use super::{identity::identify, parts::Faults, strict, wording::shorten};
 use crate::{AnyObject, Kind, Metadata, Object, Report, Spec, object::decode_kind};
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
@@ -10,7 +10,7 @@ use tombolo_core::{FieldPath, NamespacedName, ObjectRef, Origin, Problem};
 /// What became of one document.
 #[derive(Clone, Debug)]
 pub struct Decoded {
-    /// The object, unless a problem is an error.
+    /// The object, unless a problem is an error that costs all of it.
     pub object: Option<AnyObject>,
     /// Its kind, if it is one that is read here. Foreign kinds may have names like ours.
     pub kind: Option<Kind>,
@@ -50,7 +50,8 @@ pub fn decode(document: Value, origin: Option<Origin>) -> Decoded {
     Decoded { origin, ..checked(document, kind, reference, report) }
 }
 
-/// Reads and checks an object that an API server stores. A field that is not known here was accepted by its schema: a warning.
+/// Reads and checks an object that an API server stores. A field that is not known here was accepted by its schema: a warning. What is
+/// wrong with one of its [`Parts`] costs that part only: an error all the same, which the part knows of too ([`Fault`]).
 pub fn decode_stored(document: Value) -> Decoded {
     let (kind, reference) = reference(&document);
     let report = Report::of_stored(reference.clone());
@@ -104,22 +105,34 @@ fn word(body: &mut Map<String, Value>, key: &str, report: &mut Report) -> Option
 
 impl Fields {
     pub(crate) fn decode<S: Spec>(mut self, report: &mut Report) -> Option<AnyObject> {
-        let spec: S = if S::FLAT {
-            typed(&Value::Object(self.body), &FieldPath::root(), report)?
+        let (mut spec, path) = if S::FLAT {
+            (Value::Object(self.body), FieldPath::root())
         } else {
             let spec = self.body.remove("spec").filter(|s| !s.is_null());
             if S::SPEC_REQUIRED && spec.is_none() {
                 report.error(FieldPath::from("spec"), "Required", "required, but missing", "add spec");
             }
-            let spec = spec.unwrap_or_else(|| Value::Object(Map::new()));
             for key in self.body.keys() {
                 unknown(strict::Unknown::beside_spec(key), report);
             }
-            typed(&spec, &FieldPath::from("spec"), report)?
+            (spec.unwrap_or_else(|| Value::Object(Map::new())), FieldPath::from("spec"))
+        };
+        let mut faults = Faults::default();
+        let spec = loop {
+            let said = report.len();
+            match typed(&spec, &path, report) {
+                Some(spec) => break spec,
+                // What else was said of it is said again.
+                None if faults.strip::<S>(&mut spec, report) => report.truncate(said),
+                None => return None,
+            }
         };
         let mut object = Object { metadata: self.metadata, spec };
+        faults.tell(&mut object.spec);
         S::default(&mut object);
         S::validate(&object, report);
+        faults.bear::<S>(report);
+        faults.tell(&mut object.spec);
         Some(S::wrap(Arc::new(object)))
     }
 }

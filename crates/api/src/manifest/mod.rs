@@ -5,6 +5,7 @@ mod document;
 mod duplicates;
 mod identity;
 pub(crate) mod nearest;
+mod parts;
 mod strict;
 mod wording;
 
@@ -15,6 +16,7 @@ pub(crate) use decode::Fields;
 pub use decode::{Decoded, decode, decode_stored};
 pub use document::{Document, MAX_DEPTH, MAX_FILE, MAX_VALUES, documents};
 pub use duplicates::duplicates;
+pub use parts::{Fault, Parts};
 
 use std::collections::BTreeMap;
 use tombolo_core::{ObjectRef, Origin, Problem};

@@ -3,6 +3,7 @@
 mod fields;
 mod files;
 mod garbage;
+mod stored;
 
 use super::{Decoded, FileContent, read};
 use tombolo_core::Severity;

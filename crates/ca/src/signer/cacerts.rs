@@ -122,6 +122,11 @@ impl Issuing {
         other.rehearse(&self.trust(), now).map_err(|_| CaCertsError::Forgotten)
     }
 
+    /// Whether whoever trusts the other one's roots accepts what this one signs.
+    pub fn is_accepted_beside(&self, other: &Self, now: SystemTime) -> bool {
+        self.rehearse(&other.trust(), now).is_ok()
+    }
+
     /// Signs a certificate and verifies it: this finds out about path lengths, names, gaps in the chain, whatever peers look at.
     fn rehearse(&self, trust: &TrustBundle, now: SystemTime) -> Result<(), CaCertsError> {
         let failed = |error: &dyn std::fmt::Display| CaCertsError::Chain(error.to_string());

@@ -61,6 +61,31 @@ impl Issuing {
         Ok(Self { issuer, last, chain: Arc::new(Chain::new(chain)), trust: Arc::new(trust), expiries })
     }
 
+    /// The same in a mesh that trusts these roots besides: of whoever is to sign next, and of whoever signed before.
+    ///
+    /// # Errors
+    /// Where one of them is not a certificate authority's.
+    pub fn beside(self, others: &[CertificateDer<'static>]) -> Result<Self, CertificateError> {
+        let own = self.roots();
+        let mut roots: Vec<CertificateDer<'static>> = Vec::new();
+        for other in others {
+            if !own.contains(other) && !roots.contains(other) {
+                roots.push(other.clone());
+            }
+        }
+        if roots.is_empty() {
+            return Ok(self);
+        }
+        // The active one last, as agents expect it.
+        roots.extend_from_slice(own);
+        Ok(Self { trust: Arc::new(TrustBundle::new(roots)?), ..self })
+    }
+
+    /// The roots that peers are to trust, the active one last.
+    pub fn roots(&self) -> &[CertificateDer<'static>] {
+        self.trust.roots().ders()
+    }
+
     /// The roots that peers are to trust.
     pub(super) fn trust(&self) -> Arc<TrustBundle> {
         self.trust.clone()

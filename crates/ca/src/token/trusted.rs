@@ -3,10 +3,21 @@
 use super::{FetchKeys, MAX_BYTES, ReviewTokens, TokenRules, TokenVerifier, brief, review};
 use crate::{Caller, Refusal};
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
-use std::{fmt, sync::Arc, time::SystemTime};
+use std::{
+    fmt,
+    sync::{Arc, OnceLock},
+    time::SystemTime,
+};
 
-/// An issuer whose tokens count.
-pub struct TrustedIssuer(How);
+/// An issuer whose tokens count. A handle: clones are the same one.
+#[derive(Clone)]
+pub struct TrustedIssuer(Arc<Issuer>);
+
+struct Issuer {
+    how: How,
+    /// How instead, once its keys could be had after all.
+    keys: OnceLock<How>,
+}
 
 /// How its tokens are checked.
 enum How {
@@ -17,18 +28,31 @@ enum How {
 }
 
 impl TrustedIssuer {
-    /// One whose keys are read again from `source` when a token's key is unknown.
-    pub fn new(verifier: TokenVerifier, source: Arc<dyn FetchKeys>) -> Self {
-        Self(How::Keys(verifier, Some(source)))
+    fn of(how: How) -> Self {
+        Self(Arc::new(Issuer { how, keys: OnceLock::new() }))
     }
 
-    /// One that checks its tokens itself, as its keys cannot be had. Rules without issuers take what it takes.
+    /// One whose keys are read again from `source` when a token's key is unknown.
+    pub fn new(verifier: TokenVerifier, source: Arc<dyn FetchKeys>) -> Self {
+        Self::of(How::Keys(verifier, Some(source)))
+    }
+
+    /// One that checks its tokens itself, while its keys cannot be had. Rules without issuers take what it takes.
     pub fn reviewing(rules: TokenRules, reviewer: Arc<dyn ReviewTokens>) -> Self {
-        Self(How::Review(rules, reviewer))
+        Self::of(How::Review(rules, reviewer))
+    }
+
+    /// Its keys can be had after all: tokens are checked by them from now on. Of several calls the first counts.
+    pub fn check_by_keys(&self, verifier: TokenVerifier, source: Arc<dyn FetchKeys>) {
+        _ = self.0.keys.set(How::Keys(verifier, Some(source)));
+    }
+
+    fn how(&self) -> &How {
+        self.0.keys.get().unwrap_or(&self.0.how)
     }
 
     async fn verify(&self, token: &str, now: SystemTime) -> Result<Caller, Refusal> {
-        let (verifier, source) = match &self.0 {
+        let (verifier, source) = match self.how() {
             How::Keys(verifier, source) => (verifier, source),
             How::Review(rules, reviewer) => return review::verify(rules, &**reviewer, token, now).await,
         };
@@ -44,7 +68,7 @@ impl TrustedIssuer {
     }
 
     fn rules(&self) -> &TokenRules {
-        match &self.0 {
+        match self.how() {
             How::Keys(verifier, _) => verifier.rules(),
             How::Review(rules, _) => rules,
         }
@@ -54,7 +78,7 @@ impl TrustedIssuer {
 /// Keys that never change.
 impl From<TokenVerifier> for TrustedIssuer {
     fn from(verifier: TokenVerifier) -> Self {
-        Self(How::Keys(verifier, None))
+        Self::of(How::Keys(verifier, None))
     }
 }
 

@@ -264,3 +264,32 @@ async fn where_keys_cannot_be_had_the_issuer_is_asked() {
     assert_eq!(outcome(Some(true), &late).await.unwrap_err(), "token_expired");
     assert_eq!(outcome(Some(true), "a.b.c").await.unwrap_err(), "garbage_token");
 }
+
+#[tokio::test]
+async fn keys_that_can_be_had_after_all_take_the_reviewers_place() {
+    let mesh = Mesh::new();
+    let rules = TokenRules { issuers: Vec::new(), ..TokenRules::new(TrustDomain::default(), "") };
+    let issuer = TrustedIssuer::reviewing(rules, Arc::new(Reviewer(None)));
+    let authority = mesh.with_issuers(vec![issuer.clone()]);
+    let outcome = async |token: &str| {
+        let outcome = authority.authenticate(by_token(token), mesh.now).await;
+        outcome.map(|caller| caller.id.to_string()).map_err(|refusal| refusal.reason())
+    };
+    let good = mesh.token();
+    assert_eq!(outcome(&good).await, Err("token_unreviewed"));
+    let rules = TokenRules::new(TrustDomain::default(), "https://issuer.test");
+    let verifier = TokenVerifier::new(rules, Arc::new(KeyRing::new(mesh.issuer.jwks().unwrap())));
+    issuer.check_by_keys(verifier, Arc::new(Nothing));
+    assert_eq!(outcome(&good).await.as_deref(), Ok(crate::support::ID));
+    let foreign = LocalIssuer::create("https://issuer.test").unwrap().token(&spec(None), mesh.now).unwrap();
+    assert_eq!(outcome(&foreign).await, Err("unknown_key"));
+}
+
+/// Keys that cannot be read again.
+struct Nothing;
+
+impl FetchKeys for Nothing {
+    fn fetch(&self) -> Answer<'_, Result<Jwks, FetchError>> {
+        Box::pin(std::future::ready(Err(FetchError("away".into()))))
+    }
+}

@@ -1,11 +1,12 @@
-//! What the MeshInstallation says of identity, followed while the control plane runs: what can take effect does, and what cannot is
-//! said as a condition.
+//! What the MeshInstallation says of identity, followed while the control plane runs: what became of it is said as conditions.
 
-use super::{IdentityError, ProvidedFiles};
-use crate::{ControlPlane, Finding, Store, World};
-use std::{sync::Arc, time::SystemTime};
+use super::{
+    IdentityError, ProvidedFiles,
+    signing::{By, Signing, Standing},
+};
+use crate::{ControlPlane, Finding, World};
+use std::sync::Arc;
 use tombolo_api::ObjectKey;
-use tombolo_ca::{CaCertsError, Issuing, LocalSigner};
 use tombolo_core::{FieldPath, Problem, TrustDomain};
 use tombolo_translate::status::Condition;
 
@@ -14,18 +15,15 @@ const SIGNER: &str = "CertificateAuthorityReady";
 /// Whether identities are of the trust domain that is to be.
 const DOMAIN: &str = "TrustDomainInEffect";
 
-/// What is in effect, and what was last asked for.
+/// Says what became of what was asked for.
 pub(super) struct Follower {
-    pub(super) signer: Arc<LocalSigner>,
-    /// What it signs with, if that was provided.
-    pub(super) provided: Option<ProvidedFiles>,
     pub(super) domain: TrustDomain,
-    pub(super) store: Arc<dyn Store>,
-    pub(super) seen: Option<Wanted>,
+    /// What was last asked for, and how that stood.
+    pub(super) said: Option<(Wanted, Standing)>,
 }
 
 /// What the MeshInstallation asks for.
-#[derive(Clone, PartialEq)]
+#[derive(Clone, PartialEq, Eq)]
 pub(super) struct Wanted {
     key: ObjectKey,
     generation: i64,
@@ -42,62 +40,28 @@ impl Wanted {
 }
 
 impl Follower {
-    /// Does what is asked for, where it is something else than before.
-    pub(super) async fn look(&mut self, plane: &ControlPlane, now: SystemTime) -> Result<(), IdentityError> {
+    /// Has done what is asked for, as far as it can be now, and says how that stands where it is something else than before.
+    pub(super) async fn look(&mut self, plane: &ControlPlane, signing: &mut Signing) -> Result<(), IdentityError> {
         let wanted = plane.ask(Wanted::of).await.map_err(|_| IdentityError::Stopped)?;
-        if wanted == self.seen {
+        let standing = match &wanted {
+            Some(wanted) => Some(signing.pursue(&By::wanted(wanted.provided.as_ref()))?),
+            None => None,
+        };
+        let said = wanted.zip(standing);
+        if said == self.said {
             return Ok(());
         }
-        let before = std::mem::replace(&mut self.seen, wanted.clone());
-        if let Some(before) = before.filter(|before| wanted.as_ref().is_none_or(|wanted| wanted.key != before.key)) {
+        let before = std::mem::replace(&mut self.said, said.clone());
+        let key = said.as_ref().map(|(wanted, _)| &wanted.key);
+        if let Some((before, _)) = before.filter(|(before, _)| key.is_none_or(|key| *key != before.key)) {
             plane.observe(before.key, Vec::new()).await.map_err(|_| IdentityError::Stopped)?;
         }
-        let Some(wanted) = wanted else { return Ok(()) };
-        let findings = vec![self.see_to_signer(&wanted, now), self.compare_domain(&wanted)];
+        let Some((wanted, standing)) = said else { return Ok(()) };
+        let findings = vec![wanted.signer(&standing), self.compare_domain(&wanted)];
         for problem in findings.iter().filter_map(|finding| finding.problem.as_ref()) {
             tracing::warn!("{problem}");
         }
         plane.observe(wanted.key, findings).await.map_err(|_| IdentityError::Stopped)
-    }
-
-    fn see_to_signer(&mut self, wanted: &Wanted, now: SystemTime) -> Finding {
-        const RESTART: &str =
-            "start the control plane again: workloads on other machines then join again, with a token";
-        let no = |reason, message: String, fix| wanted.not(SIGNER, "spec.ca.secretRef", reason, message, fix);
-        match (&wanted.provided, &self.provided) {
-            (None, None) => wanted.yes(SIGNER, "SelfSigned", "a root of the mesh's own signs"),
-            (None, Some(_)) => {
-                let message = "the intermediate that was provided signs until the control plane is started again";
-                no("RestartRequired", message.to_owned(), RESTART)
-            }
-            (Some(files), current) => match self.adopt(files, current.is_some(), now) {
-                Ok(true) => wanted.yes(SIGNER, "Provided", "the intermediate that was provided signs"),
-                Ok(false) => {
-                    let message = "the mesh's own root signs until the control plane is started again";
-                    no("RestartRequired", message.to_owned(), RESTART)
-                }
-                Err(error) => {
-                    let message = format!("{error}; what signed before signs on");
-                    no("InvalidSecret", message, "mend the Secret: it is read again when it changes")
-                }
-            },
-        }
-    }
-
-    /// Signs with these from now on. False where they are good, but a root of the mesh's own cannot be left while everybody goes on.
-    fn adopt(&mut self, files: &ProvidedFiles, was_provided: bool, now: SystemTime) -> Result<bool, IdentityError> {
-        if self.provided.as_ref() == Some(files) {
-            return Ok(true);
-        }
-        let next = Issuing::provided(&files.as_certs(), now)?;
-        match next.can_follow(&self.signer.current(), now) {
-            Err(CaCertsError::Unannounced | CaCertsError::Forgotten) if !was_provided => return Ok(false),
-            outcome => outcome?,
-        }
-        files.remember(&*self.store)?;
-        self.signer.replace(next);
-        self.provided = Some(files.clone());
-        Ok(true)
     }
 
     fn compare_domain(&self, wanted: &Wanted) -> Finding {
@@ -115,6 +79,32 @@ impl Follower {
 }
 
 impl Wanted {
+    fn signer(&self, standing: &Standing) -> Finding {
+        let what = match &self.provided {
+            Some(_) => "the intermediate that was provided",
+            None => "a root of the mesh's own",
+        };
+        match (standing, &self.provided) {
+            (Standing::Signs, Some(_)) => self.yes(SIGNER, "Provided", format!("{what} signs")),
+            (Standing::Signs, None) => self.yes(SIGNER, "SelfSigned", format!("{what} signs")),
+            (Standing::Announced, _) => {
+                let message = format!(
+                    "{what} signs once certificates had a lifetime to learn of its root; what signed before signs on"
+                );
+                self.yes(SIGNER, "Announced", message)
+            }
+            (Standing::Waits, _) => {
+                let message = format!("{what} is for the replica that writes to take up; what signed before signs on");
+                self.yes(SIGNER, "Pending", message)
+            }
+            (Standing::Refused(error), _) => {
+                let message = format!("{error}; what signed before signs on");
+                let fix = "mend the Secret: it is read again when it changes";
+                self.not(SIGNER, "spec.ca.secretRef", "InvalidSecret", message, fix)
+            }
+        }
+    }
+
     fn yes(&self, kind: &'static str, reason: &'static str, message: impl Into<String>) -> Finding {
         Finding { condition: Condition::yes(kind, reason, message, self.generation), problem: None }
     }

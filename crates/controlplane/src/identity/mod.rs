@@ -5,6 +5,9 @@ mod inhabitants;
 mod installation;
 mod provided;
 mod roots;
+mod signing;
+#[cfg(test)]
+mod testing;
 
 pub use front::SecureFront;
 pub(crate) use inhabitants::revoked_by;
@@ -14,7 +17,8 @@ pub use provided::ProvidedFiles;
 use crate::{Applied, Clock, ControlPlane, Store, StoreError};
 use installation::Follower;
 use prometheus_client::registry::Registry;
-use roots::KeptRoots;
+use roots::Keeping;
+use signing::{By, Signing};
 use std::{sync::Arc, time::Duration};
 use tokio::{
     sync::{mpsc, oneshot, watch},
@@ -23,10 +27,9 @@ use tokio::{
 use tokio_rustls::TlsAcceptor;
 use tombolo_api::Kind;
 use tombolo_ca::{
-    Authority, CaCertsError, CertificateService, Exists, LocalSigner, Ports, RootError, RotationPolicy,
+    Authority, CaCertsError, CertificateError, CertificateService, Exists, Ports, RootError, RotationPolicy,
     ServerCertificate, ServerError, ServerNames, Settings, TrustedIssuer,
 };
-use tombolo_core::TrustDomain;
 use tombolo_translate::engine::{Fact, Relation};
 
 /// How often to look whether a certificate or a root is due.
@@ -38,11 +41,13 @@ const WAIT: Duration = Duration::from_millis(500);
 pub struct IdentitySetup {
     /// What is issued, and to whom.
     pub settings: Settings,
-    /// When roots are rotated. Its `announce` should not be less than the lifetime of certificates.
+    /// When roots are rotated, and how long the steps are when another signer takes over. Its `announce` should not be less than the
+    /// lifetime of certificates.
     pub rotation: RotationPolicy,
     /// By what names and addresses the server is reached.
     pub names: ServerNames,
-    /// An intermediate that was provided, in place of a root of the mesh's own.
+    /// An intermediate that is provided now, to sign in place of a root of the mesh's own. Where another signs, it takes over step by
+    /// step.
     pub provided: Option<ProvidedFiles>,
     /// Whose tokens count.
     pub tokens: Vec<TrustedIssuer>,
@@ -63,6 +68,12 @@ pub enum IdentityError {
     /// The root cannot be used.
     #[error(transparent)]
     Root(#[from] RootError),
+    /// Who signs cannot be read.
+    #[error("the stored signer cannot be read; restore it from a backup, since another one is trusted by nobody")]
+    Signing(#[source] serde_json::Error),
+    /// A root to trust cannot be read.
+    #[error("a stored root cannot be used: {0}")]
+    Roots(#[source] CertificateError),
     /// The provided intermediate cannot be used.
     #[error("{0} (spec.ca.secretRef of the MeshInstallation)")]
     Provided(#[from] CaCertsError),
@@ -73,7 +84,7 @@ pub enum IdentityError {
     #[error("TLS cannot be set up: {0}")]
     Tls(#[from] rustls::Error),
     /// A provided intermediate is rotated by whoever provides it.
-    #[error("the signing certificate was provided, so it is rotated by providing another")]
+    #[error("the signing certificate was provided, or is about to be, so it is rotated by providing another")]
     NotOurs,
     /// Another process takes the steps.
     #[error("another replica keeps the root (see the holder of the Lease): ask that one")]
@@ -115,19 +126,10 @@ impl Identity {
     pub async fn start(plane: &ControlPlane, setup: IdentitySetup) -> Result<Self, IdentityError> {
         let IdentitySetup { settings, rotation, names, provided, tokens, exists, store, clock } = setup;
         let domain = settings.trust_domain.clone();
-        let (signer, provided, roots) = match provided {
-            Some(files) => {
-                let (issuing, files) = files.open(&*store, clock.now())?;
-                (Arc::new(LocalSigner::new(issuing)), Some(files), None)
-            }
-            None => {
-                ProvidedFiles::forget(&*store)?;
-                let roots = kept_roots(plane, &domain, &rotation, &store, &clock).await?;
-                (roots.signer(), None, Some(roots))
-            }
-        };
-        let changes = store.changes();
-        let follower = Follower { signer: signer.clone(), provided, domain, store, seen: None };
+        let keeping = Keeping { domain: domain.clone(), policy: rotation, store, clock: clock.clone() };
+        let signing = signing(plane, &keeping, &By::wanted(provided.as_ref())).await?;
+        let (signer, changes) = (signing.signer(), keeping.store.changes());
+        let follower = Follower { domain, said: None };
         let ports = Ports { tokens, exists, signer: signer.clone() };
         let authority = Arc::new(Authority::new(settings, ports));
         let server = Arc::new(ServerCertificate::obtain(&*signer, names, clock.now()).await?);
@@ -139,7 +141,7 @@ impl Identity {
         trust(plane, &mesh).await?;
         let (rotations, asked) = mpsc::channel(1);
         let front = SecureFront::new(TlsAcceptor::from(Arc::new(tls)), mesh.clone());
-        tokio::spawn(Keeper { plane: plane.clone(), mesh: mesh.clone(), roots, follower, changes }.run(asked));
+        tokio::spawn(Keeper { plane: plane.clone(), mesh: mesh.clone(), signing, follower, changes }.run(asked));
         Ok(Self { mesh, front, rotations })
     }
 
@@ -174,18 +176,14 @@ impl Identity {
     }
 }
 
-/// The mesh's own roots, once somebody has made them: whoever may write does.
-async fn kept_roots(
-    plane: &ControlPlane,
-    domain: &TrustDomain,
-    policy: &RotationPolicy,
-    store: &Arc<dyn Store>,
-    clock: &Arc<dyn Clock>,
-) -> Result<KeptRoots, IdentityError> {
-    let mut changes = store.changes();
+/// What signs, once there is anything: whoever may write makes it.
+async fn signing(plane: &ControlPlane, keeping: &Keeping, wanted: &By) -> Result<Signing, IdentityError> {
+    let mut changes = keeping.store.changes();
     loop {
-        if let Some(roots) = KeptRoots::open(domain, policy, store, clock)? {
-            return Ok(roots);
+        match Signing::open(keeping, wanted) {
+            Ok(Some(signing)) => return Ok(signing),
+            Ok(None) | Err(IdentityError::Store(StoreError::Conflict(_))) => {}
+            Err(error) => return Err(error),
         }
         tokio::select! {
             () = plane.stopped() => return Err(IdentityError::Stopped),
@@ -224,7 +222,7 @@ async fn trust(plane: &ControlPlane, mesh: &Mesh) -> Result<(), IdentityError> {
 struct Keeper {
     plane: ControlPlane,
     mesh: Arc<Mesh>,
-    roots: Option<KeptRoots>,
+    signing: Signing,
     follower: Follower,
     /// Of the store, by others.
     changes: Option<watch::Receiver<()>>,
@@ -241,7 +239,7 @@ impl Keeper {
                 () = plane.stopped() => return,
                 reply = asked.recv() => {
                     let Some(reply) = reply else { return };
-                    _ = reply.send(self.roots.as_mut().map_or(Err(IdentityError::NotOurs), KeptRoots::rotate));
+                    _ = reply.send(self.signing.rotate());
                 }
                 // What was missed, the next tick makes up for.
                 Ok(event) = events.recv() => if !concerns(&event) { continue },
@@ -255,14 +253,12 @@ impl Keeper {
     }
 
     async fn renew(&mut self) -> Result<(), IdentityError> {
-        let Self { plane, mesh, roots, follower, changes } = self;
-        if let Some(roots) = roots {
-            if changes.is_some() {
-                roots.follow()?;
-            }
-            while roots.advance()? {}
+        let Self { plane, mesh, signing, follower, changes } = self;
+        if changes.is_some() {
+            signing.follow()?;
         }
-        follower.look(plane, mesh.clock.now()).await?;
+        signing.advance()?;
+        follower.look(plane, signing).await?;
         trust(plane, mesh).await?;
         let signer = mesh.authority.signer();
         if mesh.server.due(&**signer, mesh.clock.now()) {

@@ -207,6 +207,10 @@ pub enum Relation {
     Provisioned,
     /// [`Fact::Name`]: the addresses or names that a load balancer gave a Service. Comes from outside.
     Ingress(ObjectKey),
+    /// [`Fact::Object`]: the Gateways of a source that are reached at its nodes. For the outside.
+    OnNodes(SourceId),
+    /// [`Fact::Name`]: where the nodes of a source are reached. Comes from outside.
+    NodeAddresses(SourceId),
     /// [`Fact::Hindrance`]: what stands in the way of a Gateway's being deployed. Comes from outside.
     Hindered(ObjectKey),
 }

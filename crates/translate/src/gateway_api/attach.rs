@@ -111,7 +111,12 @@ impl Route {
         for listener in gateway.listeners.iter().filter(selected) {
             if !listener.accepted() || !self.allowed(view, key, listener) {
                 if refusal.reason == "NoMatchingParent" {
-                    let message = format!("listener {:?} does not allow HTTPRoutes of this namespace", listener.name);
+                    let why = if listener.accepted() {
+                        "does not allow HTTPRoutes of this namespace"
+                    } else {
+                        "is not accepted: see its conditions"
+                    };
+                    let message = format!("listener {:?} {why}", listener.name);
                     refusal = Refusal { reason: "NotAllowedByListeners", message };
                 }
                 continue;

@@ -71,13 +71,10 @@ pub(super) fn check(
 }
 
 fn check_one(view: &View<'_>, key: &ObjectKey, listener: &gateway::Listener, emits: &mut Emits) -> ListenerRow {
-    let refused = (!matches!(listener.protocol, Protocol::Http | Protocol::Https)).then(|| Refusal {
-        reason: "UnsupportedProtocol",
-        message: format!("protocol {} is not supported: use HTTP or HTTPS", listener.protocol),
-    });
+    let refused = refusal(listener);
     let (kinds, mut unresolved) = kinds(&listener.allowed_routes, refused.is_none());
     let mut certificates = Vec::new();
-    if listener.protocol == Protocol::Https {
+    if listener.protocol == Protocol::Https && refused.is_none() {
         let outcome = tls::certificates(view, key, listener.tls.as_ref(), emits);
         certificates = outcome.names;
         unresolved = outcome.unresolved.or(unresolved);
@@ -96,6 +93,17 @@ fn check_one(view: &View<'_>, key: &ObjectKey, listener: &gateway::Listener, emi
         unresolved,
         certificates,
     }
+}
+
+/// Why a listener cannot be served, whatever stands beside it.
+fn refusal(listener: &gateway::Listener) -> Option<Refusal> {
+    if let Some(fault) = &listener.fault {
+        return Some(Refusal { reason: "UnsupportedValue", message: fault.to_string() });
+    }
+    (!matches!(listener.protocol, Protocol::Http | Protocol::Https)).then(|| Refusal {
+        reason: "UnsupportedProtocol",
+        message: format!("protocol {} is not supported: use HTTP or HTTPS", listener.protocol),
+    })
 }
 
 /// The kinds asked for that are served; those that are not are unresolved.

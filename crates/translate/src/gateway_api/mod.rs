@@ -27,7 +27,7 @@ pub use deployment::{
 pub use gateway::{Gateway, GatewayRow};
 pub use listener::Listener;
 pub use listener_set::{ListenerRow, Refusal};
-pub use placement::Hindrance;
+pub use placement::{Hindrance, MOST_ADDRESSES};
 pub use rules::{CompiledRule, Rules, RulesRow};
 pub use status::{GatewayStatus, RouteStatus};
 pub(crate) use virtual_host::virtual_host;

@@ -5,7 +5,7 @@
 
 use super::{Deployed, Refusal};
 use crate::{
-    engine::{Fact, Relation, View},
+    engine::{Emits, Fact, Relation, View},
     status::GatewayAddress,
 };
 use std::{net::IpAddr, sync::Arc};
@@ -18,7 +18,7 @@ use tombolo_core::NamespacedName;
 use tombolo_registry::Entry;
 
 /// `GatewayStatus.addresses` has no more.
-const MOST: usize = 16;
+pub const MOST_ADDRESSES: usize = 16;
 
 /// What the outside found to stand in a Gateway's way.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -51,7 +51,12 @@ pub(super) fn refused_parameters(view: &View<'_>, key: &ObjectKey) -> Option<Arc
 }
 
 /// Where a Gateway is reached; `None` where nobody deploys gateways.
-pub(super) fn placement(view: &View<'_>, key: &ObjectKey, gateway: &Object<Gateway>) -> Option<Placement> {
+pub(super) fn placement(
+    view: &View<'_>,
+    key: &ObjectKey,
+    gateway: &Object<Gateway>,
+    emits: &mut Emits,
+) -> Option<Placement> {
     if !is_provisioned(view) {
         return None;
     }
@@ -66,7 +71,11 @@ pub(super) fn placement(view: &View<'_>, key: &ObjectKey, gateway: &Object<Gatew
     };
     let name = NamespacedName::new(key.name.namespace.clone(), name);
     let service = ObjectKey { source: key.source.clone(), kind: Kind::Service, name };
-    let addresses = view.object::<Service>(&service).map(|object| addresses(view, &service, object));
+    let object = view.object::<Service>(&service);
+    if object.is_some_and(|object| object.kind == ServiceType::NodePort) {
+        emits.fact(Relation::OnNodes(key.source.clone()), Fact::Object(key.clone()));
+    }
+    let addresses = object.map(|object| addresses(view, &service, object));
     let cannot_be_made = view.relation(Relation::Hindered(key.clone())).find_map(|fact| match fact {
         Fact::Hindrance(Hindrance::Resources(why)) if by_us => Some(refusal("NoResources", why.to_string())),
         _ => None,
@@ -78,7 +87,10 @@ pub(super) fn placement(view: &View<'_>, key: &ObjectKey, gateway: &Object<Gatew
             let message = format!("there is no Service {}: create it, or name another one", service.name);
             Some(refusal("AddressNotUsable", message))
         }
-        Some(addresses) => missing(gateway, addresses, &service.name).or_else(|| unready(view, &service)),
+        Some(addresses) => {
+            let kind = object.map(|object| object.kind).unwrap_or_default();
+            missing(gateway, addresses, kind, &service.name).or_else(|| unready(view, &service))
+        }
     };
     Some(Placement { addresses: addresses.unwrap_or_default(), hindrance })
 }
@@ -93,22 +105,25 @@ fn refusal(reason: &'static str, message: String) -> Refusal {
     Refusal { reason, message }
 }
 
-/// What a Service is reached at: what its load balancer gave, or else its address within the cluster.
+/// What a Service is reached at: what its load balancer gave; the nodes, where it is open on each; or else its address within the
+/// cluster.
 fn addresses(view: &View<'_>, key: &ObjectKey, service: &Service) -> Vec<GatewayAddress> {
+    let stated = |relation| {
+        let names = view.relation(relation).filter_map(|fact| match fact {
+            Fact::Name(address) => Some(address),
+            _ => None,
+        });
+        names.collect()
+    };
     let given: Vec<&Arc<str>> = match service.kind {
-        ServiceType::LoadBalancer => {
-            let given = view.relation(Relation::Ingress(key.clone())).filter_map(|fact| match fact {
-                Fact::Name(address) => Some(address),
-                _ => None,
-            });
-            given.collect()
-        }
-        ServiceType::ClusterIP | ServiceType::NodePort if service.cluster_ips.is_empty() => vec![&service.cluster_ip],
-        ServiceType::ClusterIP | ServiceType::NodePort => service.cluster_ips.iter().collect(),
+        ServiceType::LoadBalancer => stated(Relation::Ingress(key.clone())),
+        ServiceType::NodePort => stated(Relation::NodeAddresses(key.source.clone())),
+        ServiceType::ClusterIP if service.cluster_ips.is_empty() => vec![&service.cluster_ip],
+        ServiceType::ClusterIP => service.cluster_ips.iter().collect(),
         ServiceType::ExternalName => Vec::new(),
     };
     let used = given.into_iter().filter(|address| !address.is_empty() && &***address != "None");
-    used.take(MOST).map(|value| GatewayAddress { kind: kind_of(value), value: value.clone() }).collect()
+    used.take(MOST_ADDRESSES).map(|value| GatewayAddress { kind: kind_of(value), value: value.clone() }).collect()
 }
 
 fn kind_of(address: &str) -> &'static str {
@@ -116,7 +131,12 @@ fn kind_of(address: &str) -> &'static str {
 }
 
 /// The addresses that are wanted, or any, are not there.
-fn missing(gateway: &Gateway, given: &[GatewayAddress], service: &NamespacedName) -> Option<Refusal> {
+fn missing(
+    gateway: &Gateway,
+    given: &[GatewayAddress],
+    kind: ServiceType,
+    service: &NamespacedName,
+) -> Option<Refusal> {
     let ip = |text: &str| text.parse::<IpAddr>().ok();
     let wanted = gateway.addresses.iter().filter(|a| &*a.kind == "IPAddress" && !a.value.is_empty());
     let absent: Vec<&str> = wanted
@@ -124,14 +144,18 @@ fn missing(gateway: &Gateway, given: &[GatewayAddress], service: &NamespacedName
         .filter(|value| !given.iter().any(|given| ip(&given.value) == ip(value)))
         .collect();
     if !absent.is_empty() {
-        let message = format!(
-            "Service {service} was not given {}: name an address that its load balancer has, and only one",
-            absent.join(", ")
-        );
+        let whose = match kind {
+            ServiceType::NodePort => "a node has",
+            _ => "its load balancer has, and only one",
+        };
+        let message = format!("Service {service} was not given {}: name an address that {whose}", absent.join(", "));
         return Some(refusal("AddressNotUsable", message));
     }
-    let message = || format!("Service {service} waits for an address: a load balancer has to give it one");
-    given.is_empty().then(|| refusal("AddressNotAssigned", message()))
+    let needs = match kind {
+        ServiceType::NodePort => "a node has to be ready",
+        _ => "a load balancer has to give it one",
+    };
+    given.is_empty().then(|| refusal("AddressNotAssigned", format!("Service {service} waits for an address: {needs}")))
 }
 
 /// Nobody answers there yet.

@@ -102,14 +102,21 @@ struct Filters {
     rewrite: gateway::Rewrite,
     mirrors: Vec<Mirror>,
     cors: Option<gateway::CorsFilter>,
-    /// A filter that is not known: requests must not pass as if it were not there.
+    /// A filter that is not known, or cannot be: requests must not pass as if it were not there.
     unknown: bool,
 }
 
 impl Compiler<'_> {
     fn rule(&mut self, index: usize, rule: &HttpRule) -> CompiledRule {
         let at = At::rule(index);
-        let mut filters = self.filters(at, &rule.filters);
+        let mut filters = match &rule.fault {
+            None => self.filters(at, &rule.filters),
+            Some(fault) => {
+                let refusal = Refusal { reason: "UnsupportedValue", message: fault.to_string() };
+                self.unsupported.push((fault.field.clone(), refusal));
+                Filters { unknown: true, ..Filters::default() }
+            }
+        };
         let action = match &filters.redirect {
             _ if filters.unknown => Action::Respond(500),
             Some(redirect) => Action::Redirect(redirect.clone()),

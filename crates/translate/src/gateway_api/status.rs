@@ -27,11 +27,14 @@ impl Unit for GatewayStatus {
         let gateway = view.object::<gateway::Gateway>(&self.0)?;
         let mut emits = Emits::default();
         if let Some(Some(row)) = view.unit(&Gateway(self.0.clone())) {
-            let placement = placement(view, &self.0, gateway);
+            let placement = placement(view, &self.0, gateway, &mut emits);
             let hindrance = placement.as_ref().and_then(|placement| placement.hindrance.as_ref());
             let listeners = row.listeners.iter().enumerate().map(|(i, listener)| {
                 let field = FieldPath::from("spec.listeners").index(i);
-                report(&self.0, &field, [&listener.refused, &listener.conflict, &listener.unresolved], &mut emits);
+                // A fault was a problem when the Gateway was read.
+                if gateway.listeners.get(i).is_none_or(|listener| listener.fault.is_none()) {
+                    report(&self.0, &field, [&listener.refused, &listener.conflict, &listener.unresolved], &mut emits);
+                }
                 let attached = view.count(Relation::Attached(self.0.clone(), listener.name.clone()));
                 listener_status(row, listener, hindrance, attached)
             });
@@ -127,7 +130,8 @@ impl Unit for RouteStatus {
         if let (Some(row), Some(rules)) = (view.unit(&Route(self.0.clone())), view.unit(&Rules(self.0.clone())))
             && !row.parents.is_empty()
         {
-            for (field, Refusal { reason, message }) in rules.unresolved.iter().chain(&rules.unsupported) {
+            let refusals = rules.unresolved.iter().chain(&rules.unsupported);
+            for (field, Refusal { reason, message }) in refusals.filter(|(field, _)| !is_told(route, field)) {
                 emits.problems.push(Problem::error(self.0.reference(), field.clone(), reason, message.clone()));
             }
             for parent in &row.parents {
@@ -139,6 +143,11 @@ impl Unit for RouteStatus {
         }
         Some(Built { output: (), emits })
     }
+}
+
+/// A fault was a problem when the route was read.
+fn is_told(route: &HttpRoute, field: &FieldPath) -> bool {
+    route.rules.iter().any(|rule| rule.fault.as_ref().is_some_and(|fault| fault.field == *field))
 }
 
 fn parent_status(row: &ParentRow, rules: &RulesRow, generation: i64) -> RouteParentStatus {
@@ -156,3 +165,6 @@ fn parent_status(row: &ParentRow, rules: &RulesRow, generation: i64) -> RoutePar
         conditions: vec![accepted, resolved],
     }
 }
+
+#[cfg(test)]
+mod tests;

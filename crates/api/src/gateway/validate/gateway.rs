@@ -47,17 +47,17 @@ pub(in crate::gateway) fn gateway(gateway: &Gateway, report: &mut Report) {
 fn listeners(list: &[Listener], at: &FieldPath, report: &mut Report) {
     not_empty(list.len(), at, report);
     let list = capped(list, MOST_LISTENERS, at, report);
-    for (i, one) in list.iter().enumerate() {
-        listener(one, &at.index(i), report);
-    }
+    let whole = || list.iter().enumerate().filter(|(_, one)| one.fault.is_none());
+    whole().for_each(|(i, one)| listener(one, &at.index(i), report));
     unique(list.iter().map(|l| &l.name), |name| format!("name {name}"), |i| at.index(i).key("name"), report);
+    let places: Vec<usize> = whole().map(|(i, _)| i).collect();
     unique(
-        list.iter().map(|l| (l.port, &l.protocol, &l.hostname)),
+        whole().map(|(_, l)| (l.port, &l.protocol, &l.hostname)),
         |(port, protocol, host)| {
             let host = host.as_ref().map_or("every host", Host::as_str);
             format!("port {port} with {protocol} for {host}")
         },
-        |i| at.index(i),
+        |i| at.index(places[i]),
         report,
     );
 }

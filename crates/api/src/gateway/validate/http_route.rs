@@ -31,7 +31,9 @@ fn rules(list: &[HttpRule], at: &FieldPath, report: &mut Report) {
     for (i, one) in within.iter().enumerate() {
         let at = at.index(i);
         matches(one, &mut matches_left, &at.key("matches"), report);
-        rule(one, &at, report);
+        if one.fault.is_none() {
+            rule(one, &at, report);
+        }
     }
     let named: Vec<(usize, &str)> =
         within.iter().enumerate().filter_map(|(i, r)| Some((i, r.name.as_deref()?))).collect();

@@ -121,6 +121,31 @@ fn a_service_without_a_load_balancer_is_reached_within_the_cluster() {
 }
 
 #[test]
+fn a_service_that_is_open_on_every_node_is_reached_at_the_nodes() {
+    let mut world = provisioned(&gateway(""));
+    let wanted = Relation::OnNodes(SourceId::new("test"));
+    let service = |kind: &str| service("edge-tombolo", &format!("type: {kind}, clusterIP: 10.96.0.9"));
+    world.apply(&[service("ClusterIP"), endpoint("edge-tombolo", true)].join("\n---\n"));
+    assert_eq!(world.engine.facts(&wanted).count(), 0, "nobody has to watch nodes");
+    world.apply(&service("NodePort"));
+    assert_eq!(world.engine.facts(&wanted).count(), 1);
+    assert_eq!(said(&world), words("AddressNotAssigned", &[]), "its address within the cluster is nobody's outside");
+    let on =
+        |n: usize| (Relation::NodeAddresses(SourceId::new("test")), Fact::Name(format!("192.0.2.{}", 9 + n).into()));
+    world.insert((1..=20).map(on).collect());
+    let (reason, addresses) = said(&world);
+    assert_eq!((reason.as_str(), addresses.len()), ("Programmed", 16), "no more than the schema allows");
+    assert_eq!((addresses[0].as_str(), addresses[15].as_str()), ("IPAddress 192.0.2.10", "IPAddress 192.0.2.25"));
+    world.apply(&gateway(", addresses: [{value: 192.0.2.10}]"));
+    assert_eq!(said(&world).0, "Programmed");
+    world.apply(&gateway(", addresses: [{value: 10.96.0.9}]"));
+    assert_eq!(said(&world).0, "AddressNotUsable");
+    world.apply(&[gateway(""), service("ClusterIP")].join("\n---\n"));
+    assert_eq!(said(&world), words("Programmed", &["IPAddress 10.96.0.9"]));
+    assert_eq!(world.engine.facts(&wanted).count(), 0);
+}
+
+#[test]
 fn a_manual_deployment_is_reached_through_the_service_that_it_names() {
     let mut world = provisioned(&gateway(", addresses: [{type: Hostname, value: own.infra.svc.cluster.local}]"));
     assert_eq!(said(&world), words("AddressNotUsable", &[]));

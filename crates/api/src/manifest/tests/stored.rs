@@ -1,0 +1,117 @@
+//! What an API server stores and is refused here: it costs a listener, or a rule, where it stands in one.
+
+use super::told;
+use crate::{
+    AnyObject,
+    manifest::{Decoded, decode, decode_stored},
+};
+use serde_json::{Value, json};
+
+fn gateway(listeners: &[Value]) -> Value {
+    json!({
+        "apiVersion": "gateway.networking.k8s.io/v1", "kind": "Gateway", "metadata": {"name": "edge", "namespace": "infra"},
+        "spec": {"gatewayClassName": "tombolo", "listeners": listeners},
+    })
+}
+
+/// What is wrong with each listener.
+fn faults(decoded: &Decoded) -> Vec<Option<String>> {
+    let Some(AnyObject::Gateway(gateway)) = &decoded.object else { panic!("{:?}", decoded.problems) };
+    gateway.listeners.iter().map(|listener| listener.fault.as_ref().map(ToString::to_string)).collect()
+}
+
+fn good(name: &str, port: u16) -> Value {
+    json!({"name": name, "port": port, "protocol": "HTTP"})
+}
+
+/// A good listener with this besides.
+fn with(field: &str, value: Value) -> Value {
+    let mut listener = good("bad", 80);
+    listener[field] = value;
+    listener
+}
+
+fn selecting(requirement: &Value) -> Value {
+    let selector = json!({"matchExpressions": [requirement]});
+    with("allowedRoutes", json!({"namespaces": {"from": "Selector", "selector": selector}}))
+}
+
+#[test]
+fn a_listener_that_cannot_be_served_costs_itself_and_is_told_as_in_a_file() {
+    let long = format!("{}.example.com", "a".repeat(64));
+    for bad in [
+        with("hostname", json!("192.0.2.1")),
+        with("hostname", json!(long)),
+        with("tls", json!({"mode": "Terminate"})),
+        selecting(&json!({"key": "a", "operator": "In"})),
+        selecting(&json!({"key": "a b", "operator": "Exists"})),
+        selecting(&json!({"key": "a", "operator": "Near"})),
+    ] {
+        let document = gateway(&[good("first", 8080), bad, good("last", 8081)]);
+        let in_file = decode(document.clone(), None);
+        let stored = decode_stored(document);
+        assert!(in_file.object.is_none());
+        assert_eq!(told(&stored), told(&in_file));
+        let faults = faults(&stored);
+        assert!(faults[0].is_none() && faults[2].is_none(), "{faults:?}");
+        let fault = faults[1].as_ref().unwrap();
+        let problem = &stored.problems[0];
+        assert!(fault.starts_with("spec.listeners[1].") && fault.ends_with(&problem.fix), "{fault}");
+        assert!(fault.contains(&problem.message), "{fault}");
+    }
+}
+
+#[test]
+fn several_listeners_are_told_each_and_what_else_is_said_is_said_once() {
+    let mut first = with("hostname", json!("192.0.2.1"));
+    first["name"] = "first".into();
+    first["newer"] = true.into();
+    let mut second = selecting(&json!({"key": "a b", "operator": "In"}));
+    second["newer"] = true.into();
+    let mut document = gateway(&[first, second, good("third", 8080)]);
+    document["spec"]["newer"] = true.into();
+    let stored = decode_stored(document);
+    let faults = faults(&stored);
+    assert!(faults[0].is_some() && faults[1].is_some() && faults[2].is_none(), "{faults:?}");
+    let told = told(&stored);
+    let of = |field: &str| told.iter().filter(|line| line.contains(field)).count();
+    assert_eq!((of(" spec.newer "), of("spec.listeners[0].hostname")), (1, 1), "{told:#?}");
+    assert_eq!((of("matchExpressions[0].key"), of("matchExpressions[0].values")), (1, 1), "{told:#?}");
+}
+
+#[test]
+fn a_listener_without_the_host_that_it_may_not_have_is_in_nobodys_way() {
+    let stored = decode_stored(gateway(&[with("hostname", json!("192.0.2.1")), good("all", 80)]));
+    assert!(matches!(&faults(&stored)[..], [Some(_), None]));
+}
+
+#[test]
+fn what_no_listener_bears_costs_the_gateway() {
+    for (field, value) in [("name", json!("A b")), ("port", json!(0)), ("port", Value::Null)] {
+        let stored = decode_stored(gateway(&[good("first", 80), with(field, value)]));
+        assert!(stored.object.is_none(), "{field}");
+    }
+    let mut document = gateway(&[good("first", 80)]);
+    document["spec"]["infrastructure"] = json!({"labels": {"a b": ""}});
+    assert!(decode_stored(document).object.is_none());
+}
+
+#[test]
+fn a_rule_that_cannot_be_served_costs_itself() {
+    let route = |rule: &Value| {
+        json!({
+            "apiVersion": "gateway.networking.k8s.io/v1", "kind": "HTTPRoute", "metadata": {"name": "web", "namespace": "shop"},
+            "spec": {"parentRefs": [{"name": "edge"}], "rules": [{"backendRefs": [{"name": "web", "port": 80}]}, rule]},
+        })
+    };
+    let header = |header: Value| json!([{"type": "RequestHeaderModifier", "requestHeaderModifier": header}]);
+    let document = route(&json!({"filters": header(json!({"remove": [""]}))}));
+    let stored = decode_stored(document.clone());
+    assert_eq!(told(&stored), told(&decode(document, None)));
+    let Some(AnyObject::HttpRoute(object)) = &stored.object else { panic!("{:?}", stored.problems) };
+    let faults: Vec<bool> = object.rules.iter().map(|rule| rule.fault.is_some()).collect();
+    assert_eq!(faults, [false, true]);
+    // Which requests are the rule's is not known then.
+    let matches = json!([{"path": {"type": "RegularExpression", "value": "("}}]);
+    assert!(decode_stored(route(&json!({"matches": matches}))).object.is_none());
+}

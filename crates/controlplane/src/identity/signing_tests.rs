@@ -1,0 +1,272 @@
+use super::{
+    super::testing::{At, Shared},
+    *,
+};
+use crate::Store;
+use proptest::prelude::*;
+use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, KeyUsagePurpose};
+use tombolo_ca::{Signer as _, TrustBundle};
+
+const HOUR: Duration = Duration::from_secs(3600);
+
+fn authority(name: &str) -> CertificateParams {
+    let mut params = CertificateParams::default();
+    params.distinguished_name.push(DnType::CommonName, name);
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    params.key_usages = vec![KeyUsagePurpose::KeyCertSign];
+    params.use_authority_key_identifier_extension = true;
+    params
+}
+
+/// The intermediate of an organisation, whose roots are these besides its own.
+fn files(name: &str, others: &[&ProvidedFiles]) -> ProvidedFiles {
+    let [root_key, key] = [(); 2].map(|()| KeyPair::generate().unwrap());
+    let [root, cert] = ["root", "intermediate"].map(|role| authority(&format!("{name} {role}")));
+    let cert = cert.signed_by(&key, &Issuer::from_params(&root, &root_key)).unwrap().pem();
+    let mut roots: Vec<String> =
+        others.iter().map(|files| <[_; 4]>::from((*files).clone())[3].clone().unwrap()).collect();
+    roots.push(root.self_signed(&root_key).unwrap().pem());
+    ProvidedFiles::from([Some(cert.clone()), Some(key.serialize_pem()), Some(cert), Some(roots.concat())])
+}
+
+/// The same with this in place of its roots.
+fn with_roots(files: &ProvidedFiles, roots: &ProvidedFiles) -> ProvidedFiles {
+    let ([cert, key, chain, _], [.., roots]) = (<[_; 4]>::from(files.clone()), <[_; 4]>::from(roots.clone()));
+    ProvidedFiles::from([cert, key, chain, roots])
+}
+
+fn open(store: &Shared, clock: &Arc<At>, wanted: &By) -> Signing {
+    Signing::open(&store.keeping(clock), wanted).unwrap().unwrap()
+}
+
+fn trusted(signing: &Signing) -> Arc<TrustBundle> {
+    signing.signer().trust()
+}
+
+/// What somebody has who joined or renewed now.
+fn joined(signing: &Signing) -> Arc<Issuing> {
+    signing.signer().current()
+}
+
+/// Whether each accepts the other.
+fn talk(one: &Issuing, other: &Issuing, clock: &At) -> bool {
+    let now = *clock.0.lock().unwrap();
+    one.is_accepted_beside(other, now) && other.is_accepted_beside(one, now)
+}
+
+#[test]
+fn a_provided_intermediate_takes_over_from_the_own_root_step_by_step() {
+    let (store, clock) = (Shared::default().process(true), At::new());
+    let mut signing = open(&store, &clock, &By::Own);
+    let before = joined(&signing);
+    let wanted = By::Provided(files("a", &[]));
+    assert_eq!(signing.pursue(&wanted).unwrap(), Standing::Announced);
+    assert_eq!((trusted(&signing).roots().ders().len(), joined(&signing).roots().last()), (2, before.roots().last()));
+    let announced = joined(&signing);
+    clock.pass(23 * HOUR);
+    assert_eq!(signing.pursue(&wanted).unwrap(), Standing::Announced);
+    // A control plane that is started again goes on where it was, whatever it is told to begin with.
+    let mut signing = open(&store, &clock, &wanted);
+    assert_eq!(signing.pursue(&wanted).unwrap(), Standing::Announced);
+    assert_eq!(joined(&signing).roots(), announced.roots());
+    assert!(!talk(&before, &Issuing::provided(&provided(&wanted).as_certs(), now(&clock)).unwrap(), &clock));
+
+    clock.pass(HOUR);
+    assert_eq!(signing.pursue(&wanted).unwrap(), Standing::Signs);
+    let after = joined(&signing);
+    assert_ne!(after.roots().last(), before.roots().last());
+    assert!(talk(&announced, &after, &clock), "who renewed in a lifetime of certificates goes on");
+    let mut signing = open(&store, &clock, &wanted);
+    clock.pass(89 * 24 * HOUR);
+    signing.advance().unwrap();
+    assert_eq!(trusted(&signing).roots().ders().len(), 2, "who was away proves himself still");
+    clock.pass(24 * HOUR);
+    signing.advance().unwrap();
+    assert_eq!(trusted(&signing).roots().ders().len(), 1);
+    assert_eq!(signing.pursue(&wanted).unwrap(), Standing::Signs);
+}
+
+fn now(clock: &At) -> SystemTime {
+    *clock.0.lock().unwrap()
+}
+
+fn provided(by: &By) -> ProvidedFiles {
+    match by {
+        By::Provided(files) => files.clone(),
+        By::Own => panic!("the own root"),
+    }
+}
+
+#[test]
+fn what_is_taken_back_before_it_signs_leaves_nothing() {
+    let (store, clock) = (Shared::default().process(true), At::new());
+    let mut signing = open(&store, &clock, &By::Own);
+    let before = joined(&signing);
+    signing.pursue(&By::Provided(files("a", &[]))).unwrap();
+    assert_eq!(signing.pursue(&By::Own).unwrap(), Standing::Signs);
+    assert_eq!(joined(&signing).roots(), before.roots());
+    assert!(!String::from_utf8(store.read(NAME).unwrap().unwrap()).unwrap().contains("PRIVATE KEY"));
+}
+
+#[test]
+fn another_that_is_announced_in_anothers_place_waits_as_long() {
+    let (store, clock) = (Shared::default().process(true), At::new());
+    let mut signing = open(&store, &clock, &By::Own);
+    let a = files("a", &[]);
+    signing.pursue(&By::Provided(a.clone())).unwrap();
+    clock.pass(20 * HOUR);
+    // Its root was not announced, the first one's was.
+    let b = By::Provided(files("b", &[&a]));
+    assert_eq!(signing.pursue(&b).unwrap(), Standing::Announced);
+    clock.pass(20 * HOUR);
+    assert_eq!(signing.pursue(&b).unwrap(), Standing::Announced);
+    clock.pass(4 * HOUR);
+    assert_eq!(signing.pursue(&b).unwrap(), Standing::Signs);
+}
+
+#[test]
+fn what_all_trust_already_signs_at_once() {
+    let (store, clock) = (Shared::default().process(true), At::new());
+    let (old, new) = (files("old", &[]), files("new", &[]));
+    let announcing = with_roots(&old, &files("new", &[&old]));
+    let mut signing = open(&store, &clock, &By::Provided(old.clone()));
+    assert_eq!(signing.pursue(&By::Provided(announcing)).unwrap(), Standing::Signs, "the same key signs");
+    assert_eq!(trusted(&signing).roots().ders().len(), 2, "as it says itself");
+    assert_eq!(signing.pursue(&By::Provided(new)).unwrap(), Standing::Announced, "a root of that name, and another");
+    // Who returns is trusted still.
+    signing.pursue(&By::Provided(old.clone())).unwrap();
+    let mut own = open(&Shared::default().process(true), &clock, &By::Own);
+    let own_before = joined(&own);
+    own.pursue(&By::Provided(old.clone())).unwrap();
+    clock.pass(24 * HOUR);
+    own.pursue(&By::Provided(old)).unwrap();
+    assert_eq!(own.pursue(&By::Own).unwrap(), Standing::Signs);
+    assert_eq!(joined(&own).roots().last(), own_before.roots().last());
+}
+
+#[test]
+fn without_the_files_the_own_root_takes_over_and_no_key_is_kept() {
+    let (store, clock) = (Shared::default().process(true), At::new());
+    let wanted = By::Provided(files("a", &[]));
+    let mut signing = open(&store, &clock, &wanted);
+    assert!(signing.own.is_none());
+    let before = joined(&signing);
+    assert_eq!(signing.pursue(&By::Own).unwrap(), Standing::Announced);
+    let announced = joined(&signing);
+    assert!(talk(&before, &announced, &clock));
+    clock.pass(24 * HOUR);
+    assert_eq!(signing.pursue(&By::Own).unwrap(), Standing::Signs);
+    assert!(talk(&announced, &joined(&signing), &clock));
+    assert!(!String::from_utf8(store.read(NAME).unwrap().unwrap()).unwrap().contains("PRIVATE KEY"));
+    assert!(signing.rotate().is_ok());
+}
+
+#[test]
+fn what_is_of_no_use_changes_nothing() {
+    let (store, clock) = (Shared::default().process(true), At::new());
+    let mut signing = open(&store, &clock, &By::Own);
+    let before = joined(&signing);
+    let ([cert, _, chain, root], [_, key, ..]) = (<[_; 4]>::from(files("a", &[])), <[_; 4]>::from(files("b", &[])));
+    for (bad, error) in [
+        (ProvidedFiles::from([cert, key, chain, root]), CaCertsError::KeyMismatch),
+        (
+            ProvidedFiles::default(),
+            CaCertsError::Missing("ca-cert.pem, ca-key.pem, cert-chain.pem, root-cert.pem".into()),
+        ),
+    ] {
+        assert_eq!(signing.pursue(&By::Provided(bad)).unwrap(), Standing::Refused(error));
+        assert_eq!((joined(&signing).roots(), store.read(NAME).unwrap()), (before.roots(), None));
+    }
+}
+
+#[test]
+fn one_takes_the_steps_and_the_others_follow() {
+    let clock = At::new();
+    let ours = Shared::default().process(true);
+    let theirs = ours.process(false);
+    let wanted = By::Provided(files("a", &[]));
+    let (mut writer, mut follower) = (open(&ours, &clock, &By::Own), open(&theirs, &clock, &By::Own));
+    assert_eq!(follower.pursue(&wanted).unwrap(), Standing::Waits);
+    writer.pursue(&wanted).unwrap();
+    for pause in [Duration::ZERO, 24 * HOUR, 91 * 24 * HOUR] {
+        clock.pass(pause);
+        follower.advance().unwrap();
+        writer.advance().unwrap();
+        let stands = writer.pursue(&wanted).unwrap();
+        follower.follow().unwrap();
+        assert_eq!(follower.pursue(&wanted).unwrap(), stands);
+        assert_eq!(joined(&writer).roots(), joined(&follower).roots());
+    }
+    // Whoever comes next goes on from there.
+    ours.remove(NAME).unwrap();
+    writer.follow().unwrap();
+    assert_eq!(joined(&open(&theirs, &clock, &By::Own)).roots(), joined(&writer).roots());
+}
+
+#[test]
+fn where_the_signer_is_over_any_other_is_better() {
+    let (store, clock) = (Shared::default().process(true), At::new());
+    let [root_key, key] = [(); 2].map(|()| KeyPair::generate().unwrap());
+    let (root, mut cert) = (authority("root"), authority("intermediate"));
+    cert.not_after = (now(&clock) + HOUR).into();
+    let cert = cert.signed_by(&key, &Issuer::from_params(&root, &root_key)).unwrap().pem();
+    let root = root.self_signed(&root_key).unwrap().pem();
+    let short = ProvidedFiles::from([Some(cert.clone()), Some(key.serialize_pem()), Some(cert), Some(root)]);
+    let mut signing = open(&store, &clock, &By::Provided(short.clone()));
+    clock.pass(2 * HOUR);
+    assert!(matches!(Signing::open(&store.keeping(&clock), &By::Provided(short)), Err(IdentityError::Provided(_))));
+    let other = By::Provided(files("b", &[]));
+    assert_eq!(signing.pursue(&other).unwrap(), Standing::Signs);
+    assert_eq!(open(&store, &clock, &other).pursue(&other).unwrap(), Standing::Signs);
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Event {
+    Wants(usize),
+    Passes(u64),
+    Restarts,
+    Renews(usize),
+}
+
+fn event() -> impl Strategy<Value = Event> {
+    prop_oneof![
+        (0..3_usize).prop_map(Event::Wants),
+        (1..30_u64).prop_map(Event::Passes),
+        Just(Event::Restarts),
+        (0..3_usize).prop_map(Event::Renews),
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 16, ..ProptestConfig::default() })]
+
+    /// Whatever is provided, taken back and provided again: two who each renewed within a lifetime of certificates accept each other.
+    #[test]
+    fn nobody_who_renews_in_time_is_cut_off(events in proptest::collection::vec(event(), 1..40)) {
+        let (store, clock) = (Shared::default().process(true), At::new());
+        let all = [By::Own, By::Provided(files("a", &[])), By::Provided(files("b", &[]))];
+        let mut wanted = &all[0];
+        let mut signing = open(&store, &clock, wanted);
+        let mut workloads = [(); 3].map(|()| (now(&clock), joined(&signing)));
+        for event in events {
+            match event {
+                Event::Wants(n) => wanted = &all[n],
+                Event::Passes(hours) => clock.pass(Duration::from_secs(3600 * hours)),
+                Event::Restarts => signing = open(&store, &clock, wanted),
+                Event::Renews(n) => workloads[n] = (now(&clock), joined(&signing)),
+            }
+            // Whose certificate is about to end renews.
+            for workload in workloads.iter_mut().filter(|(since, _)| now(&clock) >= *since + 24 * HOUR) {
+                *workload = (now(&clock), joined(&signing));
+            }
+            signing.advance().unwrap();
+            signing.pursue(wanted).unwrap();
+            for (i, (_, one)) in workloads.iter().enumerate() {
+                prop_assert!(talk(one, &joined(&signing), &clock), "{:?}", signing.state);
+                for (_, other) in &workloads[..i] {
+                    prop_assert!(talk(one, other, &clock));
+                }
+            }
+        }
+    }
+}
