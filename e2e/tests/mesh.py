@@ -36,6 +36,9 @@ KINDS = (
 OF_THE_CLUSTER = ("kube-system", "kube-public", "kube-node-lease")
 STATUS_IS_OURS = ("mesh.tombolo.dev", "gateway.networking.k8s.io", "networking.istio.io")
 
+# A line of a container's log, as the kubelet keeps it: a time, a stream, a tag, and what the program said.
+ERROR = re.compile(r"\S+ std(out|err) [FP] (\S+ +ERROR |.*panicked at )")
+
 # Asks until some requests after its input ended, and then says what became of them; says too when some have been asked.
 LOAD = """
 import sys, threading, time, urllib.request
@@ -107,6 +110,10 @@ class Watched:
 class Mesh(TestCluster):
     """A cluster with Tombolo in it."""
 
+    def __init__(self, name):
+        super().__init__(name)
+        self.known_errors = set()  # those that a test has failed for
+
     @functools.cached_property
     def audit(self):
         return Audit(pathlib.Path(self.status()["auditLog"]))
@@ -138,16 +145,33 @@ class Mesh(TestCluster):
         return self.kubectl("get", *thing.split(), f"--namespace={namespace}", f"--output=jsonpath={{{path}}}").strip()
 
     @staticmethod
-    def kill(pod):
-        """Ends the program of a pod of ours with SIGKILL: it finishes nothing and gives nothing back. The kubelet begins another one."""
+    def processes(pod):
+        """The ids of the processes of a pod of ours."""
         own, found = f"POD_NAME={pod}".encode(), []
         for process in pathlib.Path("/proc").glob("[0-9]*"):
             with contextlib.suppress(OSError):  # it has ended meanwhile
                 if own in (process / "environ").read_bytes().split(b"\0"):
-                    os.kill(int(process.name), signal.SIGKILL)
-                    found.append(process.name)
+                    found.append(int(process.name))
         if not found:
             raise AssertionError(f"no program runs in pod {pod}")
+        return found
+
+    def kill(self, pod):
+        """Ends the program of a pod of ours with SIGKILL: it finishes nothing and gives nothing back. The kubelet begins another one."""
+        for process in self.processes(pod):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(process, signal.SIGKILL)
+
+    def own_token(self, pod, path="kubernetes.io/serviceaccount/token"):
+        """The token that a pod of ours was given."""
+        return pathlib.Path(f"/proc/{self.processes(pod)[0]}/root/var/run/secrets", path).read_text()
+
+    def kubeconfig(self, file, token):
+        """Writes the admin's kubeconfig with another's token in the place of the admin's certificate."""
+        config = json.loads(pathlib.Path(self.status()["kubeconfig"]).read_text())
+        config["users"][0]["user"] = {"token": token}
+        file.write_text(json.dumps(config))
+        return file
 
     def patch(self, thing, patch, namespace="shop", kind="merge", **options):
         return self.kubectl("patch", thing, f"--namespace={namespace}", f"--type={kind}", f"--patch={json.dumps(patch)}", **options)
@@ -173,6 +197,17 @@ class Mesh(TestCluster):
             self.kubectl(*logs, f"--selector=app.kubernetes.io/name={name}", check=False)
             for name in ("tombolo-discovery", "tombolo-operator")
         )
+
+    def errors(self):
+        """What the operator and control planes logged as errors, panics too, in all pods that there are."""
+        pods, found = pathlib.Path(self.status()["directory"], "log", "pods"), []
+        logs = [log for name in ("operator", "discovery") for log in pods.glob(f"{SYSTEM}_*/{name}/*.log")]
+        if not logs:
+            raise AssertionError(f"no logs are in {pods}")
+        for log in logs:
+            with contextlib.suppress(FileNotFoundError):  # its pod has gone meanwhile
+                found += [f"{log.parts[-3]}: {line}" for line in log.read_text(errors="replace").splitlines() if ERROR.match(line)]
+        return found
 
     def read(self, manifests):
         """Manifests in YAML as data."""
@@ -281,6 +316,12 @@ class MeshTest(unittest.TestCase):
     def setUpClass(cls):
         cls.mesh = shared()
         cls.address = cls.mesh.field("gateway/edge", ".status.addresses[0].value")
+
+    def tearDown(self):
+        """Whatever a test does, it is nothing that these programs cannot deal with: since the cluster began they logged no error."""
+        new = [line for line in self.mesh.errors() if line not in self.mesh.known_errors]
+        self.mesh.known_errors.update(new)
+        self.assertEqual(new, [])
 
     def run(self, result=None):
         unhappy = len(result.failures) + len(result.errors)

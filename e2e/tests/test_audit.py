@@ -1,8 +1,9 @@
-"""What is read out of an audit log."""
+"""What is read out of logs: of the API server's audit, and of containers."""
 
 import unittest
 
 from .audit import granted, unused, used
+from .mesh import ERROR
 
 
 def request(verb, name="", code=200, kind="secrets"):
@@ -31,3 +32,12 @@ class AuditTest(unittest.TestCase):
         self.assertIn(("create", ""), self.unused(request("patch", "root")))
         named = granted([{"apiGroups": [""], "resources": ["secrets"], "resourceNames": ["root"], "verbs": ["create"]}])
         self.assertEqual(unused(named, used([request("patch", "root", 201)])), [])
+
+
+class ErrorTest(unittest.TestCase):
+    def test_errors_and_panics_are_found_in_a_containers_log(self):
+        said = "2026-11-22T06:46:01.743Z stderr F 2026-11-22T06:46:01.742Z "
+        self.assertTrue(ERROR.match(f"{said}ERROR tombolo_operator: cannot listen on [::]:8080"))
+        self.assertTrue(ERROR.match("2026-11-22T06:46:01.743Z stderr F thread 'main' (1) panicked at operator/src/main.rs:1:1:"))
+        for level in ("WARN", "INFO"):
+            self.assertFalse(ERROR.match(f"{said} {level} tombolo_operator: reason=\"ERROR\" there is no ERROR here"))

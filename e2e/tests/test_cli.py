@@ -105,7 +105,7 @@ class CommandLineTest(MeshTest):
         self.cluster.kubectl("apply", "--filename=-", input=ACCESS)
         self.addCleanup(self.cluster.kubectl, "delete", "--ignore-not-found", "--filename=-", input=ACCESS)
         token = self.cluster.kubectl("create", "token", "looker", f"--namespace={NAMESPACE}").strip()
-        looker = self.kubeconfig("looker", token)
+        looker = self.cluster.kubeconfig(pathlib.Path(self.files.name, "looker"), token)
         self.assertIn("2 of 2 replicas", self.tombolo("status", kubeconfig=looker))
         patch = json.dumps({"rules": [{"apiGroups": [""], "resources": ["pods"], "verbs": ["list"]}]})
         self.cluster.kubectl("patch", "role", "looker", f"-n={NAMESPACE}", "--type=merge", f"--patch={patch}")
@@ -121,11 +121,3 @@ class CommandLineTest(MeshTest):
     def denied(self, kubeconfig):
         """What the program says once the API server knows of a change of access."""
         return until("access is refused", PATIENCE, lambda: (said := self.tombolo("status", check=False, kubeconfig=kubeconfig)) and "may not" in said and said)
-
-    def kubeconfig(self, user, token):
-        """The admin's, with another's token."""
-        config = json.loads(pathlib.Path(self.cluster.status()["kubeconfig"]).read_text())
-        config["users"][0]["user"] = {"token": token}
-        file = pathlib.Path(self.files.name, user)
-        file.write_text(json.dumps(config))
-        return file

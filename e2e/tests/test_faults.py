@@ -1,16 +1,20 @@
 """Faults while requests go through the gateway: not one fails, and nothing is lost."""
 
 import os
+import pathlib
+import shutil
 import subprocess
+import tempfile
 import time
 
-from kubernetes.common import until
+from kubernetes.common import ROOT, until
 
 from .mesh import DISCOVERY, PROGRAMS_NEEDED, SYSTEM, MeshTest, Watched, condition
 from .support import PATIENCE, ROOT_NEEDED
 
 OUTAGE = float(os.environ.get("E2E_OUTAGE_SECONDS", "60"))  # longer than Leases and watches last
 ROUTES = 60
+CRASHING = "crashing.test"  # the registry of an image whose program ends at once
 
 ROUTE = """
 apiVersion: gateway.networking.k8s.io/v1
@@ -28,16 +32,26 @@ spec:
 @PROGRAMS_NEEDED
 class FaultsTest(MeshTest):
     def test_the_api_server_away(self):
+        since = self.ready_since()
         with self.steady():
             self.mesh.run("stop", "kube-apiserver")
             time.sleep(OUTAGE)  # the time is what is tested
             self.mesh.run("start", "kube-apiserver")
             until("the API server answers", PATIENCE, lambda: "ok" in self.mesh.kubectl("get", "--raw=/readyz", check=False))
-            self.addCleanup(self.mesh.kubectl, "delete", "httproute", "burst-0", "--namespace=shop", "--ignore-not-found")
-            self.mesh.apply(ROUTE.format(number=0, backend="web"))
-            self.assertEqual(self.mesh.ask("burst-0.example.com", self.address), "OK")
-            self.mesh.kubectl("delete", "httproute", "burst-0", "--namespace=shop")
+            self.assert_edits_are_served()
         self.mesh.until_settled()
+        self.assertEqual(self.ready_since(), since, "that is nothing that other pods would do better")
+
+    def ready_since(self):
+        """Since when each pod of ours is ready."""
+        pods = self.mesh.get("pods", f"--namespace={SYSTEM}")["items"]
+        return {pod["metadata"]["name"]: condition(pod, "Ready")["lastTransitionTime"] for pod in pods}
+
+    def assert_edits_are_served(self):
+        self.addCleanup(self.mesh.kubectl, "delete", "httproute", "burst-0", "--namespace=shop", "--ignore-not-found")
+        self.mesh.apply(ROUTE.format(number=0, backend="web"))
+        self.assertEqual(self.mesh.ask("burst-0.example.com", self.address), "OK")
+        self.mesh.kubectl("delete", "httproute", "burst-0", "--namespace=shop")
 
     def test_the_writer_killed_while_it_writes(self):
         self.addCleanup(self.mesh.kubectl, "delete", "httproutes", "--selector=burst", "--namespace=shop")
@@ -121,6 +135,43 @@ class FaultsTest(MeshTest):
             self.mesh.settings({"images": None})
             self.mesh.until_settled()
             self.assertFalse(self.degraded())
+
+    def test_a_version_that_crashes(self):
+        """In its image the control plane's name is that of a program that knows none of its flags, says so, and exits with 1."""
+        pods = self.pods()
+        self.load_crashing()
+        with self.steady(renewed=("ConfigMap",)):
+            self.addCleanup(self.mesh.settings, {"images": None})
+            path = ".status.conditions[?(@.type=='Degraded')].status"
+            with Watched(self.mesh, "meshinstallation/default", path) as degraded:
+                self.mesh.settings({"images": {"registry": CRASHING}})
+                crashing = until("it is started again and again", PATIENCE, lambda: self.restarted(pods), self.mesh.state)
+                said = until("it says so", PATIENCE, self.degraded, self.mesh.state)
+                self.assertEqual(said["reason"], "CrashLoopBackOff")
+                for part in (crashing, "exit code 1", "unrecognized option", f"{len(pods)} serve"):
+                    self.assertIn(part, said["message"])
+                self.assertLessEqual(pods, self.pods(), "the old ones serve")
+                self.assertEqual(self.mesh.field(f"deployment/{DISCOVERY}", ".status.availableReplicas", SYSTEM), str(len(pods)))
+                self.assert_edits_are_served()
+                self.mesh.settings({"images": None})
+                self.mesh.until_settled()
+        self.assertEqual(degraded.distinct(), ["False", "True", "False"], "it is told once")
+        self.assertEqual(self.pods(), pods, "none of them was ended")
+
+    def load_crashing(self):
+        """An image of the control plane that is another program."""
+        with tempfile.TemporaryDirectory() as directory:
+            program, archive = pathlib.Path(directory, "tombolo-discovery"), pathlib.Path(directory, "image.tar")
+            shutil.copy(shutil.which("cat"), program)
+            tag = f"{CRASHING}/tombolo:{self.mesh.version()}"
+            subprocess.run([ROOT / "e2e" / "images", "--tag", tag, "--output", archive, program], check=True, stdout=subprocess.DEVNULL)
+            self.mesh.run("load", archive)
+
+    def restarted(self, before):
+        """A new pod whose program was started a third time."""
+        listed = self.mesh.get("pods", f"--namespace={SYSTEM}", "--selector=app.kubernetes.io/name=tombolo-discovery")["items"]
+        counts = {pod["metadata"]["name"]: container["restartCount"] for pod in listed for container in pod["status"].get("containerStatuses", [])}
+        return next((name for name, count in counts.items() if count > 1 and name not in before), None)
 
     def degraded(self):
         said = condition(self.mesh.get("meshinstallation/default"), "Degraded")

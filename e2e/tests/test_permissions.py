@@ -1,6 +1,8 @@
 """Least privilege: what roles grant is what was used, by the audit log, and each account can do what the chart says."""
 
 import json
+import pathlib
+import tempfile
 
 from kubernetes.common import ROOT, until
 
@@ -11,6 +13,9 @@ from .support import PATIENCE, ROOT_NEEDED
 ACCOUNT = "system:serviceaccount:"
 OPERATOR, CONTROL_PLANE = f"{ACCOUNT}{SYSTEM}:tombolo-operator", f"{ACCOUNT}{SYSTEM}:{DISCOVERY}"
 GATEWAY, NOBODY = f"{ACCOUNT}shop:edge-tombolo", f"{ACCOUNT}shop:default"
+NAMED = "app.kubernetes.io/name"
+DISCOVERY_PODS, OPERATOR_PODS = f"{NAMED}=tombolo-discovery", f"{NAMED}=tombolo-operator"
+GATEWAY_PODS = "gateway.networking.k8s.io/gateway-name=edge"
 
 # What neither the shop nor a mesh that stays as it is needs a permission for.
 BUSY = """
@@ -194,24 +199,48 @@ class PermissionsTest(MeshTest):
         return {"apiVersion": api, "kind": kind, "metadata": metadata, **SPECS.get(kind, {})}
 
     def test_each_account_can_do_what_the_chart_says_and_no_more(self):
+        """Each is asked by the token that its own pod was given; a proxy's is for control planes, and this API server takes it too."""
         cluster, namespaced = self.handed_out()
         objects = self.rendered()
-        for account, everywhere, here in (
-            (CONTROL_PLANE, cluster, namespaced),
-            (OPERATOR, self.rules(objects, "ClusterRole"), self.rules(objects, "Role")),
-            (GATEWAY, [], []),
+        nobody = self.account(NOBODY, self.mesh.kubectl("create", "token", "default", "--namespace=shop"))
+        control_plane, operator, proxy = map(self.pod, (DISCOVERY_PODS, OPERATOR_PODS, GATEWAY_PODS), (SYSTEM, SYSTEM, "shop"))
+        with self.assertRaises(FileNotFoundError, msg="a proxy has no token for the API server"):
+            self.mesh.own_token(proxy)
+        for account, token, everywhere, here in (
+            (CONTROL_PLANE, self.mesh.own_token(control_plane), cluster, namespaced),
+            (OPERATOR, self.mesh.own_token(operator), self.rules(objects, "ClusterRole"), self.rules(objects, "Role")),
+            (GATEWAY, self.mesh.own_token(proxy, "tokens/istio-token"), [], []),
         ):
+            asker = self.account(account, token)
             for namespace, rules in ((SYSTEM, everywhere + here), ("shop", everywhere)):
                 with self.subTest(account, namespace=namespace):
-                    can, anybody = self.can(account, namespace), self.can(NOBODY, namespace)
+                    can, anybody = self.can(asker, namespace), self.can(nobody, namespace)
                     self.assertEqual(sorted(can - anybody), sorted(audit.granted(rules) - anybody))
                     self.assertFalse({verb for _, _, verb, _ in can} & {"*", "escalate", "bind", "impersonate"})
                     self.assertFalse({kind for group, kind, _, _ in can if "*" in (group, kind)})
 
-    def can(self, account, namespace):
+    def pod(self, label, namespace):
+        """One that runs, and is not about to end."""
+        running = ("--field-selector=status.phase=Running", f"--selector={label}", f"--namespace={namespace}")
+        pods = [pod["metadata"] for pod in self.mesh.get("pods", *running)["items"]]
+        return next(pod["name"] for pod in pods if "deletionTimestamp" not in pod)
+
+    def account(self, account, token):
+        """A kubeconfig by which the API server takes whoever asks for this account."""
+        asker = self.kubeconfig(token)
+        who = json.loads(self.mesh.kubectl(f"--kubeconfig={asker}", "auth", "whoami", "--output=json"))
+        self.assertEqual(who["status"]["userInfo"]["username"], account)
+        return asker
+
+    def kubeconfig(self, token):
+        directory = tempfile.TemporaryDirectory()
+        self.addCleanup(directory.cleanup)
+        return self.mesh.kubeconfig(pathlib.Path(directory.name, "kubeconfig"), token.strip())
+
+    def can(self, asker, namespace):
         """What `kubectl auth can-i --list` shows, as data."""
         review = {"apiVersion": "authorization.k8s.io/v1", "kind": "SelfSubjectRulesReview", "spec": {"namespace": namespace}}
-        words = ("create", "--validate=false", "--filename=-", "--output=json", f"--as={account}")
+        words = ("create", "--validate=false", "--filename=-", "--output=json", f"--kubeconfig={asker}")
         status = json.loads(self.mesh.kubectl(*words, input=json.dumps(review)))["status"]
         return audit.granted([*status["resourceRules"], *status["nonResourceRules"]])
 

@@ -9,31 +9,25 @@ use crate::{
     kinds::{self, Kind},
     leader,
     metrics::Metrics,
-    names,
     pages::{self, Pages},
+    readiness::{self, Readiness},
     revision::Revision,
     tag::Tag,
+    watched::{self, Watched},
 };
 use anyhow::Context as _;
 use futures::StreamExt as _;
 use kube::{
-    Api, ResourceExt,
+    Client, ResourceExt,
     api::DynamicObject,
     runtime::{
         Controller,
         controller::Config as ControllerConfig,
         reflector::{ObjectRef, Store},
-        watcher,
     },
 };
 use prometheus_client::registry::Registry;
-use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tombolo_api::mesh::MeshRevisionTag;
@@ -55,45 +49,49 @@ pub(crate) fn run(args: Args) -> anyhow::Result<()> {
 async fn serve(args: Args) -> anyhow::Result<()> {
     let mut told = Told::new()?;
     let client = program::client(args.kubeconfig.as_deref()).await?;
-    let (metrics, ready, stop) = (Metrics::default(), Arc::new(AtomicBool::new(false)), CancellationToken::new());
-    serve_pages(&args, &metrics, ready.clone()).await?;
-    let mut namespaces = args.mesh_namespaces.clone();
-    namespaces.insert(0, args.namespace.clone());
-    namespaces.dedup();
-    let context = Arc::new(Context::new(client, args.identity.clone(), namespaces, args.registry, metrics));
-    ready.store(true, Ordering::Relaxed);
+    let listener = TcpListener::bind(args.listen).await;
+    let listener = listener.with_context(|| format!("cannot listen on {}", args.listen))?;
+    let stop = CancellationToken::new();
     let told_to = stop.clone();
-    // What is under way is finished; nothing new is begun.
     tokio::spawn(async move {
         told.stop().await;
-        ready.store(false, Ordering::Relaxed);
         told_to.cancel();
     });
-    leader::stand(context, &args.namespace, &args.identity, stop, lead).await;
+    work(args, client, listener, stop).await;
     Ok(())
 }
 
-async fn serve_pages(args: &Args, metrics: &Metrics, ready: Arc<AtomicBool>) -> anyhow::Result<()> {
+/// Shows what it does and does it, until it is told to stop: then what is under way is finished, and nothing new is begun.
+async fn work(args: Args, client: Client, listener: TcpListener, stop: CancellationToken) {
+    let (metrics, readiness) = (Metrics::default(), Readiness::default());
     let mut registry = Registry::default();
     metrics.register(&mut registry);
-    let listener = TcpListener::bind(args.listen).await.with_context(|| format!("cannot listen on {}", args.listen))?;
-    tokio::spawn(pages::serve(listener, Pages { registry, ready }));
-    Ok(())
+    tokio::spawn(pages::serve(listener, Pages { registry, readiness: readiness.clone() }));
+    let mut namespaces = args.mesh_namespaces;
+    namespaces.insert(0, args.namespace.clone());
+    namespaces.dedup();
+    let context = Arc::new(Context::new(client, args.identity.clone(), namespaces, args.registry, metrics));
+    tokio::spawn(readiness::settle(context.clone(), readiness, stop.clone()));
+    leader::stand(context, &args.namespace, &args.identity, stop, lead).await;
 }
 
 /// Does what only one replica does, until it is told to stop.
 async fn lead(context: Arc<Context>, stop: CancellationToken) {
-    if !settle_definitions(&context, &stop).await {
-        return;
+    if settle_definitions(&context, &stop).await {
+        control(&context, &stop).await;
     }
-    let revisions = revisions(&context);
+}
+
+/// Watches and reconciles.
+pub(crate) async fn control(context: &Arc<Context>, stop: &CancellationToken) {
+    let revisions = revisions(context);
     let known_revisions = revisions.store();
-    let tags = tags(&context);
-    let installations = installations(&context);
+    let tags = tags(context);
+    let installations = installations(context);
     tokio::join!(
-        drive::<Installation>(installations, &context, &stop),
-        drive::<Revision>(watch_tags(revisions, &context, known_revisions), &context, &stop),
-        drive::<Tag>(tags, &context, &stop),
+        drive::<Installation>(installations, context, stop),
+        drive::<Revision>(watch_tags(revisions, context, known_revisions), context, stop),
+        drive::<Tag>(tags, context, stop),
     );
 }
 
@@ -132,38 +130,34 @@ async fn drive<R: Reconciler>(controller: Controller<DynamicObject>, context: &A
 }
 
 fn of(kind: Kind, context: &Context) -> Controller<DynamicObject> {
-    Controller::new_with(kind.objects(&context.client, ""), watcher::Config::default(), kind.resource())
+    Controller::new_with(kind.objects(&context.client, ""), watched::all(kind).config(), kind.resource())
 }
 
-/// Watches the objects of a kind that the operator made for those of another.
+/// Watches objects that the operator made for those of a kind.
 ///
 /// kube's own `owns` takes the owner of an object in a namespace for one in that namespace: ours have none, and would be
 /// reconciled under two names at once.
 fn owns(
     controller: Controller<DynamicObject>,
     owner: Kind,
-    kind: Kind,
-    namespaces: &[String],
+    owned: impl Iterator<Item = Watched>,
     context: &Context,
 ) -> Controller<DynamicObject> {
-    let ours = watcher::Config::default().labels(&format!("{}={}", names::MANAGED_BY, names::MANAGER));
-    owns_selected(controller, owner, kind, &ours, namespaces, context)
+    owned.fold(controller, |controller, watched| {
+        watches(controller, watched, context, move |object| owners(object, owner))
+    })
 }
 
-/// The same of some objects only, whose permissions may be of those only.
-fn owns_selected(
+/// Watches other objects, given whom each of them concerns.
+fn watches(
     controller: Controller<DynamicObject>,
-    owner: Kind,
-    kind: Kind,
-    selected: &watcher::Config,
-    namespaces: &[String],
+    watched: Watched,
     context: &Context,
+    concerned: impl Fn(&DynamicObject) -> Vec<ObjectRef<DynamicObject>> + Clone + Send + Sync + 'static,
 ) -> Controller<DynamicObject> {
-    let everywhere = [String::new()];
-    let namespaces = if kind.namespaced { namespaces } else { &everywhere };
-    namespaces.iter().fold(controller, |controller, namespace| {
-        let objects = kind.objects(&context.client, namespace);
-        controller.watches_with(objects, kind.resource(), selected.clone(), move |object| owners(&object, owner))
+    watched.apis(context).into_iter().fold(controller, |controller, objects| {
+        let concerned = concerned.clone();
+        controller.watches_with(objects, watched.kind.resource(), watched.config(), move |object| concerned(&object))
     })
 }
 
@@ -175,33 +169,27 @@ fn owners(object: &DynamicObject, kind: Kind) -> Vec<ObjectRef<DynamicObject>> {
 }
 
 fn installations(context: &Context) -> Controller<DynamicObject> {
-    let mut controller = of(kinds::INSTALLATION, context);
-    for kind in [kinds::REVISION, kinds::TAG, kinds::GATEWAY_CLASS] {
-        controller = owns(controller, kinds::INSTALLATION, kind, &context.namespaces, context);
-    }
+    let controller = of(kinds::INSTALLATION, context);
+    let controller = owns(controller, kinds::INSTALLATION, watched::for_installations(), context);
     let store = controller.store();
     // Ours may be changed, and the Gateway API's may come and go.
-    let definitions: Api<DynamicObject> = kinds::DEFINITION.objects(&context.client, "");
     let concerns = |definition: &DynamicObject| {
         let name = definition.name_any();
         [".mesh.tombolo.dev", ".networking.istio.io", ".gateway.networking.k8s.io"]
             .iter()
             .any(|group| name.ends_with(group))
     };
-    controller.watches_with(definitions, kinds::DEFINITION.resource(), watcher::Config::default(), move |definition| {
-        if concerns(&definition) { all(&store) } else { Vec::new() }
+    watches(controller, watched::all(kinds::DEFINITION), context, move |definition| {
+        if concerns(definition) { all(&store, kinds::INSTALLATION) } else { Vec::new() }
     })
 }
 
-fn all(store: &Store<DynamicObject>) -> Vec<ObjectRef<DynamicObject>> {
-    store.state().iter().map(|object| ObjectRef::from_obj_with(&**object, kinds::INSTALLATION.resource())).collect()
+fn all(store: &Store<DynamicObject>, kind: Kind) -> Vec<ObjectRef<DynamicObject>> {
+    store.state().iter().map(|object| ObjectRef::from_obj_with(&**object, kind.resource())).collect()
 }
 
 fn revisions(context: &Context) -> Controller<DynamicObject> {
-    let controller = of(kinds::REVISION, context);
-    kinds::OF_REVISION
-        .into_iter()
-        .fold(controller, |controller, kind| owns(controller, kinds::REVISION, kind, &context.namespaces, context))
+    owns(of(kinds::REVISION, context), kinds::REVISION, watched::for_revisions(), context)
 }
 
 /// Whether a revision is in use is a matter of tags.
@@ -210,25 +198,15 @@ fn watch_tags(
     context: &Context,
     revisions: Store<DynamicObject>,
 ) -> Controller<DynamicObject> {
-    let tags = kinds::TAG.objects(&context.client, "");
-    controller.watches_with(tags, kinds::TAG.resource(), watcher::Config::default(), move |_tag| {
-        // One that it named before is concerned too.
-        let named = |object: &Arc<DynamicObject>| ObjectRef::from_obj_with(&**object, kinds::REVISION.resource());
-        revisions.state().iter().map(named).collect::<Vec<_>>()
-    })
+    // One that a tag named before is concerned too.
+    watches(controller, watched::all(kinds::TAG), context, move |_tag| all(&revisions, kinds::REVISION))
 }
 
 /// Where a tag leads is a matter of revisions.
 fn tags(context: &Context) -> Controller<DynamicObject> {
-    let mut controller = of(kinds::TAG, context);
-    for kind in [kinds::SERVICE, kinds::VALIDATING_WEBHOOK] {
-        controller = owns(controller, kinds::TAG, kind, &context.namespaces, context);
-    }
-    let secret = watcher::Config::default().fields(&format!("metadata.name={}", names::WEBHOOK_SECRET));
-    let controller = owns_selected(controller, kinds::TAG, kinds::SECRET, &secret, &context.namespaces, context);
+    let controller = owns(of(kinds::TAG, context), kinds::TAG, watched::for_tags(), context);
     let store = controller.store();
-    let revisions = kinds::REVISION.objects(&context.client, "");
-    controller.watches_with(revisions, kinds::REVISION.resource(), watcher::Config::default(), move |revision| {
+    watches(controller, watched::all(kinds::REVISION), context, move |revision| {
         let names_it = |tag: &&Arc<DynamicObject>| {
             let spec =
                 tag.data.get("spec").cloned().and_then(|spec| serde_json::from_value::<MeshRevisionTag>(spec).ok());
@@ -242,7 +220,14 @@ fn tags(context: &Context) -> Controller<DynamicObject> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::scripted::{Api, Fails};
+    use clap::Parser as _;
     use serde_json::json;
+    use std::net::SocketAddr;
+    use tokio::{
+        io::{AsyncReadExt as _, AsyncWriteExt as _},
+        net::TcpStream,
+    };
 
     #[test]
     fn an_owner_without_a_namespace_has_none() {
@@ -252,5 +237,51 @@ mod tests {
         let expected = ObjectRef::new_with("a", kinds::REVISION.resource());
         assert_eq!(owners(&object, kinds::REVISION), [expected]);
         assert_eq!(owners(&object, kinds::TAG), []);
+    }
+
+    async fn page(address: SocketAddr, path: &str) -> String {
+        let mut stream = TcpStream::connect(address).await.unwrap();
+        let request = format!("GET {path} HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n");
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.unwrap();
+        answer
+    }
+
+    async fn until_ready_says(address: SocketAddr, expected: &str) {
+        let deadline = tokio::time::Instant::now() + Duration::from_secs(60);
+        loop {
+            let said = page(address, "/readyz").await;
+            if said.contains(expected) {
+                return;
+            }
+            assert!(tokio::time::Instant::now() < deadline, "{expected} is not in {said}");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
+    #[tokio::test]
+    async fn it_is_ready_once_the_api_server_has_answered_and_until_it_is_told_to_stop() {
+        let (api, stop) = (Api::default(), CancellationToken::new());
+        api.fail("", Fails::With(503));
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let args = Args::parse_from(["tombolo-operator"]);
+        let work = tokio::spawn(work(args, api.client(), listener, stop.clone()));
+        until_ready_says(address, "cannot read CustomResourceDefinition").await;
+        assert!(page(address, "/readyz").await.starts_with("HTTP/1.1 503"));
+        assert!(page(address, "/healthz").await.starts_with("HTTP/1.1 200"));
+        api.fail("/leases/", Fails::With(500)); // so that it does not lead
+        api.recover("");
+        until_ready_says(address, "HTTP/1.1 200").await;
+        let asked = api.asked().len();
+        api.fail("", Fails::With(503));
+        while api.asked().len() == asked {
+            tokio::time::sleep(Duration::from_millis(20)).await; // its Lease
+        }
+        assert!(page(address, "/readyz").await.starts_with("HTTP/1.1 200"));
+        stop.cancel();
+        until_ready_says(address, "told to stop").await;
+        work.await.unwrap();
     }
 }

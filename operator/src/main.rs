@@ -15,10 +15,14 @@ mod metrics;
 mod names;
 mod pages;
 mod proxies;
+mod readiness;
 mod release;
 mod revision;
+#[cfg(test)]
+mod scripted;
 mod status;
 mod tag;
+mod watched;
 
 use clap::Parser;
 use std::process::ExitCode;

@@ -1,18 +1,12 @@
 //! Metrics and readiness over HTTP.
 
+use crate::readiness::Readiness;
 use bytes::Bytes;
 use http_body_util::Full;
 use hyper::{Request, Response, StatusCode, body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use prometheus_client::registry::Registry;
-use std::{
-    convert::Infallible,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
-    time::Duration,
-};
+use std::{convert::Infallible, sync::Arc, time::Duration};
 use tokio::{net::TcpListener, sync::Semaphore};
 
 /// Connections at once: this is for the kubelet and scrapers.
@@ -21,8 +15,7 @@ const CONNECTIONS: usize = 64;
 /// What the pages show.
 pub(crate) struct Pages {
     pub(crate) registry: Registry,
-    /// True once the API server has answered, until it is told to stop.
-    pub(crate) ready: Arc<AtomicBool>,
+    pub(crate) readiness: Readiness,
 }
 
 /// Serves HTTP/1.1 until it is dropped.
@@ -49,8 +42,10 @@ fn answer(pages: &Pages, request: &Request<Incoming>) -> Response<Full<Bytes>> {
     let (status, body) = match request.uri().path() {
         "/metrics" => metrics(&pages.registry),
         "/healthz" => (StatusCode::OK, "alive\n".to_owned()),
-        "/readyz" if pages.ready.load(Ordering::Relaxed) => (StatusCode::OK, "ready\n".to_owned()),
-        "/readyz" => (StatusCode::SERVICE_UNAVAILABLE, "the API server has not answered yet\n".to_owned()),
+        "/readyz" => match pages.readiness.told() {
+            Ok(()) => (StatusCode::OK, "ready\n".to_owned()),
+            Err(why) => (StatusCode::SERVICE_UNAVAILABLE, format!("{why}\n")),
+        },
         _ => (StatusCode::NOT_FOUND, "there are /metrics, /healthz and /readyz\n".to_owned()),
     };
     let mut response = Response::new(Full::new(Bytes::from(body)));

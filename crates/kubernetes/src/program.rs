@@ -13,17 +13,23 @@ use thiserror::Error;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
-/// What is logged where `RUST_LOG` says nothing. Of each call that fails whoever called tells: the client need not.
-const LOGGED: &str = "info,kube_client=off";
+/// What is logged where `RUST_LOG` says nothing.
+const LOGGED: &str = "info";
+/// What is logged unless `RUST_LOG` names it: of each call that fails whoever called tells, and the client need not.
+const QUIET: &str = "kube_client=off";
 
 /// Logs to standard error from now on, as `RUST_LOG` says; in colours where somebody looks.
 pub fn log() {
-    let filter = env::var(EnvFilter::DEFAULT_ENV).unwrap_or_else(|_| LOGGED.to_owned());
     tracing_subscriber::fmt()
-        .with_env_filter(EnvFilter::builder().parse_lossy(filter))
+        .with_env_filter(filter(env::var(EnvFilter::DEFAULT_ENV).ok().as_deref()))
         .with_writer(io::stderr)
         .with_ansi(io::stderr().is_terminal())
         .init();
+}
+
+/// What is logged, given what `RUST_LOG` says: of a target the last directive counts.
+fn filter(said: Option<&str>) -> EnvFilter {
+    EnvFilter::builder().parse_lossy(format!("{QUIET},{}", said.unwrap_or(LOGGED)))
 }
 
 /// Why there is no client.
@@ -85,6 +91,21 @@ impl Told {
 mod tests {
     use super::*;
     use std::error::Error as _;
+
+    #[test]
+    fn the_client_is_quiet_unless_it_is_named() {
+        let logged = |said| {
+            let subscriber = tracing_subscriber::fmt().with_writer(io::sink).with_env_filter(filter(said)).finish();
+            tracing::subscriber::with_default(subscriber, || {
+                let client = tracing::enabled!(target: "kube_client::client::builder", tracing::Level::ERROR);
+                (client, tracing::enabled!(tracing::Level::INFO), tracing::enabled!(tracing::Level::DEBUG))
+            })
+        };
+        assert_eq!(logged(None), (false, true, false));
+        assert_eq!(logged(Some("info")), (false, true, false), "as the chart says it");
+        assert_eq!(logged(Some("debug")), (false, true, true));
+        assert_eq!(logged(Some("warn,kube_client=info")), (true, false, false));
+    }
 
     #[tokio::test]
     async fn a_file_that_cannot_be_used_is_named_with_its_cause() {

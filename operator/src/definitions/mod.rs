@@ -31,6 +31,11 @@ const FILES: [(&str, &str); 6] = files![
     "workloadgroups.networking.istio.io",
 ];
 
+/// What ours are called.
+pub(crate) fn names() -> impl Iterator<Item = &'static str> {
+    FILES.into_iter().map(|(name, _)| name)
+}
+
 /// What was found in the place of one of our definitions.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Finding {

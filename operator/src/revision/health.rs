@@ -2,8 +2,9 @@
 
 use k8s_openapi::api::{
     apps::v1::Deployment,
-    core::v1::{ContainerState, Pod},
+    core::v1::{ContainerStateTerminated, ContainerStatus, Pod},
 };
+use std::time::Duration;
 
 /// How a Deployment fares.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -40,13 +41,16 @@ pub(crate) fn of(deployment: &Deployment, pods: &[Pod]) -> Health {
     Health { wanted, available, updated, complete, trouble }
 }
 
-/// A pod's own reason before the Deployment's: it says more.
+/// A pod's own reason before the Deployment's: it says more. Pods that are to go have nothing to say.
 fn trouble(deployment: &Deployment, pods: &[Pod]) -> Option<Trouble> {
-    pods.iter().find_map(of_pod).or_else(|| of_deployment(deployment))
+    let stay = pods.iter().filter(|pod| pod.metadata.deletion_timestamp.is_none());
+    stay.filter_map(of_pod).next().or_else(|| of_deployment(deployment))
 }
 
 /// Reasons for which a container waits that pass by themselves.
 const PASSING: [&str; 2] = ["ContainerCreating", "PodInitializing"];
+/// What the kubelet says of a container while it waits to start it again.
+const CRASHING: &str = "CrashLoopBackOff";
 
 fn of_pod(pod: &Pod) -> Option<Trouble> {
     let (name, status) = (pod.metadata.name.as_deref().unwrap_or_default(), pod.status.as_ref()?);
@@ -60,20 +64,47 @@ fn of_pod(pod: &Pod) -> Option<Trouble> {
         return Some(say(reason, condition.message.as_deref().unwrap_or_default()));
     }
     status.container_statuses.iter().flatten().find_map(|container| {
-        let waiting = container.state.as_ref()?.waiting.as_ref()?;
-        let reason = waiting.reason.as_deref().filter(|reason| !PASSING.contains(reason))?;
-        let last = container.last_state.as_ref().and_then(ended).unwrap_or_default();
-        let message = waiting.message.as_deref().unwrap_or_default();
-        Some(say(reason, format!("{message}{last}").trim()))
+        let last = ended(container).map(how).unwrap_or_default();
+        let waiting = container.state.as_ref().and_then(|state| state.waiting.as_ref());
+        let reason = waiting.and_then(|waiting| waiting.reason.as_deref()).filter(|reason| !PASSING.contains(reason));
+        match (reason, waiting) {
+            (Some(reason), Some(waiting)) => {
+                let message = waiting.message.as_deref().unwrap_or_default();
+                Some(say(reason, format!("{message}{last}").trim()))
+            }
+            _ if crashes(container) => {
+                Some(say(CRASHING, &format!("started again {} times{last}", container.restart_count)))
+            }
+            _ => None,
+        }
     })
 }
 
-/// How a container ended that is started again and again.
-fn ended(state: &ContainerState) -> Option<String> {
-    let ended = state.terminated.as_ref()?;
+/// How a container's program ended last.
+fn ended(container: &ContainerStatus) -> Option<&ContainerStateTerminated> {
+    let states = [&container.state, &container.last_state];
+    states.into_iter().flatten().find_map(|state| state.terminated.as_ref())
+}
+
+/// A container that ran so long before it ended is started again without a wait.
+const LONG: Duration = Duration::from_secs(10 * 60);
+
+/// True where a container that is started again and again is just not waiting for it: it runs for a moment, or has just ended.
+/// The kubelet tells so only while it waits.
+fn crashes(container: &ContainerStatus) -> bool {
+    // The first time it is started again at once: that is no loop.
+    let again = container.restart_count > 1 && !container.ready;
+    let soon = ended(container).is_some_and(|ended| match (&ended.started_at, &ended.finished_at) {
+        (Some(started), Some(finished)) => finished.0.duration_since(started.0).unsigned_abs() < LONG,
+        _ => true,
+    });
+    again && soon
+}
+
+fn how(ended: &ContainerStateTerminated) -> String {
     let reason = ended.reason.as_deref().unwrap_or("Error");
     let message = ended.message.as_deref().map(|message| format!(": {}", message.trim())).unwrap_or_default();
-    Some(format!(" (it ended with {reason}, exit code {}{message})", ended.exit_code))
+    format!(" (it ended with {reason}, exit code {}{message})", ended.exit_code)
 }
 
 fn of_deployment(deployment: &Deployment) -> Option<Trouble> {
@@ -126,9 +157,7 @@ mod tests {
         let waiting = |reason: &str| {
             let state = json!({"waiting": {"reason": reason, "message": "because"}});
             let last = json!({"terminated": {"exitCode": 2, "reason": "Error", "message": "no settings\n"}});
-            let container = json!({"name": "discovery", "image": "i", "imageID": "", "ready": false, "restartCount": 1,
-                "state": state, "lastState": last});
-            of(&updating, &[pod(&json!({"containerStatuses": [container]}))]).trouble
+            trouble_of(&container(1, false, &state, &last))
         };
         assert_eq!(waiting("ContainerCreating"), None);
         let trouble = waiting("CrashLoopBackOff").unwrap();
@@ -139,6 +168,61 @@ mod tests {
         );
         let unschedulable = json!({"conditions": [{"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": "0/1 nodes"}]});
         assert_eq!(of(&updating, &[pod(&unschedulable)]).trouble.unwrap().reason, "Unschedulable");
+    }
+
+    fn container(restarts: u32, ready: bool, state: &Value, last: &Value) -> Value {
+        json!({"name": "discovery", "image": "i", "imageID": "", "ready": ready, "restartCount": restarts,
+            "state": state, "lastState": last})
+    }
+
+    fn trouble_of(container: &Value) -> Option<Trouble> {
+        let updating = deployment(&serde_json::from_str(UPDATING).unwrap());
+        of(&updating, &[pod(&json!({"containerStatuses": [container]}))]).trouble
+    }
+
+    fn terminated(minutes: u32) -> Value {
+        json!({"terminated": {"exitCode": 1, "reason": "Error", "message": "no settings\n",
+            "startedAt": "2026-01-01T10:00:00Z", "finishedAt": format!("2026-01-01T10:{minutes:02}:02Z")}})
+    }
+
+    #[test]
+    fn a_container_that_crashes_does_so_while_it_runs_for_a_moment_too() {
+        let (running, none) = (json!({"running": {"startedAt": "2026-01-01T10:20:00Z"}}), json!({}));
+        let waiting = json!({"waiting": {"reason": "CrashLoopBackOff", "message": "back-off 10s"}});
+        let loops = [
+            container(1, false, &waiting, &terminated(0)),
+            container(2, false, &running, &terminated(0)),
+            container(2, false, &terminated(0), &terminated(0)),
+            container(3, false, &waiting, &terminated(0)),
+        ];
+        for container in &loops {
+            let trouble = trouble_of(container).unwrap();
+            assert_eq!(trouble.reason, "CrashLoopBackOff", "so that nobody is told again of what did not change");
+            assert!(
+                trouble.message.ends_with(" (it ended with Error, exit code 1: no settings)"),
+                "{}",
+                trouble.message
+            );
+        }
+        for calm in [
+            container(0, false, &running, &none),
+            container(0, false, &terminated(0), &none),
+            container(1, false, &running, &terminated(0)),
+            container(5, true, &running, &terminated(0)),
+            container(5, false, &running, &terminated(40)),
+        ] {
+            assert_eq!(trouble_of(&calm), None, "{calm}");
+        }
+    }
+
+    #[test]
+    fn a_pod_that_is_to_go_is_not_told_of() {
+        let updating = deployment(&serde_json::from_str(UPDATING).unwrap());
+        let waiting = container(1, false, &json!({"waiting": {"reason": "ErrImagePull"}}), &json!({}));
+        let mut pod = pod(&json!({"containerStatuses": [waiting]}));
+        assert!(of(&updating, std::slice::from_ref(&pod)).trouble.is_some());
+        pod.metadata.deletion_timestamp = serde_json::from_value(json!("2026-01-01T10:00:00Z")).unwrap();
+        assert_eq!(of(&updating, &[pod]).trouble, None);
     }
 
     #[test]
