@@ -8,7 +8,7 @@ use crate::{
     connection::Connection,
     metrics::Cut,
     session::Request,
-    wire::{About, AdsRequest, Asked, Block, Outgoing, Requests, acknowledgement},
+    wire::{About, Asked, Block, Outgoing, Requests, acknowledgement},
 };
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, Response, header};
@@ -18,15 +18,12 @@ use std::{
     future::{Future, Ready, ready},
     pin::Pin,
     sync::Arc,
-    task::{Context, Poll},
+    task::{Context, Poll, ready},
     time::Instant,
 };
 use tokio::time::Sleep;
 use tokio_util::sync::CancellationToken;
-use tombolo_proto::{
-    Framing, ResourceType,
-    envoy::envoy::service::discovery::v3::{DeltaDiscoveryRequest, DiscoveryRequest},
-};
+use tombolo_proto::{Framing, ResourceType};
 use tonic::{Code, Status};
 
 const DELTA: &str = "/envoy.service.discovery.v3.AggregatedDiscoveryService/DeltaAggregatedResources";
@@ -358,19 +355,17 @@ where
     }
 
     fn poll_request(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Asked, Status>>> {
-        fn next<B, M: AdsRequest>(
-            requests: &mut Requests<B>,
-            cx: &mut Context<'_>,
-        ) -> Poll<Option<Result<Asked, Status>>>
-        where
-            B: http_body::Body<Data = Bytes> + Unpin,
-            B::Error: std::fmt::Display,
-        {
-            requests.poll_next::<M>(cx).map(|next| next.map(|message| message.map(AdsRequest::take_apart)))
-        }
-        match self.connection.framing {
-            Framing::Delta => next::<B, DeltaDiscoveryRequest>(&mut self.requests, cx),
-            Framing::StateOfTheWorld => next::<B, DiscoveryRequest>(&mut self.requests, cx),
+        loop {
+            if self.requests.has_bytes()
+                && let Some(asked) = self.requests.read(self.connection.framing, &self.hub.index()).transpose()
+            {
+                return Poll::Ready(Some(asked));
+            }
+            match ready!(self.requests.poll_fill(cx)) {
+                Some(Ok(())) => {}
+                Some(Err(status)) => return Poll::Ready(Some(Err(status))),
+                None => return Poll::Ready(None),
+            }
         }
     }
 

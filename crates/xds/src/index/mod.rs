@@ -16,7 +16,7 @@ use smallvec::SmallVec;
 use std::{collections::HashMap, fmt, sync::Arc};
 pub(crate) use table::NameId;
 use table::Table;
-use tombolo_proto::{Change, Resource, ResourceType, Scope};
+use tombolo_proto::{Change, Resource, ResourceType, Scope, Version};
 
 /// One ADS stream, while it lasts. Ids are used again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize)]
@@ -187,7 +187,7 @@ impl Index {
         &mut self,
         connection: ConnectionId,
         kind: ResourceType,
-        names: impl Iterator<Item = &'a String>,
+        names: impl Iterator<Item = &'a Arc<str>>,
     ) -> Vec<NameId> {
         self.tables[kind as usize].subscribe_all(connection, names)
     }
@@ -208,6 +208,16 @@ impl Index {
     /// The name under an id.
     pub(crate) fn name(&self, kind: ResourceType, id: NameId) -> Option<&Arc<str>> {
         Some(&self.tables[kind as usize].get(id)?.name)
+    }
+
+    /// A name, kept once where it is held or wanted by anyone.
+    pub(crate) fn shared_name(&self, kind: ResourceType, name: &str) -> Arc<str> {
+        self.id(kind, name).and_then(|id| self.name(kind, id)).cloned().unwrap_or_else(|| name.into())
+    }
+
+    /// What some scope has under a name, of this version.
+    pub(crate) fn copy(&self, kind: ResourceType, name: &str, version: Version) -> Option<&Arc<Resource>> {
+        self.tables[kind as usize].get(self.id(kind, name)?)?.version(version)
     }
 
     /// What a connection sees under a name.

@@ -5,7 +5,7 @@ use roaring::RoaringBitmap;
 use slab::Slab;
 use smallvec::SmallVec;
 use std::{collections::HashMap, sync::Arc};
-use tombolo_proto::Resource;
+use tombolo_proto::{Resource, Version};
 
 /// A resource name of one type, interned. Valid while a scope holds the name or a connection is subscribed to it.
 pub(crate) type NameId = u32;
@@ -27,6 +27,11 @@ pub(super) struct Entry {
 }
 
 impl Entry {
+    /// What some scope holds under the name, of this version.
+    pub(super) fn version(&self, version: Version) -> Option<&Arc<Resource>> {
+        self.copies.iter().map(|(_, copy)| copy).find(|copy| copy.version() == version)
+    }
+
     /// What this scope holds under the name.
     pub(super) fn copy(&self, scope: ScopeId) -> Option<&Arc<Resource>> {
         self.copies.binary_search_by_key(&scope, |(s, _)| *s).ok().map(|at| &self.copies[at].1)
@@ -85,10 +90,9 @@ impl Table {
     pub(super) fn subscribe_all<'a>(
         &mut self,
         connection: ConnectionId,
-        names: impl Iterator<Item = &'a String>,
+        names: impl Iterator<Item = &'a Arc<str>>,
     ) -> Vec<NameId> {
-        let mut ids: Vec<_> =
-            names.map(|name| self.id(name).unwrap_or_else(|| self.intern(&(&**name).into()))).collect();
+        let mut ids: Vec<_> = names.map(|name| self.id(name).unwrap_or_else(|| self.intern(name))).collect();
         ids.sort_unstable();
         ids.dedup();
         // In the order of memory: there may be thousands, from thousands of connections in the same moment.

@@ -1,6 +1,6 @@
 //! What a request means in the delta protocol.
 
-use super::{Session, channel::Base, empty_assignment, items::Items, naming_nothing_is_everything};
+use super::{Session, channel::Base, empty_assignment, held::Held, items::Items, naming_nothing_is_everything};
 use crate::index::{Index, NameId};
 use std::{collections::HashMap, sync::Arc, time::Instant};
 use tombolo_proto::{Ref, Resource, ResourceType, Version};
@@ -12,8 +12,8 @@ impl Session {
     pub(super) fn ask_delta(
         &mut self,
         kind: ResourceType,
-        (subscribe, unsubscribe): (&[String], &[String]),
-        mut initial: HashMap<String, String>,
+        (subscribe, unsubscribe): (&[Arc<str>], &[String]),
+        initial: Held,
         index: &mut Index,
         now: Instant,
     ) {
@@ -21,20 +21,19 @@ impl Session {
         let channel = self.channels[kind as usize].get_or_insert_default();
         if first {
             channel.resumed = !initial.is_empty();
-        } else {
-            initial.clear();
         }
+        let initial = if first { initial.into_versions() } else { HashMap::new() };
         for name in unsubscribe {
             if name == EVERYTHING { self.unwant_all(kind, index) } else { self.unwant(kind, name, index, now) }
         }
-        let named = subscribe.iter().filter(|name| *name != EVERYTHING);
+        let named = subscribe.iter().filter(|name| ***name != *EVERYTHING);
         if first && initial.is_empty() {
             self.want_first(kind, named, index, now);
         } else {
-            named.for_each(|name| self.want(kind, name, initial.get(name).map(String::as_str), index, now));
+            named.for_each(|name| self.want(kind, name, initial.get(name).copied(), index, now));
         }
         let implied = first && subscribe.is_empty() && naming_nothing_is_everything(kind);
-        if implied || subscribe.iter().any(|name| name == EVERYTHING) {
+        if implied || subscribe.iter().any(|name| **name == *EVERYTHING) {
             self.want_all(kind, initial, index, now);
         }
         self.owed.retain(|owed| owed.kind != kind);
@@ -44,7 +43,7 @@ impl Session {
     fn want_first<'a>(
         &mut self,
         kind: ResourceType,
-        names: impl Iterator<Item = &'a String>,
+        names: impl Iterator<Item = &'a Arc<str>>,
         index: &mut Index,
         now: Instant,
     ) {
@@ -58,7 +57,15 @@ impl Session {
         }
     }
 
-    fn want(&mut self, kind: ResourceType, name: &str, holds: Option<&str>, index: &mut Index, now: Instant) {
+    /// `holds` is the version that the client holds, if it says that it does; the inner `None` is one that is not ours.
+    fn want(
+        &mut self,
+        kind: ResourceType,
+        name: &Arc<str>,
+        holds: Option<Option<Version>>,
+        index: &mut Index,
+        now: Instant,
+    ) {
         let Some(channel) = &mut self.channels[kind as usize] else { return };
         let (id, fresh) = index.subscribe(self.connection, kind, name);
         channel.names.insert(id);
@@ -77,7 +84,13 @@ impl Session {
     }
 
     /// `holds`: what the client holds, with versions.
-    fn want_all(&mut self, kind: ResourceType, mut holds: HashMap<String, String>, index: &mut Index, now: Instant) {
+    fn want_all(
+        &mut self,
+        kind: ResourceType,
+        mut holds: HashMap<Arc<str>, Option<Version>>,
+        index: &mut Index,
+        now: Instant,
+    ) {
         let Some(channel) = &mut self.channels[kind as usize] else { return };
         if std::mem::replace(&mut channel.wildcard, true) {
             return;
@@ -95,7 +108,7 @@ impl Session {
             if channel.names.contains(id) {
                 continue;
             }
-            match held.map(|held| is_version_of(&held, kind, resource.name(), Some(resource))) {
+            match held.map(|held| is_version_of(held, kind, resource.name(), Some(resource))) {
                 Some(true) => {}
                 None if !strays.contains(resource.name()) => {
                     channel.offer(resource.name(), Some(resource.clone()), Base::Absent, now);
@@ -104,7 +117,7 @@ impl Session {
             }
         }
         let unseen = |name: &Arc<str>| self.wants(kind, name, index).is_none();
-        let gone: Vec<_> = holds.into_keys().map(Arc::from).chain(strays).filter(unseen).collect();
+        let gone: Vec<_> = holds.into_keys().chain(strays).filter(unseen).collect();
         let Some(channel) = &mut self.channels[kind as usize] else { return };
         for name in gone {
             channel.offer(&name, None, Base::Unknown, now);
@@ -137,11 +150,11 @@ impl Session {
 }
 
 /// Whether a client that holds this version holds what is visible.
-fn is_version_of(held: &str, kind: ResourceType, name: &Arc<str>, visible: Option<&Arc<Resource>>) -> bool {
+fn is_version_of(held: Option<Version>, kind: ResourceType, name: &Arc<str>, visible: Option<&Arc<Resource>>) -> bool {
     let version = match visible {
         Some(resource) => Some(resource.version()),
         None if kind == ResourceType::Endpoints => Some(empty_assignment(name).version()),
         None => None,
     };
-    version.is_some() && Version::parse(held) == version
+    version.is_some() && held == version
 }

@@ -1,6 +1,7 @@
 //! What a session takes in and gives out, of either protocol.
 
-use std::{collections::HashMap, sync::Arc};
+use super::Held;
+use std::sync::Arc;
 use tombolo_proto::{Framing, Resource, ResourceType, Version};
 
 /// A client's request.
@@ -20,11 +21,11 @@ pub(crate) enum Ask {
     /// A difference to what it wanted.
     Delta {
         /// Names to add; `*` is everything.
-        subscribe: Vec<String>,
+        subscribe: Vec<Arc<str>>,
         /// Names to take away.
         unsubscribe: Vec<String>,
         /// What it holds, with versions; meant on a type's first request only.
-        initial: HashMap<String, String>,
+        initial: Held,
     },
     /// All that it wants.
     World {
@@ -37,7 +38,7 @@ pub(crate) enum Ask {
 
 impl Default for Ask {
     fn default() -> Self {
-        Self::Delta { subscribe: Vec::new(), unsubscribe: Vec::new(), initial: HashMap::new() }
+        Self::Delta { subscribe: Vec::new(), unsubscribe: Vec::new(), initial: Held::default() }
     }
 }
 

@@ -10,6 +10,7 @@
 mod channel;
 mod delta;
 mod flight;
+mod held;
 mod items;
 mod message;
 mod nack;
@@ -26,6 +27,7 @@ use crate::{
     mailbox::Letter,
 };
 pub(crate) use channel::Channel;
+pub(crate) use held::Held;
 pub(crate) use items::Items;
 pub(crate) use message::{Ask, Event, Request, Response};
 pub(crate) use name_table::NameTable;

@@ -48,9 +48,9 @@ impl Session {
         let (asks, leaves, held) = match ask {
             Ask::Delta { subscribe, unsubscribe, initial } => {
                 // The only resource there is, whatever an earlier server called it.
-                (!subscribe.is_empty(), !unsubscribe.is_empty(), initial.values().next().map(String::as_str))
+                (!subscribe.is_empty(), !unsubscribe.is_empty(), initial.any())
             }
-            Ask::World { version, .. } => (false, false, Some(version.as_str())),
+            Ask::World { version, .. } => (false, false, Version::parse(version)),
         };
         if leaves && !asks {
             return self.close_name_table(index);
@@ -59,7 +59,7 @@ impl Session {
         let table = self.name_table.get_or_insert_default();
         if first {
             index.set_wildcard(self.connection, KIND, true);
-            table.accepted = held.and_then(Version::parse);
+            table.accepted = held;
         }
         table.stale = true;
         table.owes_answer = !first || table.accepted.is_none();

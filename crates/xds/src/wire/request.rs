@@ -1,7 +1,10 @@
 //! Requests, from HTTP/2 data to what a session takes in.
 
-use super::PREFIX;
-use crate::session::{Ask, Request};
+use super::{PREFIX, delta::Partial};
+use crate::{
+    index::Index,
+    session::{Ask, Request},
+};
 use bytes::{Buf, Bytes, BytesMut};
 use http_body::Body;
 use prost::Message;
@@ -10,13 +13,10 @@ use std::{
     task::{Context, Poll, ready},
 };
 use tombolo_proto::{
-    ResourceType,
+    Framing, ResourceType,
     agent::{HEALTH, HEALTH_REPORT},
     envoy::{
-        envoy::{
-            config::core::v3::Node,
-            service::discovery::v3::{DeltaDiscoveryRequest, DiscoveryRequest},
-        },
+        envoy::{config::core::v3::Node, service::discovery::v3::DiscoveryRequest},
         google::rpc::Status as RpcStatus,
     },
 };
@@ -56,31 +56,7 @@ impl About {
     }
 }
 
-/// The request message of one of the two protocols.
-pub(crate) trait AdsRequest: Message + Default + Unpin + Send + 'static {
-    /// Takes it apart.
-    fn take_apart(self) -> Asked;
-}
-
-impl AdsRequest for DeltaDiscoveryRequest {
-    fn take_apart(self) -> Asked {
-        let ask = Ask::Delta {
-            subscribe: self.resource_names_subscribe,
-            unsubscribe: self.resource_names_unsubscribe,
-            initial: self.initial_resource_versions,
-        };
-        asked(self.node, self.type_url, &self.response_nonce, self.error_detail, ask)
-    }
-}
-
-impl AdsRequest for DiscoveryRequest {
-    fn take_apart(self) -> Asked {
-        let ask = Ask::World { names: self.resource_names, version: self.version_info };
-        asked(self.node, self.type_url, &self.response_nonce, self.error_detail, ask)
-    }
-}
-
-fn asked(node: Option<Node>, url: String, nonce: &str, error: Option<RpcStatus>, ask: Ask) -> Asked {
+pub(super) fn asked(node: Option<Node>, url: String, nonce: &str, error: Option<RpcStatus>, ask: Ask) -> Asked {
     // A nonce that is not ours, from a stream before this one say, answers nothing here.
     let request = Request { nonce: nonce.parse().ok(), error: error.map(|status| status.message), ask };
     Asked { node, about: About::of(url), request }
@@ -91,46 +67,47 @@ pub(crate) struct Requests<B> {
     body: B,
     buffer: BytesMut,
     limit: usize,
+    /// What is still to come of the message that is being read.
+    left: Option<usize>,
+    delta: Partial,
 }
 
-impl<B> Requests<B>
-where
-    B: Body<Data = Bytes> + Unpin,
-    B::Error: std::fmt::Display,
-{
+impl<B> Requests<B> {
     /// Reads messages of up to `limit` bytes.
     pub(crate) fn new(body: B, limit: usize) -> Self {
-        Self { body, buffer: BytesMut::new(), limit }
+        Self { body, buffer: BytesMut::new(), limit, left: None, delta: Partial::default() }
     }
 
-    /// The next request; `None` once the client has none any more.
-    pub(crate) fn poll_next<M: AdsRequest>(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<M, Status>>> {
-        loop {
-            match self.decode() {
-                Ok(Some(message)) => return Poll::Ready(Some(Ok(message))),
-                Ok(None) => {}
-                Err(status) => return Poll::Ready(Some(Err(status))),
-            }
-            match ready!(Pin::new(&mut self.body).poll_frame(cx)) {
-                Some(Ok(frame)) => {
-                    if let Ok(data) = frame.into_data() {
-                        self.buffer.extend_from_slice(&data);
-                    }
-                }
-                Some(Err(error)) => {
-                    return Poll::Ready(Some(Err(Status::cancelled(format!("the request stream broke: {error}")))));
-                }
-                None if self.buffer.is_empty() => return Poll::Ready(None),
-                None => {
-                    return Poll::Ready(Some(Err(Status::invalid_argument(
-                        "the request stream ends inside a message",
-                    ))));
-                }
-            }
+    /// True while something is here that was not read.
+    pub(crate) fn has_bytes(&self) -> bool {
+        !self.buffer.is_empty()
+    }
+
+    /// The next request, if all of it is here.
+    pub(crate) fn read(&mut self, framing: Framing, index: &Index) -> Result<Option<Asked>, Status> {
+        let Some(left) = self.left.map_or_else(|| self.begin(), |left| Ok(Some(left)))? else { return Ok(None) };
+        let left = match framing {
+            Framing::Delta => left - self.delta.read(&mut self.buffer, left, index)?,
+            Framing::StateOfTheWorld => left,
+        };
+        if self.buffer.len() < left {
+            self.left = Some(left);
+            return Ok(None);
+        }
+        self.left = None;
+        let end = self.buffer.split_to(left);
+        if self.buffer.is_empty() {
+            // An idle stream keeps no buffer.
+            self.buffer = BytesMut::new();
+        }
+        match framing {
+            Framing::Delta => std::mem::take(&mut self.delta).finish(&end, index).map(Some),
+            Framing::StateOfTheWorld => world(end).map(Some),
         }
     }
 
-    fn decode<M: AdsRequest>(&mut self) -> Result<Option<M>, Status> {
+    /// The length of the next message, if that is here.
+    fn begin(&mut self) -> Result<Option<usize>, Status> {
         let [compressed, a, b, c, d, ..] = self.buffer[..] else { return Ok(None) };
         let len = u32::from_be_bytes([a, b, c, d]) as usize;
         if compressed != 0 {
@@ -142,19 +119,37 @@ where
                 "a request of {len} bytes exceeds the limit of {limit} bytes (limits.message_bytes)"
             )));
         }
-        if self.buffer.len() < PREFIX + len {
-            self.buffer.reserve(PREFIX + len - self.buffer.len());
-            return Ok(None);
-        }
         self.buffer.advance(PREFIX);
-        let message = M::decode(self.buffer.split_to(len))
-            .map_err(|error| Status::invalid_argument(format!("a request cannot be decoded: {error}")));
-        if self.buffer.is_empty() {
-            // An idle stream keeps no buffer.
-            self.buffer = BytesMut::new();
-        }
-        message.map(Some)
+        Ok(Some(len))
     }
+}
+
+impl<B> Requests<B>
+where
+    B: Body<Data = Bytes> + Unpin,
+    B::Error: std::fmt::Display,
+{
+    /// Takes more bytes in; `None` once the client sends no more.
+    pub(crate) fn poll_fill(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<(), Status>>> {
+        Poll::Ready(match ready!(Pin::new(&mut self.body).poll_frame(cx)) {
+            Some(Ok(frame)) => {
+                if let Ok(data) = frame.into_data() {
+                    self.buffer.extend_from_slice(&data);
+                }
+                Some(Ok(()))
+            }
+            Some(Err(error)) => Some(Err(Status::cancelled(format!("the request stream broke: {error}")))),
+            None if self.buffer.is_empty() && self.left.is_none() => None,
+            None => Some(Err(Status::invalid_argument("the request stream ends inside a message"))),
+        })
+    }
+}
+
+fn world(message: BytesMut) -> Result<Asked, Status> {
+    let message = DiscoveryRequest::decode(message)
+        .map_err(|error| Status::invalid_argument(format!("a request cannot be decoded: {error}")))?;
+    let ask = Ask::World { names: message.resource_names, version: message.version_info };
+    Ok(asked(message.node, message.type_url, &message.response_nonce, message.error_detail, ask))
 }
 
 #[cfg(test)]
@@ -163,20 +158,27 @@ mod tests {
     use http_body_util::Full;
     use proptest::prelude::*;
     use std::task::Waker;
+    use tombolo_proto::envoy::envoy::service::discovery::v3::DeltaDiscoveryRequest;
     use tonic::Code;
 
-    fn read(bytes: Vec<u8>, limit: usize) -> Vec<Result<DeltaDiscoveryRequest, Code>> {
+    fn read(bytes: Vec<u8>, limit: usize) -> Vec<Result<Option<u64>, Code>> {
         let mut requests = Requests::new(Full::new(Bytes::from(bytes)), limit);
-        let mut out = Vec::new();
+        let (index, mut out) = (Index::default(), Vec::new());
         let mut cx = Context::from_waker(Waker::noop());
-        while let Poll::Ready(Some(result)) = requests.poll_next(&mut cx) {
-            let stop = result.is_err();
-            out.push(result.map_err(|status| status.code()));
-            if stop {
-                break;
+        loop {
+            match requests.read(Framing::Delta, &index) {
+                Ok(Some(asked)) => out.push(Ok(asked.request.nonce)),
+                Ok(None) => match requests.poll_fill(&mut cx) {
+                    Poll::Ready(Some(Ok(()))) => {}
+                    Poll::Ready(Some(Err(status))) => out.push(Err(status.code())),
+                    Poll::Ready(None) | Poll::Pending => return out,
+                },
+                Err(status) => out.push(Err(status.code())),
+            }
+            if out.last().is_some_and(Result::is_err) {
+                return out;
             }
         }
-        out
     }
 
     fn framed(message: &DeltaDiscoveryRequest) -> Vec<u8> {
@@ -189,7 +191,7 @@ mod tests {
     fn messages_in_a_row_are_read_one_by_one() {
         let one = DeltaDiscoveryRequest { response_nonce: "1".into(), ..Default::default() };
         let two = DeltaDiscoveryRequest { response_nonce: "2".into(), ..Default::default() };
-        assert_eq!(read([framed(&one), framed(&two)].concat(), 100), [Ok(one), Ok(two)]);
+        assert_eq!(read([framed(&one), framed(&two)].concat(), 100), [Ok(Some(1)), Ok(Some(2))]);
     }
 
     #[test]

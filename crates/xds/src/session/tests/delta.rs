@@ -1,6 +1,5 @@
 use super::model::{BAD, Model, resource};
-use crate::session::Ask;
-use std::collections::HashMap;
+use crate::session::{Ask, Held};
 use tombolo_proto::{Framing, ResourceType::*, Scope};
 
 fn names(response: &crate::session::Response) -> Vec<&str> {
@@ -73,7 +72,7 @@ fn who_leaves_everything_keeps_the_names() {
     m.subscribe_all(Cluster);
     m.subscribe(Cluster, &["a"]);
     m.settle();
-    let ask = Ask::Delta { subscribe: vec![], unsubscribe: vec!["*".into()], initial: HashMap::new() };
+    let ask = Ask::Delta { subscribe: vec![], unsubscribe: vec!["*".into()], initial: Held::default() };
     m.session.ask(Cluster, ask, &mut m.index, m.now);
     m.publish(&[resource(Cluster, "a", "2", &[]), resource(Cluster, "b", "2", &[])]);
     assert_eq!(m.settle().iter().flat_map(names).collect::<Vec<_>>(), ["a"]);

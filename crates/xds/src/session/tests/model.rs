@@ -4,11 +4,11 @@ use crate::{
     config::Timing,
     index::Index,
     mailbox::Mailbox,
-    session::{Ask, Event, Response, Session},
+    session::{Ask, Event, Held, Response, Session},
 };
 use roaring::RoaringBitmap;
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap, VecDeque},
+    collections::{BTreeMap, BTreeSet, VecDeque},
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -155,8 +155,8 @@ impl Model {
         wants.0.extend(names.iter().map(ToString::to_string));
         match self.framing {
             Framing::Delta => {
-                let subscribe = names.iter().map(ToString::to_string).collect();
-                self.ask(kind, Ask::Delta { subscribe, unsubscribe: vec![], initial: HashMap::new() });
+                let subscribe = names.iter().map(|name| Arc::from(*name)).collect();
+                self.ask(kind, Ask::Delta { subscribe, unsubscribe: vec![], initial: Held::default() });
             }
             Framing::StateOfTheWorld => self.ask_world(kind),
         }
@@ -173,7 +173,7 @@ impl Model {
         }
         match self.framing {
             Framing::Delta => self
-                .ask(kind, Ask::Delta { subscribe: vec![], unsubscribe: vec![name.into()], initial: HashMap::new() }),
+                .ask(kind, Ask::Delta { subscribe: vec![], unsubscribe: vec![name.into()], initial: Held::default() }),
             Framing::StateOfTheWorld => self.ask_world(kind),
         }
     }
@@ -186,7 +186,7 @@ impl Model {
             Framing::Delta => {
                 let subscribe =
                     if first && super::super::naming_nothing_is_everything(kind) { vec![] } else { vec!["*".into()] };
-                self.ask(kind, Ask::Delta { subscribe, unsubscribe: vec![], initial: HashMap::new() });
+                self.ask(kind, Ask::Delta { subscribe, unsubscribe: vec![], initial: Held::default() });
             }
             Framing::StateOfTheWorld => self.ask_world(kind),
         }
@@ -264,12 +264,18 @@ impl Model {
         for (kind, (names, everything)) in self.wants.clone() {
             match self.framing {
                 Framing::Delta => {
-                    let held = self.holds.get(&kind).into_iter().flatten();
-                    let initial = held.map(|(name, version)| (name.clone(), version.to_string())).collect();
+                    let mut initial = Held::default();
+                    for (name, version) in self.holds.get(&kind).into_iter().flatten() {
+                        initial.add(kind, name, &version.to_string(), &self.index);
+                    }
                     let star = everything.then(|| "*".to_owned());
                     self.ask(
                         kind,
-                        Ask::Delta { subscribe: names.into_iter().chain(star).collect(), unsubscribe: vec![], initial },
+                        Ask::Delta {
+                            subscribe: names.into_iter().chain(star).map(Arc::from).collect(),
+                            unsubscribe: vec![],
+                            initial,
+                        },
                     );
                 }
                 Framing::StateOfTheWorld => self.ask_world(kind),
