@@ -55,12 +55,13 @@ impl Load {
     }
 }
 
-/// One edit a second: the route changes each time, and every third time an endpoint comes or goes.
+/// One edit a second: the route changes each time, and every third time an endpoint comes or goes. That first: once the route is in
+/// effect, so is all that came before it.
 fn edit(mesh: &Mesh, n: u32, ports: &[u16; 2]) {
-    mesh.route(&n.to_string(), "app");
     if n.is_multiple_of(3) {
         mesh.service("app", if n.is_multiple_of(2) { ports } else { &ports[..1] });
     }
+    mesh.route(&n.to_string(), "app");
 }
 
 fn mark(mesh: &Mesh) -> Option<String> {
