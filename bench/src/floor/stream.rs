@@ -21,7 +21,7 @@ pub(super) enum StreamError {
 }
 
 /// As `tombolo_xds` says and keeps: a floor that buffers more or less is another measurement.
-const WINDOW: u32 = 256 << 10;
+const WINDOW: u32 = 64 << 10;
 const SEND_BUFFER: usize = 64 << 10;
 
 pub(super) async fn serve(

@@ -16,7 +16,8 @@ pub struct Config {
 pub struct Limits {
     /// Streams served at once. Default 20,000.
     pub connections: usize,
-    /// Names that one stream may subscribe to, all types together; a wildcard counts nothing. Default 200,000.
+    /// Names that one stream may subscribe to, all types together; a wildcard counts nothing. So many may stand in one request, too, those
+    /// that a client says it holds included. Default 200,000.
     pub subscriptions: usize,
     /// Bytes of one request. A reconnecting client lists every name with its version: 20,000 services of two types take about
     /// 5 MB. Default 32 MiB.

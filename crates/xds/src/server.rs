@@ -10,8 +10,8 @@ use tokio::{
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-/// What one stream's requests may be ahead of us.
-const REQUEST_WINDOW: u32 = 256 << 10;
+/// What one stream's requests may be ahead of us: HTTP/2's default. All clients that come back say at once what they hold.
+const REQUEST_WINDOW: u32 = 64 << 10;
 /// What HTTP/2 buffers of one stream's responses. Small: the rest is shared, and made when there is room.
 const SEND_BUFFER: usize = 64 << 10;
 /// Envoy opens one ADS stream per connection; a second one may overlap when it starts over.

@@ -57,7 +57,7 @@ impl AdsService {
         let peer = request.extensions().get::<Peer>().cloned();
         match self.hub.connect(framing, peer, self.cut.clone()) {
             Ok(connection) => {
-                let requests = Requests::new(request.into_body(), self.hub.config().limits.message_bytes);
+                let requests = Requests::new(request.into_body(), self.hub.config().limits.clone());
                 let (hub, stage) = (self.hub.clone(), Stage::Start);
                 let (node, taking, acknowledged) = Default::default();
                 let health = Reporting { node, taking, acknowledged };

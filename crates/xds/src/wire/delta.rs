@@ -20,6 +20,7 @@ use tonic::Status;
 // Fields of envoy.service.discovery.v3.DeltaDiscoveryRequest.
 const TYPE_URL: u32 = 2;
 const SUBSCRIBE: u32 = 3;
+const UNSUBSCRIBE: u32 = 4;
 const INITIAL_VERSIONS: u32 = 5;
 
 /// One entry of `initial_resource_versions`: a map is that on the wire.
@@ -35,46 +36,48 @@ struct InitialVersion {
 #[derive(Default)]
 pub(super) struct Partial {
     kind: Option<ResourceType>,
+    /// How many names it has so far.
+    names: usize,
     subscribe: Vec<Arc<str>>,
     held: Held,
     /// The other fields, as they came.
     rest: BytesMut,
-    /// All that is to come is of the rest.
-    plain: bool,
 }
 
-/// What some bytes begin with.
-enum Next {
-    /// A whole field: its number, where its value begins, and where it ends.
-    Field(u32, usize, usize),
-    /// A field that is not all there.
-    Cut,
-    /// A field whose length is not said: no field of the message is such, but one of the future may be.
-    Unsized,
+/// A whole field: where its value begins, and where it ends.
+struct Field {
+    number: u32,
+    value: usize,
+    end: usize,
 }
 
 impl Partial {
-    /// Takes the whole fields out of `buffer`, of which `left` bytes are the message's at most. Returns how many bytes it took.
-    pub(super) fn read(&mut self, buffer: &mut BytesMut, left: usize, index: &Index) -> Result<usize, Status> {
+    /// Takes the whole fields out of `buffer`, of which `left` bytes are the message's at most. Returns how many bytes it took. More than
+    /// `limit` names are refused: a name may take two bytes of a message.
+    pub(super) fn read(
+        &mut self,
+        buffer: &mut BytesMut,
+        left: usize,
+        limit: usize,
+        index: &Index,
+    ) -> Result<usize, Status> {
         let mut taken = 0;
-        while !self.plain {
-            let own = &buffer[..buffer.len().min(left - taken)];
-            match next(own).map_err(unreadable)? {
-                Next::Field(number, value, end) => {
-                    self.take(number, &own[value..end], &own[..end], index)?;
-                    buffer.advance(end);
-                    taken += end;
-                }
-                Next::Cut => return Ok(taken),
-                Next::Unsized => self.plain = true,
+        while let Some(Field { number, value, end }) =
+            next(&buffer[..buffer.len().min(left - taken)]).map_err(unreadable)?
+        {
+            self.take(number, &buffer[value..end], &buffer[..end], index)?;
+            if self.names > limit {
+                let message = format!("a request names more than {limit} resources (limits.subscriptions)");
+                return Err(Status::resource_exhausted(message));
             }
+            buffer.advance(end);
+            taken += end;
         }
-        let own = buffer.len().min(left - taken);
-        self.rest.unsplit(buffer.split_to(own));
-        Ok(taken + own)
+        Ok(taken)
     }
 
     fn take(&mut self, number: u32, value: &[u8], field: &[u8], index: &Index) -> Result<(), Status> {
+        self.names += usize::from(matches!(number, SUBSCRIBE | UNSUBSCRIBE | INITIAL_VERSIONS));
         match (number, self.kind) {
             (SUBSCRIBE, Some(kind)) => {
                 let name = str::from_utf8(value).map_err(|_| unreadable("a name is not UTF-8"))?;
@@ -111,22 +114,34 @@ impl Partial {
     }
 }
 
-fn next(bytes: &[u8]) -> Result<Next, DecodeError> {
+/// The first field of some bytes; `None` where it is not all there.
+fn next(bytes: &[u8]) -> Result<Option<Field>, Unreadable> {
     let mut at = bytes;
     if !has_varint(at) {
-        return Ok(Next::Cut);
+        return Ok(None);
     }
     let (number, wire_type) = decode_key(&mut at)?;
-    if wire_type != WireType::LengthDelimited {
-        return Ok(Next::Unsized);
-    }
-    if !has_varint(at) {
-        return Ok(Next::Cut);
-    }
-    let len = decode_varint(&mut at)?;
+    let len = match wire_type {
+        WireType::Varint | WireType::LengthDelimited if !has_varint(at) => return Ok(None),
+        WireType::Varint => decode_varint(&mut at).map(|_| 0)?,
+        WireType::LengthDelimited => decode_varint(&mut at)?,
+        WireType::ThirtyTwoBit => 4,
+        WireType::SixtyFourBit => 8,
+        // Of protobuf before its third version: a message of the third has none.
+        WireType::StartGroup | WireType::EndGroup => return Err(Unreadable::Group),
+    };
     let value = bytes.len() - at.len();
     let end = usize::try_from(len).ok().and_then(|len| value.checked_add(len));
-    Ok(end.filter(|end| *end <= bytes.len()).map_or(Next::Cut, |end| Next::Field(number, value, end)))
+    Ok(end.filter(|end| *end <= bytes.len()).map(|end| Field { number, value, end }))
+}
+
+/// Why bytes are no message.
+#[derive(Debug, thiserror::Error)]
+enum Unreadable {
+    #[error("it has a group")]
+    Group,
+    #[error(transparent)]
+    Field(#[from] DecodeError),
 }
 
 /// Whether a varint, or what cannot be one, is here whole.
@@ -204,8 +219,10 @@ mod tests {
             1 => name().prop_map(move |n| of(DeltaDiscoveryRequest { resource_names_unsubscribe: vec![n], ..Default::default() })),
             1 => (0..9u8).prop_map(move |n| of(DeltaDiscoveryRequest { response_nonce: n.to_string(), ..Default::default() })),
             2 => Just(of(DeltaDiscoveryRequest { type_url: KIND.url().into(), ..Default::default() })),
-            // Fields of the future: a number, and a text.
+            // Fields of the future: numbers, and a text.
             1 => Just(vec![0x78, 0x96, 0x01]),
+            1 => Just(vec![0x79, 1, 2, 3, 4, 5, 6, 7, 8]),
+            1 => Just(vec![0x7d, 0x1a, 0x01, 0x39, 0x1a]),
             1 => Just(vec![0x7a, 0x03, 0x1a, 0x01, 0x39]),
         ]
     }
@@ -217,7 +234,7 @@ mod tests {
         for cut in cuts.iter().map(|cut| cut % (message.len() + 1)).chain([message.len()]) {
             buffer.extend_from_slice(&message[at.min(cut)..cut]);
             at = at.max(cut);
-            left -= partial.read(&mut buffer, left, &index)?;
+            left -= partial.read(&mut buffer, left, 50, &index)?;
         }
         assert_eq!(left, buffer.len());
         partial.finish(&buffer, &index)
@@ -245,8 +262,22 @@ mod tests {
         }
 
         #[test]
-        fn any_bytes_are_read_or_refused_as_if_whole(bytes in proptest::collection::vec(any::<u8>(), 0..60), cuts in proptest::collection::vec(0..60usize, 0..4)) {
-            prop_assert_eq!(read(&bytes, &cuts).is_ok(), DeltaDiscoveryRequest::decode(&bytes[..]).is_ok());
+        fn any_bytes_are_read_as_if_whole_or_refused(bytes in proptest::collection::vec(any::<u8>(), 0..60), cuts in proptest::collection::vec(0..60usize, 0..4)) {
+            // Groups are skipped by others.
+            prop_assert!(read(&bytes, &cuts).is_err() || DeltaDiscoveryRequest::decode(&bytes[..]).is_ok());
+        }
+    }
+
+    #[test]
+    fn names_of_two_bytes_each_are_counted_before_they_are_kept() {
+        for field in [[0x1a, 0], [0x22, 0], [0x2a, 0]] {
+            let with_type = DeltaDiscoveryRequest { type_url: KIND.url().into(), ..Default::default() }.encode_to_vec();
+            for before in [vec![], with_type] {
+                let status =
+                    |names| read(&[&before[..], &field.repeat(names)].concat(), &[]).map(|_| ()).map_err(|e| e.code());
+                assert_eq!(status(50), Ok(()));
+                assert_eq!(status(51), Err(tonic::Code::ResourceExhausted));
+            }
         }
     }
 

@@ -2,6 +2,7 @@
 
 use super::{PREFIX, delta::Partial};
 use crate::{
+    Limits,
     index::Index,
     session::{Ask, Request},
 };
@@ -62,20 +63,23 @@ pub(super) fn asked(node: Option<Node>, url: String, nonce: &str, error: Option<
     Asked { node, about: About::of(url), request }
 }
 
+/// Bytes that are copied rather than kept in a buffer for many.
+const SHORT: usize = 1 << 10;
+
 /// The requests of one stream.
 pub(crate) struct Requests<B> {
     body: B,
     buffer: BytesMut,
-    limit: usize,
+    limits: Limits,
     /// What is still to come of the message that is being read.
     left: Option<usize>,
     delta: Partial,
 }
 
 impl<B> Requests<B> {
-    /// Reads messages of up to `limit` bytes.
-    pub(crate) fn new(body: B, limit: usize) -> Self {
-        Self { body, buffer: BytesMut::new(), limit, left: None, delta: Partial::default() }
+    /// Reads messages within the limits.
+    pub(crate) fn new(body: B, limits: Limits) -> Self {
+        Self { body, buffer: BytesMut::new(), limits, left: None, delta: Partial::default() }
     }
 
     /// True while something is here that was not read.
@@ -87,11 +91,15 @@ impl<B> Requests<B> {
     pub(crate) fn read(&mut self, framing: Framing, index: &Index) -> Result<Option<Asked>, Status> {
         let Some(left) = self.left.map_or_else(|| self.begin(), |left| Ok(Some(left)))? else { return Ok(None) };
         let left = match framing {
-            Framing::Delta => left - self.delta.read(&mut self.buffer, left, index)?,
+            Framing::Delta => left - self.delta.read(&mut self.buffer, left, self.limits.subscriptions, index)?,
             Framing::StateOfTheWorld => left,
         };
         if self.buffer.len() < left {
             self.left = Some(left);
+            if self.buffer.len() < SHORT {
+                // What was read needs no memory while the rest is awaited.
+                self.buffer = BytesMut::from(&self.buffer[..]);
+            }
             return Ok(None);
         }
         self.left = None;
@@ -113,8 +121,8 @@ impl<B> Requests<B> {
         if compressed != 0 {
             return Err(Status::unimplemented("compressed requests are not served; send them without grpc-encoding"));
         }
-        if len > self.limit {
-            let limit = self.limit;
+        let limit = self.limits.message_bytes;
+        if len > limit {
             return Err(Status::resource_exhausted(format!(
                 "a request of {len} bytes exceeds the limit of {limit} bytes (limits.message_bytes)"
             )));
@@ -162,7 +170,8 @@ mod tests {
     use tonic::Code;
 
     fn read(bytes: Vec<u8>, limit: usize) -> Vec<Result<Option<u64>, Code>> {
-        let mut requests = Requests::new(Full::new(Bytes::from(bytes)), limit);
+        let limits = Limits { message_bytes: limit, ..Limits::default() };
+        let mut requests = Requests::new(Full::new(Bytes::from(bytes)), limits);
         let (index, mut out) = (Index::default(), Vec::new());
         let mut cx = Context::from_waker(Waker::noop());
         loop {
