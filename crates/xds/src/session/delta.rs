@@ -50,6 +50,8 @@ impl Session {
         let ids = index.subscribe_all(self.connection, kind, names);
         let Some(channel) = &mut self.channels[kind as usize] else { return };
         channel.names.extend(&ids);
+        // Most are neighbours: all of a type, in the order in which they came to be.
+        channel.names.optimize();
         let visible = |id: &NameId| index.visible(self.connection, kind, *id);
         channel.queue = Items::of_news(ids.iter().filter_map(visible), Base::Nothing, true, now);
         for name in ids.iter().filter(|id| visible(id).is_none()).filter_map(|id| index.name(kind, *id)) {
