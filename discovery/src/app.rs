@@ -7,7 +7,7 @@ use crate::{
     identity::{Publisher, Settings, Start},
     metrics::{Memory, WatchMetrics},
     observed::Observed,
-    status::{StatusMetrics, StatusWriter},
+    status::{RevisionWriter, StatusMetrics, StatusWriter},
     watch::Cluster,
 };
 use anyhow::{Context, bail};
@@ -77,6 +77,13 @@ async fn serve(args: Args) -> anyhow::Result<()> {
         let place = Place { namespace: args.namespace.clone(), revision: args.revision.clone() };
         pages.spawn(Gateways::new(client.clone(), plane.clone(), id.clone(), place, writer.clone()).run());
     }
+    let revision = RevisionWriter {
+        plane: plane.clone(),
+        client: client.clone(),
+        revision: args.revision.clone(),
+        metrics: statuses.clone(),
+    };
+    pages.spawn(revision.run(writer.clone()));
     let status =
         StatusWriter { plane: plane.clone(), client: client.clone(), observed, cluster: id, metrics: statuses };
     pages.spawn(status.run(writer.clone()));

@@ -12,17 +12,25 @@ use serde_json::{Value, json};
 pub(super) fn objects(revision: &Revision) -> Vec<Wanted> {
     let name = revision.objects();
     let roles = &revision.release.roles;
+    let everywhere = roles.cluster.iter().cloned().chain(roles.revision.iter().map(|rule| named(rule, &revision.name)));
     let account = json!({"metadata": metadata(revision, kinds::SERVICE_ACCOUNT, &name)});
     vec![
         Wanted::new(kinds::SERVICE_ACCOUNT, account),
-        role(revision, kinds::CLUSTER_ROLE, &roles.cluster),
+        role(revision, kinds::CLUSTER_ROLE, everywhere.collect()),
         binding(revision, kinds::CLUSTER_ROLE_BINDING, kinds::CLUSTER_ROLE),
-        role(revision, kinds::ROLE, &roles.namespace),
+        role(revision, kinds::ROLE, roles.namespace.clone()),
         binding(revision, kinds::ROLE_BINDING, kinds::ROLE),
     ]
 }
 
-fn role(revision: &Revision, kind: Kind, rules: &[Value]) -> Wanted {
+/// A rule for the object of this name alone.
+fn named(rule: &Value, name: &str) -> Value {
+    let mut rule = rule.clone();
+    rule["resourceNames"] = json!([name]);
+    rule
+}
+
+fn role(revision: &Revision, kind: Kind, rules: Vec<Value>) -> Wanted {
     Wanted::new(kind, json!({"metadata": metadata(revision, kind, &revision.objects()), "rules": rules}))
 }
 
