@@ -121,6 +121,7 @@ mod tests {
     fn what_a_control_plane_found_is_told_and_makes_nothing_less_ready() {
         let conditions = [
             condition("Ready", "True", "Serving"),
+            condition("Progressing", "False", "Complete"),
             condition("Degraded", "False", "Healthy"),
             condition("CertificateAuthorityReady", "False", "InvalidSecret"),
             condition("TrustDomainInEffect", "True", "InEffect"),
