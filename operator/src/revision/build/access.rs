@@ -12,13 +12,14 @@ use serde_json::{Value, json};
 pub(super) fn objects(revision: &Revision) -> Vec<Wanted> {
     let name = revision.objects();
     let roles = &revision.release.roles;
-    let everywhere = roles.cluster.iter().cloned().chain(roles.revision.iter().map(|rule| named(rule, &revision.name)));
+    let own = roles.revision.iter().map(|rule| named(rule, &revision.name));
+    let everywhere: Vec<_> = roles.cluster.iter().cloned().chain(own).collect();
     let account = json!({"metadata": metadata(revision, kinds::SERVICE_ACCOUNT, &name)});
     vec![
         Wanted::new(kinds::SERVICE_ACCOUNT, account),
-        role(revision, kinds::CLUSTER_ROLE, everywhere.collect()),
+        role(revision, kinds::CLUSTER_ROLE, &everywhere),
         binding(revision, kinds::CLUSTER_ROLE_BINDING, kinds::CLUSTER_ROLE),
-        role(revision, kinds::ROLE, roles.namespace.clone()),
+        role(revision, kinds::ROLE, &roles.namespace),
         binding(revision, kinds::ROLE_BINDING, kinds::ROLE),
     ]
 }
@@ -30,7 +31,7 @@ fn named(rule: &Value, name: &str) -> Value {
     rule
 }
 
-fn role(revision: &Revision, kind: Kind, rules: Vec<Value>) -> Wanted {
+fn role(revision: &Revision, kind: Kind, rules: &[Value]) -> Wanted {
     Wanted::new(kind, json!({"metadata": metadata(revision, kind, &revision.objects()), "rules": rules}))
 }
 
