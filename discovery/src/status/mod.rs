@@ -8,6 +8,8 @@
 //!
 //! Only the replica that holds the lease writes. Nothing is read for it: what is compared with comes from the watches, and
 //! each write names the version that it is based on.
+//!
+//! What is found of this control plane itself is written by [`RevisionWriter`].
 
 mod merge;
 mod metrics;

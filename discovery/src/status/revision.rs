@@ -6,8 +6,8 @@
 //! ```
 //!
 //! Conditions of these types are the writer's, all others the operator's: each applies its own, which leaves the other's as they are.
-//! The object is read before it is written, and mostly is not written then. It is not watched: what somebody changed is found
-//! when it is read again.
+//! The object is read where something else is found, and now and then: what somebody changed is put right then. It is written only where
+//! it differs.
 
 use super::{
     merge,
@@ -33,12 +33,15 @@ use tombolo_api::{
     mesh::{FOUND_BY_CONTROL_PLANE, GROUP},
 };
 use tombolo_controlplane::{Applied, ControlPlane, Stopped, TimedStatus, World};
-use tombolo_kubernetes::{conditions, retry::Backoff};
+use tombolo_kubernetes::{
+    conditions,
+    retry::{Backoff, Failure},
+};
 
 const KIND: &str = "MeshRevision";
 /// From one look to the next, at least: what is found may change several times in a row.
 const PAUSE: Duration = Duration::from_secs(1);
-/// To the next look where nothing changed that is known of here.
+/// To the next look where nothing is known to have changed: somebody may have changed what was written.
 const AGAIN: Duration = Duration::from_secs(300);
 
 /// Writes what is found.
@@ -69,25 +72,29 @@ impl RevisionWriter {
 
     async fn keep(&self) -> Result<Infallible, Stopped> {
         // Heard from before the first look, so that nothing falls in between.
-        let (mut news, mut failures) = (self.plane.subscribe(), Backoff::default());
+        let (mut news, mut failures, mut settled) = (self.plane.subscribe(), Backoff::default(), None);
         loop {
             let found = self.plane.ask(found).await?;
-            match self.settle(&found).await {
-                Ok(()) => {
-                    failures.reset();
-                    sleep(PAUSE).await;
-                    // Time passing is a reason to look as well.
-                    _ = timeout(AGAIN, changed(&mut news)).await;
+            if settled.as_ref() != Some(&found) {
+                if let Err(error) = self.settle(&found).await {
+                    sleep(failures.after(self.failed(&error))).await;
+                    continue;
                 }
-                Err(error) => {
-                    let failure = error.failure();
-                    self.metrics.failed(KIND, failure.reason());
-                    let (name, fix) = (&self.revision, failure.fix());
-                    tracing::warn!("the status of {KIND} {name} cannot be written: {error}: {fix}");
-                    sleep(failures.after(failure)).await;
-                }
+                failures.reset();
+                settled = Some(found);
+            }
+            sleep(PAUSE).await;
+            if timeout(AGAIN, changed(&mut news)).await.is_err() {
+                settled = None;
             }
         }
+    }
+
+    fn failed(&self, error: &WriteError) -> Failure {
+        let failure = error.failure();
+        self.metrics.failed(KIND, failure.reason());
+        tracing::warn!("the status of {KIND} {} cannot be written: {error}: {}", self.revision, failure.fix());
+        failure
     }
 
     /// Writes these conditions, where one of them is different.

@@ -142,6 +142,22 @@ async fn a_condition_that_holds_as_before_keeps_its_time_whoever_writes_it() {
 }
 
 #[tokio::test]
+async fn what_somebody_changed_is_put_right_in_time() {
+    let world = World::new().await;
+    world.find(signs()).await;
+    world.until("written", |state| state.asked == 1).await;
+    let before = world.shown(CERTIFICATE_AUTHORITY_READY);
+    world.api.state().put(REVISION, &json!({"conditions": [ready()]}));
+    let deadline = std::time::Instant::now() + Duration::from_secs(30);
+    tokio::time::pause();
+    while world.api.state().asked == 1 {
+        assert!(std::time::Instant::now() < deadline, "not put right");
+        sleep(Duration::from_secs(600)).await; // passes at once, and the control plane's own threads need real time to answer
+    }
+    assert_eq!(world.shown(CERTIFICATE_AUTHORITY_READY)["reason"], before["reason"]);
+}
+
+#[tokio::test]
 async fn an_api_server_that_fails_is_asked_again() {
     let world = World::new().await;
     world.api.state().refusals = [503].into();
