@@ -104,8 +104,9 @@ class OperatorTest(MeshTest):
         for part in ("ca-cert.pem", "what signed before signs on", "mend the Secret"):
             self.assertIn(part, message)
         self.assertEqual([self.said(about)[0] for about in ("Ready", "Degraded")], ["True", "False"], "what signed before signs on")
-        told = '.items[?(@.regarding.kind=="MeshInstallation")].reason'
-        self.assertIn("InvalidSecret", self.mesh.field("events.events.k8s.io", told, "default").split())
+        regarding = '.items[?(@.regarding.kind=="MeshInstallation")].reason'
+        events = lambda: self.mesh.field("events.events.k8s.io", regarding, "default").split()
+        until("there is an Event of it", PATIENCE, lambda: "InvalidSecret" in events(), lambda: str(events()))
         self.mesh.until_quiet()
         self.mesh.kubectl("delete", "secret", "cacerts", f"--namespace={SYSTEM}")
         self.until_equal(before)
