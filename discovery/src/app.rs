@@ -7,7 +7,7 @@ use crate::{
     identity::{Publisher, Settings, Start},
     metrics::{Memory, WatchMetrics},
     observed::Observed,
-    status::{StatusMetrics, StatusWriter},
+    status::{RevisionWriter, StatusMetrics, StatusWriter},
     watch::Cluster,
 };
 use anyhow::{Context, bail};
@@ -79,7 +79,7 @@ async fn serve(args: Args) -> anyhow::Result<()> {
     }
     let status =
         StatusWriter { plane: plane.clone(), client: client.clone(), observed, cluster: id, metrics: statuses };
-    pages.spawn(status.run(writer.clone()));
+    write_statuses(&args, status, &writer, &mut pages);
     let secure = Secure { client, writer, registry, unready: unready.clone(), stop: stop.clone() };
     serve_secure(&args, &plane, secure, &mut servers)?;
     tracing::info!(revision = args.revision, namespace = args.namespace, "watching");
@@ -139,6 +139,14 @@ async fn serve_webhook(
 fn known(args: &Args, ingress: &Ingress, nodes: &Nodes) -> Vec<(Relation, Fact)> {
     let provisioned = args.plaintext.is_none().then_some((Relation::Provisioned, Fact::Unit));
     ingress.facts().into_iter().chain(nodes.facts()).chain(provisioned).collect()
+}
+
+/// What is said of objects, and of this revision itself.
+fn write_statuses(args: &Args, status: StatusWriter, writer: &watch::Receiver<bool>, pages: &mut JoinSet<()>) {
+    let (plane, client, metrics) = (status.plane.clone(), status.client.clone(), status.metrics.clone());
+    let revision = RevisionWriter { plane, client, revision: args.revision.clone(), metrics };
+    pages.spawn(revision.run(writer.clone()));
+    pages.spawn(status.run(writer.clone()));
 }
 
 /// What one replica alone does, whichever revision it is of.

@@ -6,7 +6,7 @@ import sys
 
 from kubernetes.common import until
 
-from .mesh import DISCOVERY, PROGRAMS_NEEDED, SYSTEM, MeshTest, Watched, content
+from .mesh import DISCOVERY, PROGRAMS_NEEDED, SYSTEM, MeshTest, Watched, condition, content
 from .support import PATIENCE, ROOT_NEEDED
 
 CONNECT = """
@@ -89,6 +89,39 @@ class OperatorTest(MeshTest):
         item = content(self.mesh.get(thing, f"--namespace={namespace}"))
         item.pop("status", None)
         return item
+
+    def test_an_intermediate_that_is_of_no_use_is_told_of_and_changes_nothing_else(self):
+        before = self.mesh.contents()
+        self.assertEqual(self.said("CertificateAuthorityReady")[:2], ("True", "SelfSigned"))
+        self.assertEqual(self.said("TrustDomainInEffect")[:2], ("True", "InEffect"))
+        files = ("ca-cert.pem", "ca-key.pem", "cert-chain.pem", "root-cert.pem")
+        self.addCleanup(self.mesh.kubectl, "delete", "secret", "cacerts", f"--namespace={SYSTEM}", "--ignore-not-found")
+        secret = ("secret", "generic", "cacerts", f"--namespace={SYSTEM}")
+        self.mesh.kubectl("create", *secret, *(f"--from-literal={file}=garbage" for file in files))
+        until("it is told of", PATIENCE, lambda: self.said("CertificateAuthorityReady")[0] == "False", self.mesh.state)
+        _, reason, message = self.said("CertificateAuthorityReady")
+        self.assertEqual(reason, "InvalidSecret")
+        for part in ("ca-cert.pem", "what signed before signs on", "mend the Secret"):
+            self.assertIn(part, message)
+        self.assertEqual([self.said(about)[0] for about in ("Ready", "Degraded")], ["True", "False"], "what signed before signs on")
+        regarding = '.items[?(@.regarding.kind=="MeshInstallation")].reason'
+        events = lambda: self.mesh.field("events.events.k8s.io", regarding, "default").split()
+        until("there is an Event of it", PATIENCE, lambda: "InvalidSecret" in events(), lambda: str(events()))
+        self.mesh.until_quiet()
+        self.mesh.kubectl("delete", "secret", "cacerts", f"--namespace={SYSTEM}")
+        self.until_equal(before)
+        self.assertEqual(self.owned_conditions("tombolo-writer"), {"CertificateAuthorityReady", "TrustDomainInEffect"})
+        self.assertEqual(self.owned_conditions("tombolo-operator"), {"Degraded", "InUse", "Progressing", "Ready"})
+
+    def said(self, about):
+        found = condition(self.mesh.get("meshinstallation/default"), about)
+        return found and (found["status"], found["reason"], found["message"])
+
+    def owned_conditions(self, manager):
+        """The types of the revision's conditions that are a field manager's."""
+        entries = self.mesh.get("meshrevision/default", "--show-managed-fields")["metadata"]["managedFields"]
+        entries = [entry for entry in entries if (entry["manager"], entry.get("subresource")) == (manager, "status")]
+        return {json.loads(key.removeprefix("k:"))["type"] for entry in entries for key in entry["fieldsV1"]["f:status"]["f:conditions"]}
 
     def test_deletion_without_an_operator_is_complete(self):
         """What it takes away it puts back."""

@@ -56,8 +56,7 @@ pub(crate) async fn write<S: Status>(
     verdicts: &[Verdict],
     ours: &[&str],
 ) -> Result<(), Failure> {
-    let mut before: S = of(object);
-    before.conditions().retain(|condition| ours.contains(&&*condition.r#type));
+    let mut before: S = part(object, ours);
     let now = Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
     let after = merged(status, &mut before, verdicts, object.metadata.generation.unwrap_or_default(), &now);
     if after == before {
@@ -74,6 +73,13 @@ pub(crate) async fn write<S: Status>(
         tell(context, kind, object, verdict).await;
     }
     Ok(())
+}
+
+/// The status that an object has, without the conditions of others.
+fn part<S: Status>(object: &DynamicObject, ours: &[&str]) -> S {
+    let mut status: S = of(object);
+    status.conditions().retain(|condition| ours.contains(&&*condition.r#type));
+    status
 }
 
 /// A status with its conditions, in the order of their types.
@@ -121,5 +127,17 @@ mod tests {
         let second = merged(first.clone(), &mut first, &[said("Ready")], 1, "t2");
         assert_eq!(second, first, "nothing is new, so that nothing is written");
         assert_eq!(second.conditions.iter().map(|c| &*c.r#type).collect::<Vec<_>>(), ["InUse", "Ready"]);
+    }
+
+    #[test]
+    fn what_others_say_is_neither_written_nor_a_reason_to_write() {
+        let condition = |about: &str| json!({"type": about, "status": "True", "reason": "A", "message": "", "lastTransitionTime": "t"});
+        let status = json!({"conditions": [condition("CertificateAuthorityReady"), condition("Ready")]});
+        let object: DynamicObject =
+            serde_json::from_value(json!({"metadata": {"name": "a"}, "status": status})).unwrap();
+        let mut before: Status = part(&object, &["Ready"]);
+        let after = merged(before.clone(), &mut before, &[Verdict::new("Ready", true, "A", "")], 0, "t2");
+        assert_eq!(after, before);
+        assert_eq!(after.conditions.iter().map(|c| &*c.r#type).collect::<Vec<_>>(), ["Ready"]);
     }
 }

@@ -5,7 +5,6 @@ use prometheus_client::{
     metrics::{counter::Counter, family::Family, gauge::Gauge},
     registry::Registry,
 };
-use tombolo_api::Kind;
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct OfKind {
@@ -37,16 +36,16 @@ impl StatusMetrics {
         registry.register("tombolo_status_writer", "1 where this replica writes statuses", self.writer.clone());
     }
 
-    pub(super) fn wrote(&self, kind: Kind) {
-        self.writes.get_or_create(&OfKind { kind: kind.name() }).inc();
+    pub(super) fn wrote(&self, kind: &'static str) {
+        self.writes.get_or_create(&OfKind { kind }).inc();
     }
 
-    pub(super) fn outrun(&self, kind: Kind) {
-        self.conflicts.get_or_create(&OfKind { kind: kind.name() }).inc();
+    pub(super) fn outrun(&self, kind: &'static str) {
+        self.conflicts.get_or_create(&OfKind { kind }).inc();
     }
 
-    pub(super) fn failed(&self, kind: Kind, reason: &'static str) {
-        self.errors.get_or_create(&OfReason { kind: kind.name(), reason }).inc();
+    pub(super) fn failed(&self, kind: &'static str, reason: &'static str) {
+        self.errors.get_or_create(&OfReason { kind, reason }).inc();
     }
 
     pub(super) fn waiting(&self, objects: usize) {

@@ -8,16 +8,20 @@
 //!
 //! Only the replica that holds the lease writes. Nothing is read for it: what is compared with comes from the watches, and
 //! each write names the version that it is based on.
+//!
+//! What is found of this control plane itself is written by [`RevisionWriter`].
 
 mod merge;
 mod metrics;
 mod queue;
+mod revision;
 mod write;
 
 #[cfg(test)]
 mod tests;
 
 pub(crate) use metrics::StatusMetrics;
+pub(crate) use revision::RevisionWriter;
 
 use crate::observed::{Observed, Seen};
 use futures::{StreamExt, stream::FuturesUnordered};
@@ -152,7 +156,7 @@ impl StatusWriter {
         let served = self.observed.served(key.kind);
         let end = match write::write(self.client.clone(), &key, served, &seen.version, &patch).await {
             Ok(now) => {
-                self.metrics.wrote(key.kind);
+                self.metrics.wrote(key.kind.name());
                 let kept = merge::merge(key.kind, &now.status, ours.as_ref()).is_none();
                 self.observed.written(&key, &seen.version, &now);
                 if !kept {
@@ -167,7 +171,7 @@ impl StatusWriter {
 
     /// It is let be until something changes: writing it again would go on for ever.
     fn unkept(&self, key: &ObjectKey) {
-        self.metrics.failed(key.kind, "NotKept");
+        self.metrics.failed(key.kind.name(), "NotKept");
         tracing::warn!(object = %key.reference(), "the API server does not keep its status as it was written: \
             its CustomResourceDefinition may be older than what is written");
     }
@@ -176,7 +180,7 @@ impl StatusWriter {
         let failure = error.failure();
         match failure {
             Failure::Conflict => {
-                self.metrics.outrun(key.kind);
+                self.metrics.outrun(key.kind.name());
                 match self.observed.get(key) {
                     Some(seen) if seen.version == base => End::Outrun,
                     _ => End::Failed(failure), // what is newer was seen already
@@ -185,7 +189,7 @@ impl StatusWriter {
             // Its going is seen, or was.
             Failure::NotFound => End::Settled,
             _ => {
-                self.metrics.failed(key.kind, failure.reason());
+                self.metrics.failed(key.kind.name(), failure.reason());
                 tracing::warn!(object = %key.reference(), "its status cannot be written: {error}: {}", failure.fix());
                 End::Failed(failure)
             }

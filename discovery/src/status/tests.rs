@@ -3,4 +3,5 @@
 mod api;
 mod merge;
 mod queue;
+mod revision;
 mod writer;

@@ -11,9 +11,9 @@ use tombolo_api::ObjectKey;
 use tombolo_kubernetes::retry::Failure;
 
 /// Who writes, in `managedFields`.
-const MANAGER: &str = "tombolo-writer";
+pub(super) const MANAGER: &str = "tombolo-writer";
 /// For the API server's answer.
-const PATIENCE: Duration = Duration::from_secs(30);
+pub(super) const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Why a status could not be written.
 #[derive(Debug, thiserror::Error)]

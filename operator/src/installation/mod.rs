@@ -14,14 +14,22 @@ use crate::{
     kinds::{self, Kind},
 };
 use kube::api::DynamicObject;
-use tombolo_api::mesh::MeshInstallationStatus;
+use tombolo_api::mesh::{CERTIFICATE_AUTHORITY_READY, MeshInstallationStatus, TRUST_DOMAIN_IN_EFFECT};
 
 /// Makes of a MeshInstallation its revisions and tags.
 pub(crate) enum Installation {}
 
 impl Reconciler for Installation {
     const KIND: Kind = kinds::INSTALLATION;
-    const CONDITIONS: &'static [&'static str] = &["Definitions", "Degraded", "GatewayAPI", "Progressing", "Ready"];
+    const CONDITIONS: &'static [&'static str] = &[
+        CERTIFICATE_AUTHORITY_READY,
+        "Definitions",
+        "Degraded",
+        "GatewayAPI",
+        "Progressing",
+        "Ready",
+        TRUST_DOMAIN_IN_EFFECT,
+    ];
     type Status = MeshInstallationStatus;
 
     async fn reconcile(object: &DynamicObject, context: &Context) -> Result<Outcome<MeshInstallationStatus>, Failure> {

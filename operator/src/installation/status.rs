@@ -8,7 +8,10 @@ use crate::{
     definitions::{self, Finding},
     status,
 };
-use tombolo_api::mesh::{Condition, MeshInstallationStatus, MeshRevisionStatus, MeshRevisionTagStatus, RevisionStatus};
+use tombolo_api::mesh::{
+    Condition, FOUND_BY_CONTROL_PLANE, MeshInstallationStatus, MeshRevisionStatus, MeshRevisionTagStatus,
+    RevisionStatus,
+};
 
 pub(super) fn outcome(
     installation: &Installation,
@@ -18,12 +21,14 @@ pub(super) fn outcome(
 ) -> Outcome<MeshInstallationStatus> {
     let revision: MeshRevisionStatus = status::of(&applied.revision.object);
     let tag: MeshRevisionTagStatus = status::of(&applied.tag.object);
-    let mut verdicts = of_revision(&revision.conditions, is_current(&applied.revision, revision.observed_generation));
+    let current = is_current(&applied.revision, revision.observed_generation);
+    let mut verdicts = of_revision(&revision.conditions, current);
     if let Some(ready) = verdicts.first_mut().filter(|ready| ready.truth == Truth::True)
         && let Some(wrong) = of_tag(&tag, is_current(&applied.tag, tag.observed_generation))
     {
         *ready = wrong;
     }
+    verdicts.extend(found(&revision.conditions, current));
     verdicts.push(definitions::verdict(findings));
     verdicts.push(definitions::gateway_api(seen.gateway_api.as_ref().map(|live| &live.object)));
     let row = RevisionStatus {
@@ -54,6 +59,18 @@ fn of_revision(conditions: &[Condition], current: bool) -> Vec<Verdict> {
         if about == "Degraded" && truth == Truth::True { verdict.alarming() } else { verdict }
     };
     vec![said("Ready", false), said("Progressing", true), said("Degraded", false)]
+}
+
+/// What its control plane found. It serves meanwhile, so that nothing of it makes a mesh less ready: where an intermediate is of no
+/// use, what signed before signs on. What is not said now stays as it was.
+fn found(conditions: &[Condition], current: bool) -> Vec<Verdict> {
+    let said = |about: &'static str| {
+        let condition = conditions.iter().find(|condition| current && condition.r#type == about)?;
+        let truth = Truth::from(condition.status == "True");
+        let verdict = Verdict::new(about, truth, &condition.reason, &condition.message);
+        Some(if truth == Truth::False { verdict.alarming() } else { verdict })
+    };
+    FOUND_BY_CONTROL_PLANE.into_iter().filter_map(said).collect()
 }
 
 /// What keeps proxies from finding a control plane that serves.
@@ -98,6 +115,27 @@ mod tests {
             [condition("Ready", "False", "ImagePullBackOff"), condition("Degraded", "True", "ImagePullBackOff")];
         let said = of_revision(&conditions, true);
         assert_eq!((said[2].truth, &*said[2].reason, said[2].alarming), (Truth::True, "ImagePullBackOff", true));
+    }
+
+    #[test]
+    fn what_a_control_plane_found_is_told_and_makes_nothing_less_ready() {
+        let conditions = [
+            condition("Ready", "True", "Serving"),
+            condition("Progressing", "False", "Complete"),
+            condition("Degraded", "False", "Healthy"),
+            condition("CertificateAuthorityReady", "False", "InvalidSecret"),
+            condition("TrustDomainInEffect", "True", "InEffect"),
+            condition("InUse", "True", "Tagged"),
+        ];
+        let said = found(&conditions, true).into_iter().map(|v| (v.about, v.truth.as_str(), v.reason, v.alarming));
+        let expected = [
+            ("CertificateAuthorityReady", "False", "InvalidSecret".to_owned(), true),
+            ("TrustDomainInEffect", "True", "InEffect".to_owned(), false),
+        ];
+        assert_eq!(said.collect::<Vec<_>>(), expected);
+        let of_it: Vec<_> = of_revision(&conditions, true).into_iter().map(|v| v.truth).collect();
+        assert_eq!(of_it, [Truth::True, Truth::False, Truth::False]);
+        assert_eq!(found(&conditions, false), [], "it was not said of this spec");
     }
 
     #[test]

@@ -19,6 +19,8 @@ pub(crate) struct Release {
 pub(crate) struct Roles {
     /// In the whole cluster: `PolicyRule`s of a ClusterRole.
     pub(crate) cluster: Vec<Value>,
+    /// To its own MeshRevision alone: `PolicyRule`s of the same ClusterRole, without the name.
+    pub(crate) revision: Vec<Value>,
     /// In its own namespace: `PolicyRule`s of a Role.
     pub(crate) namespace: Vec<Value>,
 }
@@ -60,7 +62,8 @@ mod tests {
         assert_eq!(RELEASES.len(), ROLES.len());
         assert_eq!(find(OWN).map(|release| release.version), Some(OWN), "it knows its own version");
         for release in RELEASES.iter() {
-            let rules = release.roles.cluster.iter().chain(&release.roles.namespace);
+            let Roles { cluster, revision, namespace } = &release.roles;
+            let rules = [cluster, revision, namespace].into_iter().flatten();
             let rules: Vec<PolicyRule> = rules.map(|rule| serde_json::from_value(rule.clone()).unwrap()).collect();
             for rule in &rules {
                 let every = |list: &Option<Vec<String>>| list.iter().flatten().any(|item| item == "*");

@@ -36,13 +36,13 @@ pub struct MeshRevision {
     pub virtual_machines: VirtualMachines,
 }
 
-/// `MeshRevisionStatus`, written by the operator.
+/// `MeshRevisionStatus`, written by the operator, but for what the control plane finds itself.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct MeshRevisionStatus {
     /// The generation of the spec that this is about.
     pub observed_generation: i64,
-    /// `Ready`, `Progressing`, `Degraded` and `InUse`.
+    /// `Ready`, `Progressing`, `Degraded` and `InUse`; by the control plane `CertificateAuthorityReady` and `TrustDomainInEffect`.
     #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"]))]
     pub conditions: Vec<Condition>,
     /// The version that serves: it differs from the spec's until an update is through.

@@ -6,14 +6,12 @@ use super::{
 };
 use crate::{ControlPlane, Finding, World};
 use std::sync::Arc;
-use tombolo_api::ObjectKey;
+use tombolo_api::{
+    ObjectKey,
+    mesh::{CERTIFICATE_AUTHORITY_READY as SIGNER, TRUST_DOMAIN_IN_EFFECT as DOMAIN},
+};
 use tombolo_core::{FieldPath, Problem, TrustDomain};
 use tombolo_translate::status::Condition;
-
-/// Whether what is to sign does.
-const SIGNER: &str = "CertificateAuthorityReady";
-/// Whether identities are of the trust domain that is to be.
-const DOMAIN: &str = "TrustDomainInEffect";
 
 /// Says what became of what was asked for.
 pub(super) struct Follower {

@@ -1,4 +1,4 @@
-//! An API server that knows objects and how to patch their status.
+//! An API server that knows objects, and how to patch and how to apply their status.
 
 use http::{Method, Request, Response, StatusCode};
 use http_body_util::BodyExt;
@@ -19,6 +19,8 @@ pub(super) struct State {
     pub(super) objects: BTreeMap<String, Value>,
     /// Each write that was accepted, by path.
     pub(super) writes: Vec<(String, Value)>,
+    /// How often something was read.
+    pub(super) reads: usize,
     /// Every write that was asked for.
     pub(super) asked: usize,
     /// Answers to the next writes, instead of what would be.
@@ -45,10 +47,24 @@ impl Api {
     async fn answer(&self, request: Request<Body>) -> Response<Body> {
         let (parts, body) = request.into_parts();
         let body = body.collect().await.unwrap().to_bytes();
-        assert_eq!(parts.method, Method::PATCH, "nothing else is asked: {}", parts.uri);
-        assert_eq!(parts.uri.query(), Some("&fieldManager=tombolo-writer"));
-        assert_eq!(parts.headers["content-type"], "application/merge-patch+json");
-        let (code, body) = self.state().patch(parts.uri.path(), &serde_json::from_slice(&body).unwrap());
+        let (path, query) = (parts.uri.path(), parts.uri.query());
+        let (code, body) = if parts.method == Method::GET {
+            self.state().get(path)
+        } else {
+            assert_eq!(parts.method, Method::PATCH, "nothing else is asked: {}", parts.uri);
+            let patch = serde_json::from_slice(&body).unwrap();
+            match parts.headers["content-type"].to_str().unwrap() {
+                "application/merge-patch+json" => {
+                    assert_eq!(query, Some("&fieldManager=tombolo-writer"));
+                    self.state().patch(path, &patch)
+                }
+                other => {
+                    assert_eq!(other, "application/apply-patch+yaml");
+                    assert_eq!(query, Some("&force=true&fieldManager=tombolo-writer"));
+                    self.state().apply(path, &patch)
+                }
+            }
+        };
         let body = Body::from(body.to_string().into_bytes());
         Response::builder().status(code).body(body).unwrap()
     }
@@ -66,13 +82,34 @@ impl State {
         version
     }
 
+    fn get(&mut self, path: &str) -> (StatusCode, Value) {
+        self.reads += 1;
+        self.objects.get(path).map_or_else(|| refuse(404), |object| (StatusCode::OK, object.clone()))
+    }
+
+    /// Conditions are a map by type: others' stay. Everything else of a status would be somebody else's.
+    fn apply(&mut self, path: &str, patch: &Value) -> (StatusCode, Value) {
+        self.asked += 1;
+        let path = path.strip_suffix("/status").unwrap();
+        if let Some(code) = self.refusals.pop_front() {
+            return refuse(code);
+        }
+        let Some(object) = self.objects.get(path) else { return refuse(404) };
+        assert_eq!(patch["status"].as_object().unwrap().keys().collect::<Vec<_>>(), ["conditions"]);
+        let applied = patch["status"]["conditions"].as_array().unwrap();
+        let mut status = object["status"].clone();
+        let mut conditions = status["conditions"].as_array().cloned().unwrap_or_default();
+        conditions.retain(|old| applied.iter().all(|new| new["type"] != old["type"]));
+        conditions.extend(applied.iter().cloned());
+        status["conditions"] = conditions.into();
+        self.put(path, &status);
+        self.writes.push((path.to_owned(), patch["status"].clone()));
+        (StatusCode::OK, self.objects[path].clone())
+    }
+
     fn patch(&mut self, path: &str, patch: &Value) -> (StatusCode, Value) {
         self.asked += 1;
         let path = path.strip_suffix("/status").unwrap();
-        let refuse = |code: u16| {
-            let body = json!({"kind": "Status", "status": "Failure", "code": code, "message": "no", "reason": "No"});
-            (StatusCode::from_u16(code).unwrap(), body)
-        };
         if let Some(code) = self.refusals.pop_front() {
             return refuse(code);
         }
@@ -92,4 +129,9 @@ impl State {
         self.writes.push((path.to_owned(), patch["status"].clone()));
         (StatusCode::OK, self.objects[path].clone())
     }
+}
+
+fn refuse(code: u16) -> (StatusCode, Value) {
+    let body = json!({"kind": "Status", "status": "Failure", "code": code, "message": "no", "reason": "No"});
+    (StatusCode::from_u16(code).unwrap(), body)
 }

@@ -36,7 +36,7 @@ spec: {parentRefs: [{name: front}], hostnames: [a.example.com]}
 ";
 
 /// A source that says what it is told to.
-struct Told(SourceId, mpsc::Receiver<Update>);
+pub(super) struct Told(pub(super) SourceId, pub(super) mpsc::Receiver<Update>);
 
 impl Source for Told {
     fn id(&self) -> &SourceId {
@@ -52,7 +52,7 @@ impl Source for Told {
     }
 }
 
-fn edits(manifests: &str) -> Vec<Edit> {
+pub(super) fn edits(manifests: &str) -> Vec<Edit> {
     let objects = manifest::read(manifests.as_bytes(), "test").decoded.into_iter().filter_map(|one| one.object);
     objects.map(|object| Edit::Apply(object, None)).collect()
 }

@@ -132,6 +132,15 @@ fn other_settings_are_other_pods() {
 }
 
 #[test]
+fn a_control_plane_may_speak_of_its_own_revision_alone() {
+    let (_, objects) = of(&json!({}));
+    let rules = objects["ClusterRole"]["rules"].as_array().unwrap();
+    let ours: Vec<_> = rules.iter().filter(|rule| rule["apiGroups"] == json!(["mesh.tombolo.dev"])).collect();
+    assert_eq!(ours.len(), 2);
+    assert!(ours.iter().all(|rule| rule["resourceNames"] == json!(["default"])), "{ours:#?}");
+}
+
+#[test]
 fn pods_may_do_nothing_that_they_need_not() {
     let (_, objects) = of(&json!({}));
     let pod = &objects["Deployment"]["spec"]["template"]["spec"];
