@@ -18,12 +18,12 @@ use kube::{
     },
 };
 use serde::Deserialize;
-use std::{borrow::Cow, collections::BTreeMap, pin::pin, sync::Arc};
+use std::{borrow::Cow, collections::BTreeMap, pin::pin, sync::Arc, time::Duration};
 use tokio::sync::broadcast::{Receiver, error::RecvError};
 use tombolo_api::Kind;
 use tombolo_controlplane::{Applied, ControlPlane, Stopped};
 use tombolo_core::SourceId;
-use tombolo_kubernetes::watch::WatchBackoff;
+use tombolo_kubernetes::{retry::Failure, watch::WatchBackoff};
 use tombolo_translate::{
     engine::{Fact, Relation},
     gateway_api,
@@ -31,6 +31,8 @@ use tombolo_translate::{
 
 /// Services that are open on every node.
 const OPEN: &str = "spec.type=NodePort";
+/// Before the API server is asked again.
+const PAUSE: Duration = Duration::from_secs(1);
 /// Nodes that are asked for at once.
 const PAGE: u32 = 500;
 
@@ -157,13 +159,19 @@ pub(crate) struct Nodes {
 }
 
 impl Nodes {
-    /// Reads them where some Service is open on every node: otherwise Gateways would be said to have lost their addresses. What cannot
-    /// be read is left to [`follow`](Self::follow).
+    /// Reads them where some Service is open on every node, as often as that takes: otherwise Gateways would be said to have lost their
+    /// addresses. What must not be read is left to [`follow`](Self::follow).
     pub(crate) async fn read(client: Client, source: SourceId) -> Self {
         let mut known = Known::default();
-        match list(client.clone()).await {
-            Ok(list) => known.list(list.iter().filter_map(reached).collect()),
-            Err(error) => tracing::warn!("nodes, by whose addresses Gateways may be reached, cannot be read: {error}"),
+        loop {
+            match list(client.clone()).await {
+                Ok(list) => break known.list(list.iter().filter_map(reached).collect()),
+                Err(error) if Failure::of(&error) == Failure::Forbidden => {
+                    break tracing::warn!("nodes, by whose addresses Gateways may be reached, cannot be read: {error}");
+                }
+                Err(error) => tracing::warn!("the API server does not list nodes, asking again: {error}"),
+            }
+            tokio::time::sleep(PAUSE).await;
         }
         let told = known.reached();
         Self { client, source, known, told }
@@ -286,7 +294,13 @@ async fn list(client: Client) -> kube::Result<Vec<Node>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use http::{Request, Response};
+    use kube::client::Body;
     use serde_json::{Value, json};
+    use std::{
+        convert::Infallible,
+        sync::atomic::{AtomicUsize, Ordering},
+    };
 
     fn node(name: &str, ready: &str, addresses: &Value) -> Node {
         let conditions = json!([{"type": "MemoryPressure", "status": "False"},
@@ -336,6 +350,37 @@ mod tests {
         let outside =
             json!([{"type": "ExternalIP", "address": "203.0.113.1"}, {"type": "InternalIP", "address": "192.0.2.2"}]);
         assert_eq!(texts(&known(vec![Event::Apply(node("b", "True", &outside))])), ["b [203.0.113.1] [192.0.2.2]"]);
+    }
+
+    /// An API server that refuses to list nodes so often, and how often it was asked.
+    fn api_server(refusals: usize, code: u16) -> (Client, Arc<AtomicUsize>) {
+        let asked = Arc::new(AtomicUsize::new(0));
+        let counter = asked.clone();
+        let service = tower::service_fn(move |request: Request<Body>| {
+            let of_nodes = request.uri().path().ends_with("/nodes");
+            let refused = of_nodes && counter.fetch_add(1, Ordering::Relaxed) < refusals;
+            let conditions = json!([{"type": "Ready", "status": "True"}]);
+            let node = json!({"metadata": {"name": "a"}, "status": {"addresses": inner("192.0.2.1"), "conditions": conditions}});
+            let (code, body) = match of_nodes {
+                _ if refused => (code, json!({"status": "Failure", "code": code, "message": "no", "reason": ""})),
+                true => (200, json!({"metadata": {"resourceVersion": "1"}, "items": [node]})),
+                false => {
+                    (200, json!({"metadata": {"resourceVersion": "1"}, "items": [{"metadata": {"name": "edge"}}]}))
+                }
+            };
+            let body = Body::from(body.to_string().into_bytes());
+            std::future::ready(Ok::<_, Infallible>(Response::builder().status(code).body(body).unwrap()))
+        });
+        (Client::new(service, "default"), asked)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn nodes_are_asked_for_until_they_are_read_or_must_not_be() {
+        for (code, asked_for, count) in [(500, 3, 1), (403, 1, 0)] {
+            let (client, asked) = api_server(2, code);
+            let nodes = Nodes::read(client, SourceId::new("test")).await;
+            assert_eq!((asked.load(Ordering::Relaxed), nodes.facts().len()), (asked_for, count), "{code}");
+        }
     }
 
     #[test]
