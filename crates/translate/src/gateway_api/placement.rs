@@ -12,7 +12,7 @@ use std::{collections::BTreeSet, net::IpAddr, sync::Arc};
 use tombolo_api::{
     Kind, Object, ObjectKey,
     gateway::Gateway,
-    kubernetes::{EndpointSlice, Service, ServiceType},
+    kubernetes::{Endpoint, EndpointSlice, Service, ServiceType},
 };
 use tombolo_core::NamespacedName;
 use tombolo_registry::Entry;
@@ -98,7 +98,11 @@ pub(super) fn placement(
         }
         Some(reachable) => {
             let kind = object.map(|object| object.kind).unwrap_or_default();
-            missing(gateway, reachable, kind, &service.name).or_else(|| unready(view, &service))
+            let missing = missing(gateway, reachable, kind, &service.name);
+            let unready = unready(view, &service);
+            // Where nodes take requests for their own pods alone, it has no address before a pod is ready.
+            let is_local = kind == ServiceType::NodePort && object.is_some_and(|object| object.is_local());
+            if is_local { unready.or(missing) } else { missing.or(unready) }
         }
     };
     Some(Placement { addresses: reachable.unwrap_or_default().addresses(gateway), hindrance })
@@ -153,6 +157,10 @@ fn reachable(view: &View<'_>, key: &ObjectKey, service: &Service) -> Reachable {
     };
     let given: Vec<&Arc<str>> = match service.kind {
         ServiceType::LoadBalancer => ingress().collect(),
+        ServiceType::NodePort if service.is_local() => {
+            let own: BTreeSet<&str> = ready(view, key).filter_map(|endpoint| endpoint.node_name.as_deref()).collect();
+            return nodes::reachable(nodes().filter(|node| own.contains(&*node.name)));
+        }
         ServiceType::NodePort => return nodes::reachable(nodes()),
         ServiceType::ClusterIP if service.cluster_ips.is_empty() => vec![&service.cluster_ip],
         ServiceType::ClusterIP => service.cluster_ips.iter().collect(),
@@ -172,7 +180,7 @@ fn missing(gateway: &Gateway, given: &Reachable, kind: ServiceType, service: &Na
         wanted(gateway).filter(|value| !ip(value).is_some_and(|address| given.has(address))).collect();
     if !absent.is_empty() {
         let whose = match kind {
-            ServiceType::NodePort => "a node has",
+            ServiceType::NodePort => "a node has that takes its requests",
             _ => "its load balancer has, and only one",
         };
         let message = format!("Service {service} was not given {}: name an address that {whose}", absent.join(", "));
@@ -190,10 +198,15 @@ fn missing(gateway: &Gateway, given: &Reachable, kind: ServiceType, service: &Na
 
 /// Nobody answers there yet.
 fn unready(view: &View<'_>, service: &ObjectKey) -> Option<Refusal> {
+    let message = || format!("no pod of Service {} is ready yet", service.name);
+    ready(view, service).next().is_none().then(|| refusal("Pending", message()))
+}
+
+/// The endpoints of a Service that take requests.
+fn ready<'a>(view: &View<'a>, service: &ObjectKey) -> impl Iterator<Item = &'a Endpoint> + use<'a> {
     let slices = view.entry(Entry::Slices(service.source.clone(), service.name.clone()));
-    let mut slices = slices.iter().filter_map(|key| view.object::<EndpointSlice>(key));
-    let ready = slices.any(|slice| slice.endpoints.iter().any(|endpoint| endpoint.conditions.is_ready()));
-    (!ready).then(|| refusal("Pending", format!("no pod of Service {} is ready yet", service.name)))
+    let slices: Vec<_> = slices.iter().filter_map(|key| view.object::<EndpointSlice>(key)).collect();
+    slices.into_iter().flat_map(|slice| &slice.endpoints).filter(|endpoint| endpoint.conditions.is_ready())
 }
 
 #[cfg(test)]

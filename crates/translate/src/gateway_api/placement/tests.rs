@@ -173,6 +173,28 @@ fn an_address_of_any_node_counts_where_it_is_asked_for() {
 }
 
 #[test]
+fn a_service_for_the_pods_of_each_node_is_reached_where_a_pod_is_ready() {
+    let mut world = provisioned(&gateway(""));
+    world.apply(&service("edge-tombolo", "type: NodePort, clusterIP: 10.96.0.9, externalTrafficPolicy: Local"));
+    world.insert((1..=3).map(|n| node(&format!("n{n}"), &[], &[&format!("192.0.2.{n}")])).collect());
+    assert_eq!(said(&world), words("Pending", &[]), "no node has a pod");
+    let on = |node: &str, ready: bool| {
+        let here = format!("addresses: [10.0.0.1], nodeName: {node}");
+        endpoint("edge-tombolo", ready).replace("addresses: [10.0.0.1]", &here)
+    };
+    world.apply(&on("n2", false));
+    assert_eq!(said(&world), words("Pending", &[]));
+    world.apply(&on("n2", true));
+    assert_eq!(said(&world), words("Programmed", &["IPAddress 192.0.2.2"]));
+    world.apply(&gateway(", addresses: [{value: 192.0.2.3}]"));
+    assert_eq!(said(&world), words("AddressNotUsable", &["IPAddress 192.0.2.2"]));
+    world.apply(&on("n3", true));
+    assert_eq!(said(&world), words("Programmed", &["IPAddress 192.0.2.3"]));
+    world.apply(&service("edge-tombolo", "type: NodePort, clusterIP: 10.96.0.9, externalTrafficPolicy: Cluster"));
+    assert_eq!(said(&world).1.len(), 3);
+}
+
+#[test]
 fn a_manual_deployment_is_reached_through_the_service_that_it_names() {
     let mut world = provisioned(&gateway(", addresses: [{type: Hostname, value: own.infra.svc.cluster.local}]"));
     assert_eq!(said(&world), words("AddressNotUsable", &[]));
