@@ -18,25 +18,21 @@ use kube::{
     },
 };
 use serde::Deserialize;
-use std::{
-    borrow::Cow,
-    collections::{BTreeSet, HashMap},
-    net::IpAddr,
-    pin::pin,
-    sync::Arc,
-};
+use std::{borrow::Cow, collections::BTreeMap, pin::pin, sync::Arc, time::Duration};
 use tokio::sync::broadcast::{Receiver, error::RecvError};
 use tombolo_api::Kind;
 use tombolo_controlplane::{Applied, ControlPlane, Stopped};
 use tombolo_core::SourceId;
-use tombolo_kubernetes::watch::WatchBackoff;
+use tombolo_kubernetes::{retry::Failure, watch::WatchBackoff};
 use tombolo_translate::{
     engine::{Fact, Relation},
-    gateway_api::MOST_ADDRESSES,
+    gateway_api,
 };
 
 /// Services that are open on every node.
 const OPEN: &str = "spec.type=NodePort";
+/// Before the API server is asked again.
+const PAUSE: Duration = Duration::from_secs(1);
 /// Nodes that are asked for at once.
 const PAGE: u32 = 500;
 
@@ -98,63 +94,59 @@ impl Resource for Node {
     }
 }
 
-/// Where a node that is ready is reached.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-struct Reach {
-    external: Vec<IpAddr>,
-    internal: Vec<IpAddr>,
-}
-
-impl Reach {
-    /// `None` where nothing can be reached there.
-    fn of(node: &Node) -> Option<Self> {
-        let Status { addresses, conditions } = &node.status;
-        if !conditions.iter().any(|condition| condition.kind == "Ready" && condition.status == "True") {
-            return None;
-        }
-        let of = |kind: &str| {
-            let those = addresses.iter().filter(|address| address.kind == kind);
-            those.filter_map(|address| address.address.parse().ok()).collect()
-        };
-        let reach = Self { external: of("ExternalIP"), internal: of("InternalIP") };
-        (reach != Self::default()).then_some(reach)
+/// `None` where nothing can be reached there.
+fn reached(node: &Node) -> Option<Arc<gateway_api::Node>> {
+    let Status { addresses, conditions } = &node.status;
+    if !conditions.iter().any(|condition| condition.kind == "Ready" && condition.status == "True") {
+        return None;
     }
+    let of = |kind: &str| {
+        let those = addresses.iter().filter(|address| address.kind == kind);
+        those.filter_map(|address| address.address.parse().ok()).collect()
+    };
+    let (external, internal): (Box<[_]>, Box<[_]>) = (of("ExternalIP"), of("InternalIP"));
+    let somewhere = !external.is_empty() || !internal.is_empty();
+    somewhere.then(|| Arc::new(gateway_api::Node { name: node.name_any().into(), external, internal }))
 }
 
-/// Where the nodes are reached that are ready, by name.
+/// Where the nodes are reached that are ready.
+type Reached = Vec<Arc<gateway_api::Node>>;
+
+/// The nodes that are ready, by name.
 #[derive(Default)]
 struct Known {
-    nodes: HashMap<Box<str>, Reach>,
+    nodes: BTreeMap<Arc<str>, Arc<gateway_api::Node>>,
     /// While a list is under way: what was in it so far.
-    listing: Option<HashMap<Box<str>, Reach>>,
+    listing: Option<Reached>,
 }
 
 impl Known {
     fn take(&mut self, event: Event<Node>) {
         match event {
-            Event::Init => self.listing = Some(HashMap::new()),
+            Event::Init => self.listing = Some(Vec::new()),
             Event::InitApply(node) => {
                 if let Some(listing) = &mut self.listing {
                     listing.extend(reached(&node));
                 }
             }
-            Event::InitDone => self.nodes = self.listing.take().unwrap_or_default(),
-            Event::Apply(node) => match Reach::of(&node) {
-                Some(reach) => drop(self.nodes.insert(node.name_any().into(), reach)),
+            Event::InitDone => {
+                let listed = self.listing.take().unwrap_or_default();
+                self.list(listed);
+            }
+            Event::Apply(node) => match reached(&node) {
+                Some(node) => drop(self.nodes.insert(node.name.clone(), node)),
                 None => drop(self.nodes.remove(&*node.name_any())),
             },
             Event::Delete(node) => drop(self.nodes.remove(&*node.name_any())),
         }
     }
 
-    /// Of all nodes, so that each is reached from wherever the others are: those outside the cluster, where any node has one, or else
-    /// those within its network. No more than a Gateway's status takes.
-    fn addresses(&self) -> Vec<Arc<str>> {
-        let all =
-            |of: fn(&Reach) -> &[IpAddr]| -> BTreeSet<IpAddr> { self.nodes.values().flat_map(of).copied().collect() };
-        let external = all(|reach| &reach.external);
-        let addresses = if external.is_empty() { all(|reach| &reach.internal) } else { external };
-        addresses.into_iter().take(MOST_ADDRESSES).map(|address| address.to_string().into()).collect()
+    fn list(&mut self, nodes: Reached) {
+        self.nodes = nodes.into_iter().map(|node| (node.name.clone(), node)).collect();
+    }
+
+    fn reached(&self) -> Reached {
+        self.nodes.values().cloned().collect()
     }
 }
 
@@ -163,25 +155,31 @@ pub(crate) struct Nodes {
     client: Client,
     source: SourceId,
     known: Known,
-    told: Vec<Arc<str>>,
+    told: Reached,
 }
 
 impl Nodes {
-    /// Reads them where some Service is open on every node: otherwise Gateways would be said to have lost their addresses. What cannot
-    /// be read is left to [`follow`](Self::follow).
+    /// Reads them where some Service is open on every node, as often as that takes: otherwise Gateways would be said to have lost their
+    /// addresses. What must not be read is left to [`follow`](Self::follow).
     pub(crate) async fn read(client: Client, source: SourceId) -> Self {
         let mut known = Known::default();
-        match list(client.clone()).await {
-            Ok(list) => known.nodes = list.iter().filter_map(reached).collect(),
-            Err(error) => tracing::warn!("nodes, by whose addresses Gateways may be reached, cannot be read: {error}"),
+        loop {
+            match list(client.clone()).await {
+                Ok(list) => break known.list(list.iter().filter_map(reached).collect()),
+                Err(error) if Failure::of(&error) == Failure::Forbidden => {
+                    break tracing::warn!("nodes, by whose addresses Gateways may be reached, cannot be read: {error}");
+                }
+                Err(error) => tracing::warn!("the API server does not list nodes, asking again: {error}"),
+            }
+            tokio::time::sleep(PAUSE).await;
         }
-        let told = known.addresses();
+        let told = known.reached();
         Self { client, source, known, told }
     }
 
     /// All that is known.
     pub(crate) fn facts(&self) -> Vec<(Relation, Fact)> {
-        let fact = |address: &Arc<str>| (Relation::NodeAddresses(self.source.clone()), Fact::Name(address.clone()));
+        let fact = |node: &Arc<gateway_api::Node>| (Relation::Nodes(self.source.clone()), Fact::Node(node.clone()));
         self.told.iter().map(fact).collect()
     }
 
@@ -236,13 +234,13 @@ impl Nodes {
     }
 
     async fn tell(&mut self, plane: &ControlPlane) -> Result<(), Stopped> {
-        let addresses = self.known.addresses();
-        if addresses == self.told {
+        let reached = self.known.reached();
+        if reached == self.told {
             return Ok(());
         }
-        let facts = addresses.iter().cloned().map(Fact::Name).collect();
-        plane.replace(Relation::NodeAddresses(self.source.clone()), facts).await?;
-        self.told = addresses;
+        let facts = reached.iter().cloned().map(Fact::Node).collect();
+        plane.replace(Relation::Nodes(self.source.clone()), facts).await?;
+        self.told = reached;
         Ok(())
     }
 }
@@ -275,10 +273,6 @@ fn concerns(change: &Applied) -> bool {
     change.statuses.iter().chain(change.objects.iter().map(|(key, _)| key)).any(|key| key.kind == Kind::Gateway)
 }
 
-fn reached(node: &Node) -> Option<(Box<str>, Reach)> {
-    Some((node.name_any().into(), Reach::of(node)?))
-}
-
 /// All nodes, if any Service is open on them.
 async fn list(client: Client) -> kube::Result<Vec<Node>> {
     let services = Api::<Service>::all(client.clone());
@@ -300,7 +294,13 @@ async fn list(client: Client) -> kube::Result<Vec<Node>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use http::{Request, Response};
+    use kube::client::Body;
     use serde_json::{Value, json};
+    use std::{
+        convert::Infallible,
+        sync::atomic::{AtomicUsize, Ordering},
+    };
 
     fn node(name: &str, ready: &str, addresses: &Value) -> Node {
         let conditions = json!([{"type": "MemoryPressure", "status": "False"},
@@ -323,52 +323,75 @@ mod tests {
         known
     }
 
+    /// `NAME EXTERNAL INTERNAL` of each.
     fn texts(known: &Known) -> Vec<String> {
-        known.addresses().iter().map(ToString::to_string).collect()
+        let text = |node: &Arc<gateway_api::Node>| format!("{} {:?} {:?}", node.name, node.external, node.internal);
+        known.reached().iter().map(text).collect()
     }
 
     #[test]
-    fn nodes_are_reached_where_they_are_ready_in_the_order_of_their_addresses() {
+    fn nodes_are_reached_where_they_are_ready() {
         let both =
             json!([{"type": "InternalIP", "address": "fd00::3"}, {"type": "InternalIP", "address": "192.0.2.3"}]);
         let events = [node("a", "True", &inner("192.0.2.10")), node("b", "Unknown", &inner("192.0.2.2"))];
         let mut known = known(events.map(Event::Apply).into());
         known.take(Event::Apply(node("c", "True", &both)));
         known.take(Event::Apply(node("d", "True", &inner("not an address"))));
-        assert_eq!(texts(&known), ["192.0.2.3", "192.0.2.10", "fd00::3"]);
+        assert_eq!(texts(&known), ["a [] [192.0.2.10]", "c [] [fd00::3, 192.0.2.3]"]);
         known.take(Event::Apply(node("a", "False", &inner("192.0.2.10"))));
         known.take(Event::Apply(node("b", "True", &inner("192.0.2.2"))));
-        assert_eq!(texts(&known), ["192.0.2.2", "192.0.2.3", "fd00::3"]);
+        assert_eq!(texts(&known), ["b [] [192.0.2.2]", "c [] [fd00::3, 192.0.2.3]"]);
         known.take(Event::Delete(node("c", "True", &both)));
-        assert_eq!(texts(&known), ["192.0.2.2"]);
+        assert_eq!(texts(&known), ["b [] [192.0.2.2]"]);
     }
 
     #[test]
-    fn addresses_outside_go_before_those_within() {
-        let mut known = known(vec![Event::Apply(node("a", "True", &inner("192.0.2.1")))]);
+    fn addresses_outside_are_told_apart() {
         let outside =
             json!([{"type": "ExternalIP", "address": "203.0.113.1"}, {"type": "InternalIP", "address": "192.0.2.2"}]);
-        known.take(Event::Apply(node("b", "True", &outside)));
-        assert_eq!(texts(&known), ["203.0.113.1"]);
+        assert_eq!(texts(&known(vec![Event::Apply(node("b", "True", &outside))])), ["b [203.0.113.1] [192.0.2.2]"]);
+    }
+
+    /// An API server that refuses to list nodes so often, and how often it was asked.
+    fn api_server(refusals: usize, code: u16) -> (Client, Arc<AtomicUsize>) {
+        let asked = Arc::new(AtomicUsize::new(0));
+        let counter = asked.clone();
+        let service = tower::service_fn(move |request: Request<Body>| {
+            let of_nodes = request.uri().path().ends_with("/nodes");
+            let refused = of_nodes && counter.fetch_add(1, Ordering::Relaxed) < refusals;
+            let conditions = json!([{"type": "Ready", "status": "True"}]);
+            let node = json!({"metadata": {"name": "a"}, "status": {"addresses": inner("192.0.2.1"), "conditions": conditions}});
+            let (code, body) = match of_nodes {
+                _ if refused => (code, json!({"status": "Failure", "code": code, "message": "no", "reason": ""})),
+                true => (200, json!({"metadata": {"resourceVersion": "1"}, "items": [node]})),
+                false => {
+                    (200, json!({"metadata": {"resourceVersion": "1"}, "items": [{"metadata": {"name": "edge"}}]}))
+                }
+            };
+            let body = Body::from(body.to_string().into_bytes());
+            std::future::ready(Ok::<_, Infallible>(Response::builder().status(code).body(body).unwrap()))
+        });
+        (Client::new(service, "default"), asked)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn nodes_are_asked_for_until_they_are_read_or_must_not_be() {
+        for (code, asked_for, count) in [(500, 3, 1), (403, 1, 0)] {
+            let (client, asked) = api_server(2, code);
+            let nodes = Nodes::read(client, SourceId::new("test")).await;
+            assert_eq!((asked.load(Ordering::Relaxed), nodes.facts().len()), (asked_for, count), "{code}");
+        }
     }
 
     #[test]
     fn half_a_list_changes_nothing_and_a_whole_one_tells_who_is_gone() {
         let listed = |name: &str, address: &str| Event::InitApply(node(name, "True", &inner(address)));
         let mut known = known(vec![Event::Init, listed("a", "192.0.2.1"), listed("b", "192.0.2.2"), Event::InitDone]);
-        assert_eq!(texts(&known), ["192.0.2.1", "192.0.2.2"]);
+        assert_eq!(texts(&known), ["a [] [192.0.2.1]", "b [] [192.0.2.2]"]);
         known.take(Event::Init);
         known.take(listed("b", "192.0.2.2"));
-        assert_eq!(texts(&known), ["192.0.2.1", "192.0.2.2"]);
+        assert_eq!(texts(&known), ["a [] [192.0.2.1]", "b [] [192.0.2.2]"]);
         known.take(Event::InitDone);
-        assert_eq!(texts(&known), ["192.0.2.2"]);
-    }
-
-    #[test]
-    fn a_status_takes_no_more_than_so_many() {
-        let all = (1..=40).map(|n| Event::Apply(node(&format!("n{n}"), "True", &inner(&format!("192.0.2.{n}")))));
-        let known = known(all.collect());
-        assert_eq!(texts(&known).len(), MOST_ADDRESSES);
-        assert_eq!(texts(&known)[15], "192.0.2.16");
+        assert_eq!(texts(&known), ["b [] [192.0.2.2]"]);
     }
 }

@@ -32,7 +32,7 @@ pub(super) async fn apply(
             applied.deployment = stored.object.try_parse().ok();
         }
     }
-    let complete = applied.deployment.as_ref().is_some_and(|deployment| health::of(deployment, &[]).complete);
+    let complete = applied.deployment.as_ref().is_some_and(health::is_complete);
     for live in unwanted(wanted, &seen.live, &revision.uid) {
         // Pods of the version before may start again, and need their settings.
         if complete || live.kind != kinds::CONFIG_MAP {

@@ -47,7 +47,7 @@ pub(super) async fn read(context: &Context, revision: &Revision) -> Result<Seen,
 
 /// Its pods, where the Deployment does not say all that there is to say.
 pub(super) async fn pods(context: &Context, revision: &Revision, applied: &Applied) -> Result<Vec<Pod>, Failure> {
-    if applied.deployment.as_ref().is_some_and(|deployment| health::of(deployment, &[]).complete) {
+    if applied.deployment.as_ref().is_some_and(health::is_complete) {
         return Ok(Vec::new());
     }
     let labels = format!("app.kubernetes.io/name={},{}={}", names::DISCOVERY, names::REVISION, revision.name);

@@ -1,8 +1,11 @@
 //! How a Deployment fares, and why. No client.
 
-use k8s_openapi::api::{
-    apps::v1::Deployment,
-    core::v1::{ContainerStateTerminated, ContainerStatus, Pod},
+use k8s_openapi::{
+    api::{
+        apps::v1::Deployment,
+        core::v1::{ContainerStateTerminated, ContainerStatus, Pod},
+    },
+    jiff::Timestamp,
 };
 use std::time::Duration;
 
@@ -28,8 +31,13 @@ pub(crate) struct Trouble {
     pub(crate) message: String,
 }
 
-/// How a Deployment fares, given its pods.
-pub(crate) fn of(deployment: &Deployment, pods: &[Pod]) -> Health {
+/// True where all replicas serve, and all are as wanted.
+pub(crate) fn is_complete(deployment: &Deployment) -> bool {
+    of(deployment, &[], Timestamp::MIN).complete
+}
+
+/// How a Deployment fares, given its pods as they are now.
+pub(crate) fn of(deployment: &Deployment, pods: &[Pod], now: Timestamp) -> Health {
     let count = |count: Option<i32>| count.and_then(|count| u32::try_from(count).ok()).unwrap_or_default();
     let status = deployment.status.clone().unwrap_or_default();
     let wanted = deployment.spec.replicas.map_or(1, |replicas| count(Some(replicas)));
@@ -37,14 +45,14 @@ pub(crate) fn of(deployment: &Deployment, pods: &[Pod]) -> Health {
     let (total, updated) = (count(status.replicas), count(status.updated_replicas));
     let available = count(status.available_replicas);
     let complete = seen && updated == wanted && total == wanted && available == wanted;
-    let trouble = (!complete && seen).then(|| trouble(deployment, pods)).flatten();
+    let trouble = (!complete && seen).then(|| trouble(deployment, pods, now)).flatten();
     Health { wanted, available, updated, complete, trouble }
 }
 
 /// A pod's own reason before the Deployment's: it says more. Pods that are to go have nothing to say.
-fn trouble(deployment: &Deployment, pods: &[Pod]) -> Option<Trouble> {
+fn trouble(deployment: &Deployment, pods: &[Pod], now: Timestamp) -> Option<Trouble> {
     let stay = pods.iter().filter(|pod| pod.metadata.deletion_timestamp.is_none());
-    stay.filter_map(of_pod).next().or_else(|| of_deployment(deployment))
+    stay.filter_map(|pod| of_pod(pod, now)).next().or_else(|| of_deployment(deployment))
 }
 
 /// Reasons for which a container waits that pass by themselves.
@@ -52,7 +60,7 @@ const PASSING: [&str; 2] = ["ContainerCreating", "PodInitializing"];
 /// What the kubelet says of a container while it waits to start it again.
 const CRASHING: &str = "CrashLoopBackOff";
 
-fn of_pod(pod: &Pod) -> Option<Trouble> {
+fn of_pod(pod: &Pod, now: Timestamp) -> Option<Trouble> {
     let (name, status) = (pod.metadata.name.as_deref().unwrap_or_default(), pod.status.as_ref()?);
     let say = |reason: &str, message: &str| Trouble {
         reason: reason.to_owned(),
@@ -72,7 +80,7 @@ fn of_pod(pod: &Pod) -> Option<Trouble> {
                 let message = waiting.message.as_deref().unwrap_or_default();
                 Some(say(reason, format!("{message}{last}").trim()))
             }
-            _ if crashes(container) => {
+            _ if crashes(container, now) => {
                 Some(say(CRASHING, &format!("started again {} times{last}", container.restart_count)))
             }
             _ => None,
@@ -91,14 +99,18 @@ const LONG: Duration = Duration::from_secs(10 * 60);
 
 /// True where a container that is started again and again is just not waiting for it: it runs for a moment, or has just ended.
 /// The kubelet tells so only while it waits.
-fn crashes(container: &ContainerStatus) -> bool {
+fn crashes(container: &ContainerStatus, now: Timestamp) -> bool {
     // The first time it is started again at once: that is no loop.
     let again = container.restart_count > 1 && !container.ready;
-    let soon = ended(container).is_some_and(|ended| match (&ended.started_at, &ended.finished_at) {
-        (Some(started), Some(finished)) => finished.0.duration_since(started.0).unsigned_abs() < LONG,
+    let is_short = |from: Timestamp, to: Timestamp| to.duration_since(from).unsigned_abs() < LONG;
+    let ended_soon = ended(container).is_some_and(|ended| match (&ended.started_at, &ended.finished_at) {
+        (Some(started), Some(finished)) => is_short(started.0, finished.0),
         _ => true,
     });
-    again && soon
+    // What has run for long does not crash, whatever it did before and whyever it is not ready.
+    let running = container.state.as_ref().and_then(|state| state.running.as_ref());
+    let started = running.and_then(|running| running.started_at.as_ref());
+    again && ended_soon && started.is_none_or(|started| is_short(started.0, now))
 }
 
 fn how(ended: &ContainerStateTerminated) -> String {
@@ -138,7 +150,7 @@ mod tests {
 
     #[test]
     fn complete_is_what_the_controller_has_seen_and_done() {
-        let complete = |status: Value| of(&deployment(&status), &[]).complete;
+        let complete = |status: Value| is_complete(&deployment(&status));
         let done = json!({"observedGeneration": 2, "replicas": 2, "updatedReplicas": 2, "availableReplicas": 2});
         assert!(complete(done.clone()));
         for (field, value) in
@@ -167,7 +179,7 @@ mod tests {
             "pod d-1: CrashLoopBackOff: because (it ended with Error, exit code 2: no settings)"
         );
         let unschedulable = json!({"conditions": [{"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": "0/1 nodes"}]});
-        assert_eq!(of(&updating, &[pod(&unschedulable)]).trouble.unwrap().reason, "Unschedulable");
+        assert_eq!(of(&updating, &[pod(&unschedulable)], at("10:21")).trouble.unwrap().reason, "Unschedulable");
     }
 
     fn container(restarts: u32, ready: bool, state: &Value, last: &Value) -> Value {
@@ -175,9 +187,17 @@ mod tests {
             "state": state, "lastState": last})
     }
 
-    fn trouble_of(container: &Value) -> Option<Trouble> {
+    fn at(time: &str) -> Timestamp {
+        format!("2026-01-01T{time}:00Z").parse().unwrap()
+    }
+
+    fn trouble_at(time: &str, container: &Value) -> Option<Trouble> {
         let updating = deployment(&serde_json::from_str(UPDATING).unwrap());
-        of(&updating, &[pod(&json!({"containerStatuses": [container]}))]).trouble
+        of(&updating, &[pod(&json!({"containerStatuses": [container]}))], at(time)).trouble
+    }
+
+    fn trouble_of(container: &Value) -> Option<Trouble> {
+        trouble_at("10:21", container)
     }
 
     fn terminated(minutes: u32) -> Value {
@@ -216,13 +236,24 @@ mod tests {
     }
 
     #[test]
+    fn a_container_that_crashed_and_runs_since_does_not_crash() {
+        let running = json!({"running": {"startedAt": "2026-01-01T10:20:00Z"}});
+        let container = container(2, false, &running, &terminated(0));
+        assert!(trouble_at("10:29", &container).is_some());
+        assert_eq!(trouble_at("10:30", &container), None);
+        assert_eq!(trouble_at("14:00", &container), None);
+        // The node's clock may be ahead.
+        assert!(trouble_at("10:19", &container).is_some());
+    }
+
+    #[test]
     fn a_pod_that_is_to_go_is_not_told_of() {
         let updating = deployment(&serde_json::from_str(UPDATING).unwrap());
         let waiting = container(1, false, &json!({"waiting": {"reason": "ErrImagePull"}}), &json!({}));
         let mut pod = pod(&json!({"containerStatuses": [waiting]}));
-        assert!(of(&updating, std::slice::from_ref(&pod)).trouble.is_some());
+        assert!(of(&updating, std::slice::from_ref(&pod), at("10:21")).trouble.is_some());
         pod.metadata.deletion_timestamp = serde_json::from_value(json!("2026-01-01T10:00:00Z")).unwrap();
-        assert_eq!(of(&updating, &[pod]).trouble, None);
+        assert_eq!(of(&updating, &[pod], at("10:21")).trouble, None);
     }
 
     #[test]
@@ -230,7 +261,7 @@ mod tests {
         let mut status: Value = serde_json::from_str(UPDATING).unwrap();
         status["conditions"] =
             json!([{"type": "ReplicaFailure", "status": "True", "reason": "FailedCreate", "message": "quota"}]);
-        let trouble = of(&deployment(&status), &[]).trouble.unwrap();
+        let trouble = of(&deployment(&status), &[], at("10:21")).trouble.unwrap();
         assert_eq!((&*trouble.reason, &*trouble.message), ("FailedCreate", "quota"));
     }
 }

@@ -17,6 +17,7 @@ use crate::{
     failure::Failure,
     kinds::{self, Kind},
 };
+use k8s_openapi::jiff::Timestamp;
 use kube::api::DynamicObject;
 use tombolo_api::mesh::MeshRevisionStatus;
 
@@ -37,6 +38,6 @@ impl Reconciler for Revision {
         let wanted = build::objects(&revision, &seen);
         let applied = apply::apply(context, &revision, &seen, &wanted).await?;
         let pods = dereference::pods(context, &revision, &applied).await?;
-        Ok(status::outcome(object, &revision, &seen, &applied, &pods))
+        Ok(status::outcome(object, &revision, &seen, &applied, &pods, Timestamp::now()))
     }
 }

@@ -7,7 +7,7 @@ use super::{
     validate::Revision,
 };
 use crate::{condition::Verdict, controller::Outcome, status};
-use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::{api::core::v1::Pod, jiff::Timestamp};
 use kube::api::DynamicObject;
 use std::time::Duration;
 use tombolo_api::mesh::MeshRevisionStatus;
@@ -21,9 +21,10 @@ pub(super) fn outcome(
     seen: &Seen,
     applied: &Applied,
     pods: &[Pod],
+    now: Timestamp,
 ) -> Outcome<MeshRevisionStatus> {
     let before: MeshRevisionStatus = status::of(object);
-    let health = applied.deployment.as_ref().map(|deployment| health::of(deployment, pods)).unwrap_or_default();
+    let health = applied.deployment.as_ref().map(|deployment| health::of(deployment, pods, now)).unwrap_or_default();
     let version = revision.release.version;
     let mut verdicts = of_health(&health, version, &before.serving_version);
     verdicts.push(in_use(seen));

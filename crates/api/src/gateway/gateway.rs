@@ -48,7 +48,8 @@ pub struct Listener {
     /// Who may attach; routes of the same namespace and the protocol's kinds where absent.
     #[serde(default)]
     pub allowed_routes: AllowedRoutes,
-    /// Why it cannot be served, where an API server stores it as it is. Other fields than name, port and protocol may be missing then.
+    /// Why it cannot be served, where an API server stores it as it is. Other fields than name, hostname, port and protocol may be
+    /// missing then: those tell which requests are its own, and so no other listener's.
     #[serde(skip)]
     pub fault: Option<Box<Fault>>,
 }
@@ -211,7 +212,7 @@ pub struct Infrastructure {
 }
 
 impl Spec for Gateway {
-    const PARTS: Option<Parts> = Some(Parts { list: "listeners", core: &["name", "port", "protocol"] });
+    const PARTS: Option<Parts> = Some(Parts { list: "listeners", core: &["name", "hostname", "port", "protocol"] });
 
     fn set_aside(&mut self, index: usize, fault: Fault) {
         if let Some(listener) = self.listeners.get_mut(index) {

@@ -32,6 +32,8 @@ pub struct Service {
     pub traffic_distribution: Option<Arc<str>>,
     /// `ClientIP` or `None`.
     pub session_affinity: Option<Arc<str>>,
+    /// `Local` where a node takes requests from outside for its own endpoints alone; or `Cluster`.
+    pub external_traffic_policy: Option<Arc<str>>,
 }
 
 /// `ServiceType`
@@ -84,6 +86,11 @@ pub enum TargetPort {
 }
 
 impl Service {
+    /// True where a node takes requests from outside for its own endpoints alone.
+    pub fn is_local(&self) -> bool {
+        self.external_traffic_policy.as_deref() == Some("Local")
+    }
+
     /// True for a Service without a virtual address.
     pub fn is_headless(&self) -> bool {
         &*self.cluster_ip == "None"
@@ -91,7 +98,7 @@ impl Service {
 }
 
 drop_unread! { Service:
-    "allocateLoadBalancerNodePorts" "externalIPs" "externalTrafficPolicy" "healthCheckNodePort" "internalTrafficPolicy"
+    "allocateLoadBalancerNodePorts" "externalIPs" "healthCheckNodePort" "internalTrafficPolicy"
     "ipFamilies" "ipFamilyPolicy" "loadBalancerClass" "loadBalancerIP" "loadBalancerSourceRanges"
     "sessionAffinityConfig"
 }

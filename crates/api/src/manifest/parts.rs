@@ -13,7 +13,7 @@ use tombolo_core::{FieldPath, Problem};
 pub struct Parts {
     /// The list, a field of the spec.
     pub list: &'static str,
-    /// The fields without which an element is nothing: what is wrong with one of them costs the whole object.
+    /// The fields that tell an element, and what is its own and so no other's: what is wrong with one of them costs the whole object.
     pub core: &'static [&'static str],
 }
 

@@ -209,8 +209,8 @@ pub enum Relation {
     Ingress(ObjectKey),
     /// [`Fact::Object`]: the Gateways of a source that are reached at its nodes. For the outside.
     OnNodes(SourceId),
-    /// [`Fact::Name`]: where the nodes of a source are reached. Comes from outside.
-    NodeAddresses(SourceId),
+    /// [`Fact::Node`]: the nodes of a source that are ready. Comes from outside.
+    Nodes(SourceId),
     /// [`Fact::Hindrance`]: what stands in the way of a Gateway's being deployed. Comes from outside.
     Hindered(ObjectKey),
 }
@@ -233,6 +233,7 @@ pub enum Fact {
     Health(mesh::Verdict),
     Inbound { port: Port, service: ServicePortKey },
     Hindrance(gateway_api::Hindrance),
+    Node(Arc<gateway_api::Node>),
 }
 
 /// An output whose type is forgotten.

@@ -185,12 +185,12 @@ fn intersect(hostnames: &[Host], listener: &Host) -> BTreeSet<Host> {
     }
 }
 
-/// True where requests for a name belong to a more specific listener of the port: listeners are isolated from each other.
+/// True where requests for a name belong to a more specific listener of the port, whether or not it serves them: listeners are
+/// isolated from each other.
 fn is_shadowed(host: &Host, listener: &ListenerRow, gateway: &GatewayRow) -> bool {
     let own = listener.host();
     gateway
-        .on_port(listener.port)
-        .filter(|other| other.name != listener.name && other.protocol == listener.protocol)
+        .beside(listener)
         .map(ListenerRow::host)
         .any(|other| other != own && own.covers(&other) && other.covers(host))
 }

@@ -36,6 +36,13 @@ impl GatewayRow {
     pub fn on_port(&self, port: Port) -> impl Iterator<Item = &ListenerRow> {
         self.serving().filter(move |l| l.port == port)
     }
+
+    /// The listeners that requests to another one may be meant for. They need not serve: what is wrong with a listener must not give
+    /// its requests to somebody else's routes.
+    pub(super) fn beside<'a>(&'a self, listener: &'a ListenerRow) -> impl Iterator<Item = &'a ListenerRow> {
+        let others = self.listeners.iter().filter(|other| other.name != listener.name);
+        others.filter(|other| other.port == listener.port && other.receives() == listener.receives())
+    }
 }
 
 impl Unit for Gateway {
@@ -84,20 +91,14 @@ fn state_facts(gateway: &ObjectKey, row: &GatewayRow, emits: &mut Emits) {
         let table = listener.table(gateway);
         emits.fact(Relation::GatewayPort(gateway.clone(), listener.port), Fact::Unit);
         emits.fact(Relation::Table(table.clone()), Fact::Unit);
-        // A name that a listener serves is its own, even where no route does: requests for it must not reach the routes
-        // of a less specific listener.
+        // A name of a listener is its own, even where no route serves it: requests for it must not reach the routes of a less
+        // specific listener. Where another HTTPS listener serves it, the client reused a connection that was made for another
+        // name, and is told so (421: RFC 9110, 15.5.20).
         emits.fact(Relation::VirtualHost(table.clone(), listener.host()), Fact::Name(listener.name.clone()));
-        if listener.protocol == gateway::Protocol::Https {
-            state_misdirected(&table, listener, row, emits);
+        for other in row.beside(listener) {
+            let claim = if other.serves() { Fact::Name(other.name.clone()) } else { Fact::Unit };
+            emits.fact(Relation::VirtualHost(table.clone(), other.host()), claim);
         }
-    }
-}
-
-/// Requests for the names of other HTTPS listeners are answered with 421 (RFC 9110, 15.5.20): the client reused a
-/// connection that was made for another name.
-fn state_misdirected(table: &TableKey, listener: &ListenerRow, row: &GatewayRow, emits: &mut Emits) {
-    for other in row.on_port(listener.port).filter(|other| other.name != listener.name) {
-        emits.fact(Relation::VirtualHost(table.clone(), other.host()), Fact::Name(other.name.clone()));
     }
 }
 

@@ -51,6 +51,11 @@ impl ListenerRow {
         self.refused.is_none() && self.conflict.is_none()
     }
 
+    /// What its port receives: of both HTTPS and TLS it is TLS, whose names tell connections apart.
+    pub(super) fn receives(&self) -> &Protocol {
+        if self.protocol == Protocol::Https { &Protocol::Tls } else { &self.protocol }
+    }
+
     /// True where it serves.
     pub fn serves(&self) -> bool {
         self.accepted() && (self.protocol != Protocol::Https || !self.certificates.is_empty())
@@ -100,10 +105,14 @@ fn refusal(listener: &gateway::Listener) -> Option<Refusal> {
     if let Some(fault) = &listener.fault {
         return Some(Refusal { reason: "UnsupportedValue", message: fault.to_string() });
     }
-    (!matches!(listener.protocol, Protocol::Http | Protocol::Https)).then(|| Refusal {
+    (!is_supported(&listener.protocol)).then(|| Refusal {
         reason: "UnsupportedProtocol",
         message: format!("protocol {} is not supported: use HTTP or HTTPS", listener.protocol),
     })
+}
+
+fn is_supported(protocol: &Protocol) -> bool {
+    matches!(protocol, Protocol::Http | Protocol::Https)
 }
 
 /// The kinds asked for that are served; those that are not are unresolved.
@@ -124,11 +133,12 @@ fn kinds(allowed: &AllowedRoutes, served: bool) -> (Vec<RouteGroupKind>, Option<
 }
 
 /// Why a listener cannot stand beside another. No winner is picked: all that conflict are refused, as the specification says.
+/// What else is wrong with one does not give its place to the other.
 fn conflict(row: &ListenerRow, all: &[ListenerRow]) -> Option<Refusal> {
-    let mut others = all.iter().filter(|o| o.name != row.name && o.port == row.port && o.refused.is_none());
-    if row.refused.is_some() {
+    if !is_supported(&row.protocol) {
         return None;
     }
+    let mut others = all.iter().filter(|o| o.name != row.name && o.port == row.port && is_supported(&o.protocol));
     others.find_map(|other| {
         if other.protocol != row.protocol {
             let message = format!(

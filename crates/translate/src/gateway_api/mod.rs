@@ -11,6 +11,7 @@ mod gateway;
 mod grants;
 mod listener;
 mod listener_set;
+mod nodes;
 mod placement;
 mod precedence;
 mod preflight;
@@ -27,7 +28,8 @@ pub use deployment::{
 pub use gateway::{Gateway, GatewayRow};
 pub use listener::Listener;
 pub use listener_set::{ListenerRow, Refusal};
-pub use placement::{Hindrance, MOST_ADDRESSES};
+pub use nodes::Node;
+pub use placement::Hindrance;
 pub use rules::{CompiledRule, Rules, RulesRow};
 pub use status::{GatewayStatus, RouteStatus};
 pub(crate) use virtual_host::virtual_host;

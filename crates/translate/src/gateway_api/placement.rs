@@ -3,22 +3,22 @@
 //! Nothing is believed that the cluster does not say: an address is what the Service was given, and a Gateway is programmed only
 //! while that Service has an endpoint that takes requests.
 
-use super::{Deployed, Refusal};
+use super::{Deployed, Refusal, nodes};
 use crate::{
     engine::{Emits, Fact, Relation, View},
     status::GatewayAddress,
 };
-use std::{net::IpAddr, sync::Arc};
+use std::{collections::BTreeSet, net::IpAddr, sync::Arc};
 use tombolo_api::{
     Kind, Object, ObjectKey,
     gateway::Gateway,
-    kubernetes::{EndpointSlice, Service, ServiceType},
+    kubernetes::{Endpoint, EndpointSlice, Service, ServiceType},
 };
 use tombolo_core::NamespacedName;
 use tombolo_registry::Entry;
 
 /// `GatewayStatus.addresses` has no more.
-pub const MOST_ADDRESSES: usize = 16;
+const MOST_ADDRESSES: usize = 16;
 
 /// What the outside found to stand in a Gateway's way.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -27,6 +27,15 @@ pub enum Hindrance {
     Parameters(Arc<str>),
     /// What is made for it cannot be made: why, and what to do.
     Resources(Arc<str>),
+}
+
+/// What a Service is reached at: addresses, or names.
+#[derive(Default)]
+pub(super) struct Reachable {
+    /// What users are told.
+    pub(super) told: Vec<Arc<str>>,
+    /// What is told to those that ask for it.
+    pub(super) besides: Vec<Arc<str>>,
 }
 
 /// Where a Gateway is reached.
@@ -75,24 +84,28 @@ pub(super) fn placement(
     if object.is_some_and(|object| object.kind == ServiceType::NodePort) {
         emits.fact(Relation::OnNodes(key.source.clone()), Fact::Object(key.clone()));
     }
-    let addresses = object.map(|object| addresses(view, &service, object));
+    let reachable = object.map(|object| reachable(view, &service, object));
     let cannot_be_made = view.relation(Relation::Hindered(key.clone())).find_map(|fact| match fact {
         Fact::Hindrance(Hindrance::Resources(why)) if by_us => Some(refusal("NoResources", why.to_string())),
         _ => None,
     });
-    let hindrance = match &addresses {
+    let hindrance = match &reachable {
         _ if cannot_be_made.is_some() => cannot_be_made,
         None if by_us => Some(refusal("Pending", format!("Service {} is being made", service.name))),
         None => {
             let message = format!("there is no Service {}: create it, or name another one", service.name);
             Some(refusal("AddressNotUsable", message))
         }
-        Some(addresses) => {
+        Some(reachable) => {
             let kind = object.map(|object| object.kind).unwrap_or_default();
-            missing(gateway, addresses, kind, &service.name).or_else(|| unready(view, &service))
+            let missing = missing(gateway, reachable, kind, &service.name);
+            let unready = unready(view, &service);
+            // Where nodes take requests for their own pods alone, it has no address before a pod is ready.
+            let is_local = kind == ServiceType::NodePort && object.is_some_and(|object| object.is_local());
+            if is_local { unready.or(missing) } else { missing.or(unready) }
         }
     };
-    Some(Placement { addresses: addresses.unwrap_or_default(), hindrance })
+    Some(Placement { addresses: reachable.unwrap_or_default().addresses(gateway), hindrance })
 }
 
 impl Placement {
@@ -101,51 +114,73 @@ impl Placement {
     }
 }
 
+impl Reachable {
+    fn has(&self, address: IpAddr) -> bool {
+        self.told.iter().chain(&self.besides).any(|one| ip(one) == Some(address))
+    }
+
+    /// What the Gateway's status says: what was asked for before the rest, of which there may be more than it takes.
+    fn addresses(self, gateway: &Gateway) -> Vec<GatewayAddress> {
+        let asked: BTreeSet<IpAddr> = wanted(gateway).filter_map(ip).collect();
+        let is_asked = |address: &Arc<str>| ip(address).is_some_and(|address| asked.contains(&address));
+        let (first, rest): (Vec<_>, Vec<_>) = self.told.into_iter().partition(is_asked);
+        let besides = self.besides.into_iter().filter(is_asked);
+        let all = first.into_iter().chain(besides).chain(rest).take(MOST_ADDRESSES);
+        all.map(|value| GatewayAddress { kind: kind_of(&value), value }).collect()
+    }
+}
+
+/// The addresses that a Gateway asks for.
+fn wanted(gateway: &Gateway) -> impl Iterator<Item = &str> {
+    let wanted = gateway.addresses.iter().filter(|a| &*a.kind == "IPAddress" && !a.value.is_empty());
+    wanted.map(|address| &*address.value)
+}
+
+fn ip(text: &str) -> Option<IpAddr> {
+    text.parse().ok()
+}
+
 fn refusal(reason: &'static str, message: String) -> Refusal {
     Refusal { reason, message }
 }
 
 /// What a Service is reached at: what its load balancer gave; the nodes, where it is open on each; or else its address within the
 /// cluster.
-fn addresses(view: &View<'_>, key: &ObjectKey, service: &Service) -> Vec<GatewayAddress> {
-    let stated = |relation| {
-        let names = view.relation(relation).filter_map(|fact| match fact {
-            Fact::Name(address) => Some(address),
-            _ => None,
-        });
-        names.collect()
+fn reachable(view: &View<'_>, key: &ObjectKey, service: &Service) -> Reachable {
+    let ingress = || {
+        let given = view.relation(Relation::Ingress(key.clone()));
+        given.filter_map(|fact| if let Fact::Name(address) = fact { Some(address) } else { None })
+    };
+    let nodes = || {
+        let nodes = view.relation(Relation::Nodes(key.source.clone()));
+        nodes.filter_map(|fact| if let Fact::Node(node) = fact { Some(&**node) } else { None })
     };
     let given: Vec<&Arc<str>> = match service.kind {
-        ServiceType::LoadBalancer => stated(Relation::Ingress(key.clone())),
-        ServiceType::NodePort => stated(Relation::NodeAddresses(key.source.clone())),
+        ServiceType::LoadBalancer => ingress().collect(),
+        ServiceType::NodePort if service.is_local() => {
+            let own: BTreeSet<&str> = ready(view, key).filter_map(|endpoint| endpoint.node_name.as_deref()).collect();
+            return nodes::reachable(nodes().filter(|node| own.contains(&*node.name)));
+        }
+        ServiceType::NodePort => return nodes::reachable(nodes()),
         ServiceType::ClusterIP if service.cluster_ips.is_empty() => vec![&service.cluster_ip],
         ServiceType::ClusterIP => service.cluster_ips.iter().collect(),
         ServiceType::ExternalName => Vec::new(),
     };
     let used = given.into_iter().filter(|address| !address.is_empty() && &***address != "None");
-    used.take(MOST_ADDRESSES).map(|value| GatewayAddress { kind: kind_of(value), value: value.clone() }).collect()
+    Reachable { told: used.cloned().collect(), besides: Vec::new() }
 }
 
 fn kind_of(address: &str) -> &'static str {
-    if address.parse::<IpAddr>().is_ok() { "IPAddress" } else { "Hostname" }
+    if ip(address).is_some() { "IPAddress" } else { "Hostname" }
 }
 
 /// The addresses that are wanted, or any, are not there.
-fn missing(
-    gateway: &Gateway,
-    given: &[GatewayAddress],
-    kind: ServiceType,
-    service: &NamespacedName,
-) -> Option<Refusal> {
-    let ip = |text: &str| text.parse::<IpAddr>().ok();
-    let wanted = gateway.addresses.iter().filter(|a| &*a.kind == "IPAddress" && !a.value.is_empty());
-    let absent: Vec<&str> = wanted
-        .map(|address| &*address.value)
-        .filter(|value| !given.iter().any(|given| ip(&given.value) == ip(value)))
-        .collect();
+fn missing(gateway: &Gateway, given: &Reachable, kind: ServiceType, service: &NamespacedName) -> Option<Refusal> {
+    let absent: Vec<&str> =
+        wanted(gateway).filter(|value| !ip(value).is_some_and(|address| given.has(address))).collect();
     if !absent.is_empty() {
         let whose = match kind {
-            ServiceType::NodePort => "a node has",
+            ServiceType::NodePort => "a node has that takes its requests",
             _ => "its load balancer has, and only one",
         };
         let message = format!("Service {service} was not given {}: name an address that {whose}", absent.join(", "));
@@ -155,15 +190,23 @@ fn missing(
         ServiceType::NodePort => "a node has to be ready",
         _ => "a load balancer has to give it one",
     };
-    given.is_empty().then(|| refusal("AddressNotAssigned", format!("Service {service} waits for an address: {needs}")))
+    given
+        .told
+        .is_empty()
+        .then(|| refusal("AddressNotAssigned", format!("Service {service} waits for an address: {needs}")))
 }
 
 /// Nobody answers there yet.
 fn unready(view: &View<'_>, service: &ObjectKey) -> Option<Refusal> {
+    let message = || format!("no pod of Service {} is ready yet", service.name);
+    ready(view, service).next().is_none().then(|| refusal("Pending", message()))
+}
+
+/// The endpoints of a Service that take requests.
+fn ready<'a>(view: &View<'a>, service: &ObjectKey) -> impl Iterator<Item = &'a Endpoint> + use<'a> {
     let slices = view.entry(Entry::Slices(service.source.clone(), service.name.clone()));
-    let mut slices = slices.iter().filter_map(|key| view.object::<EndpointSlice>(key));
-    let ready = slices.any(|slice| slice.endpoints.iter().any(|endpoint| endpoint.conditions.is_ready()));
-    (!ready).then(|| refusal("Pending", format!("no pod of Service {} is ready yet", service.name)))
+    let slices: Vec<_> = slices.iter().filter_map(|key| view.object::<EndpointSlice>(key)).collect();
+    slices.into_iter().flat_map(|slice| &slice.endpoints).filter(|endpoint| endpoint.conditions.is_ready())
 }
 
 #[cfg(test)]

@@ -3,9 +3,11 @@
 use super::told;
 use crate::{
     AnyObject,
+    gateway::{Listener, Protocol},
     manifest::{Decoded, decode, decode_stored},
 };
 use serde_json::{Value, json};
+use tombolo_core::Host;
 
 fn gateway(listeners: &[Value]) -> Value {
     json!({
@@ -38,10 +40,7 @@ fn selecting(requirement: &Value) -> Value {
 
 #[test]
 fn a_listener_that_cannot_be_served_costs_itself_and_is_told_as_in_a_file() {
-    let long = format!("{}.example.com", "a".repeat(64));
     for bad in [
-        with("hostname", json!("192.0.2.1")),
-        with("hostname", json!(long)),
         with("tls", json!({"mode": "Terminate"})),
         selecting(&json!({"key": "a", "operator": "In"})),
         selecting(&json!({"key": "a b", "operator": "Exists"})),
@@ -63,7 +62,7 @@ fn a_listener_that_cannot_be_served_costs_itself_and_is_told_as_in_a_file() {
 
 #[test]
 fn several_listeners_are_told_each_and_what_else_is_said_is_said_once() {
-    let mut first = with("hostname", json!("192.0.2.1"));
+    let mut first = with("tls", json!({"mode": "Terminate"}));
     first["name"] = "first".into();
     first["newer"] = true.into();
     let mut second = selecting(&json!({"key": "a b", "operator": "In"}));
@@ -75,19 +74,34 @@ fn several_listeners_are_told_each_and_what_else_is_said_is_said_once() {
     assert!(faults[0].is_some() && faults[1].is_some() && faults[2].is_none(), "{faults:?}");
     let told = told(&stored);
     let of = |field: &str| told.iter().filter(|line| line.contains(field)).count();
-    assert_eq!((of(" spec.newer "), of("spec.listeners[0].hostname")), (1, 1), "{told:#?}");
+    assert_eq!((of(" spec.newer "), of("spec.listeners[0].tls")), (1, 1), "{told:#?}");
     assert_eq!((of("matchExpressions[0].key"), of("matchExpressions[0].values")), (1, 1), "{told:#?}");
 }
 
 #[test]
-fn a_listener_without_the_host_that_it_may_not_have_is_in_nobodys_way() {
-    let stored = decode_stored(gateway(&[with("hostname", json!("192.0.2.1")), good("all", 80)]));
+fn a_listener_at_fault_keeps_what_tells_whose_requests_are_its_own() {
+    let mut listener = selecting(&json!({"key": "a", "operator": "Near"}));
+    listener["hostname"] = "admin.example.com".into();
+    listener["protocol"] = "HTTPS".into();
+    let stored = decode_stored(gateway(&[listener, good("all", 80)]));
     assert!(matches!(&faults(&stored)[..], [Some(_), None]));
+    let Some(AnyObject::Gateway(gateway)) = &stored.object else { panic!("{:?}", stored.problems) };
+    let Listener { hostname, port, protocol, .. } = &gateway.listeners[0];
+    let hostname = hostname.as_ref().map(Host::as_str);
+    assert_eq!((hostname, port.get(), protocol), (Some("admin.example.com"), 80, &Protocol::Https));
 }
 
 #[test]
 fn what_no_listener_bears_costs_the_gateway() {
-    for (field, value) in [("name", json!("A b")), ("port", json!(0)), ("port", Value::Null)] {
+    // Without its host, which requests are the listener's is not known, and another one would take them.
+    let long = format!("{}.example.com", "a".repeat(64));
+    for (field, value) in [
+        ("name", json!("A b")),
+        ("port", json!(0)),
+        ("port", Value::Null),
+        ("hostname", json!("192.0.2.1")),
+        ("hostname", json!(long)),
+    ] {
         let stored = decode_stored(gateway(&[good("first", 80), with(field, value)]));
         assert!(stored.object.is_none(), "{field}");
     }

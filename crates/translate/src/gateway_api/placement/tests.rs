@@ -1,6 +1,6 @@
 use crate::{
     engine::{Fact, Relation},
-    gateway_api::Hindrance,
+    gateway_api::{Hindrance, Node},
     status::Status,
     testing::{World, world},
 };
@@ -43,6 +43,13 @@ fn provisioned(gateway: &str) -> World {
 
 fn given(world: &mut World, service: &str, address: &str) {
     world.insert(vec![(Relation::Ingress(key(Kind::Service, service)), Fact::Name(address.into()))]);
+}
+
+/// A node that is ready, and its addresses outside and within.
+fn node(name: &str, external: &[&str], internal: &[&str]) -> (Relation, Fact) {
+    let ips = |texts: &[&str]| texts.iter().map(|text| text.parse().unwrap()).collect();
+    let node = Node { name: name.into(), external: ips(external), internal: ips(internal) };
+    (Relation::Nodes(SourceId::new("test")), Fact::Node(node.into()))
 }
 
 /// `Programmed`'s reason, and the addresses.
@@ -130,9 +137,7 @@ fn a_service_that_is_open_on_every_node_is_reached_at_the_nodes() {
     world.apply(&service("NodePort"));
     assert_eq!(world.engine.facts(&wanted).count(), 1);
     assert_eq!(said(&world), words("AddressNotAssigned", &[]), "its address within the cluster is nobody's outside");
-    let on =
-        |n: usize| (Relation::NodeAddresses(SourceId::new("test")), Fact::Name(format!("192.0.2.{}", 9 + n).into()));
-    world.insert((1..=20).map(on).collect());
+    world.insert((1..=20).map(|n| node(&format!("n{n}"), &[], &[&format!("192.0.2.{}", 9 + n)])).collect());
     let (reason, addresses) = said(&world);
     assert_eq!((reason.as_str(), addresses.len()), ("Programmed", 16), "no more than the schema allows");
     assert_eq!((addresses[0].as_str(), addresses[15].as_str()), ("IPAddress 192.0.2.10", "IPAddress 192.0.2.25"));
@@ -143,6 +148,50 @@ fn a_service_that_is_open_on_every_node_is_reached_at_the_nodes() {
     world.apply(&[gateway(""), service("ClusterIP")].join("\n---\n"));
     assert_eq!(said(&world), words("Programmed", &["IPAddress 10.96.0.9"]));
     assert_eq!(world.engine.facts(&wanted).count(), 0);
+}
+
+#[test]
+fn an_address_of_any_node_counts_where_it_is_asked_for() {
+    let mut world = provisioned(&gateway(""));
+    let service = service("edge-tombolo", "type: NodePort, clusterIP: 10.96.0.9");
+    world.apply(&[service, endpoint("edge-tombolo", true)].join("\n---\n"));
+    world.insert((1..=40).map(|n| node(&format!("n{n}"), &[], &[&format!("192.0.2.{n}")])).collect());
+    let (reason, addresses) = said(&world);
+    assert_eq!((&*reason, addresses.len(), &*addresses[0]), ("Programmed", 16, "IPAddress 192.0.2.1"));
+    world.apply(&gateway(", addresses: [{value: 192.0.2.40}, {value: 192.0.2.30}]"));
+    let (reason, addresses) = said(&world);
+    assert_eq!((&*reason, addresses.len()), ("Programmed", 16));
+    assert_eq!(addresses[..3], ["IPAddress 192.0.2.30", "IPAddress 192.0.2.40", "IPAddress 192.0.2.1"]);
+
+    world.insert(vec![node("outside", &["203.0.113.1"], &["192.0.2.41"])]);
+    let asked = ["IPAddress 192.0.2.30", "IPAddress 192.0.2.40", "IPAddress 203.0.113.1"];
+    assert_eq!(said(&world), words("Programmed", &asked));
+    world.apply(&gateway(""));
+    assert_eq!(said(&world), words("Programmed", &["IPAddress 203.0.113.1"]), "outside before within");
+    world.apply(&gateway(", addresses: [{value: 192.0.2.50}]"));
+    assert_eq!(said(&world), words("AddressNotUsable", &["IPAddress 203.0.113.1"]));
+}
+
+#[test]
+fn a_service_for_the_pods_of_each_node_is_reached_where_a_pod_is_ready() {
+    let mut world = provisioned(&gateway(""));
+    world.apply(&service("edge-tombolo", "type: NodePort, clusterIP: 10.96.0.9, externalTrafficPolicy: Local"));
+    world.insert((1..=3).map(|n| node(&format!("n{n}"), &[], &[&format!("192.0.2.{n}")])).collect());
+    assert_eq!(said(&world), words("Pending", &[]), "no node has a pod");
+    let on = |node: &str, ready: bool| {
+        let here = format!("addresses: [10.0.0.1], nodeName: {node}");
+        endpoint("edge-tombolo", ready).replace("addresses: [10.0.0.1]", &here)
+    };
+    world.apply(&on("n2", false));
+    assert_eq!(said(&world), words("Pending", &[]));
+    world.apply(&on("n2", true));
+    assert_eq!(said(&world), words("Programmed", &["IPAddress 192.0.2.2"]));
+    world.apply(&gateway(", addresses: [{value: 192.0.2.3}]"));
+    assert_eq!(said(&world), words("AddressNotUsable", &["IPAddress 192.0.2.2"]));
+    world.apply(&on("n3", true));
+    assert_eq!(said(&world), words("Programmed", &["IPAddress 192.0.2.3"]));
+    world.apply(&service("edge-tombolo", "type: NodePort, clusterIP: 10.96.0.9, externalTrafficPolicy: Cluster"));
+    assert_eq!(said(&world).1.len(), 3);
 }
 
 #[test]

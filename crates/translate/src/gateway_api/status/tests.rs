@@ -2,7 +2,10 @@ use crate::{names, testing::World};
 use serde_json::{Value, json};
 use tombolo_api::{AnyObject, Kind, ObjectKey, manifest};
 use tombolo_core::{NamespacedName, Port, SourceId};
-use tombolo_proto::Scope;
+use tombolo_proto::{
+    ResourceType, Scope,
+    envoy::envoy::config::route::v3::{RouteConfiguration, VirtualHost},
+};
 
 /// An object as an API server stores it.
 fn stored(kind: &str, name: &str, spec: &Value) -> AnyObject {
@@ -85,4 +88,88 @@ fn a_rule_at_fault_says_why_and_answers_for_itself() {
     let table = world.table(&[Scope::gateway("infra", "edge")], &names::http_table(Port::new(80).unwrap()));
     let routes = format!("{table:?}");
     assert!(routes.contains("other.example.com") && routes.contains("500"), "{routes}");
+}
+
+fn host<'a>(table: &'a RouteConfiguration, name: &str) -> &'a VirtualHost {
+    let host = table.virtual_hosts.iter().find(|host| host.domains == [name]);
+    host.unwrap_or_else(|| panic!("{name} is not in {table:?}"))
+}
+
+/// A Gateway with these listeners, and a tenant's route for the administrators' name.
+fn admin_and_all(listeners: &Value) -> World {
+    let mut world = World::default();
+    let gateway = stored("Gateway", "edge", &json!({"gatewayClassName": "tombolo", "listeners": listeners}));
+    let parent = json!([{"name": "edge", "sectionName": "all"}]);
+    let answer = json!([{"filters": [{"type": "RequestRedirect", "requestRedirect": {"hostname": "tenant.test"}}]}]);
+    let hostnames = json!(["admin.example.com", "web.example.com"]);
+    let route = json!({"parentRefs": parent, "hostnames": hostnames, "rules": answer});
+    world.apply_from("test", vec![gateway, stored("HTTPRoute", "tenant", &route)]);
+    world
+}
+
+/// Secret `cert`.
+fn certificate() -> AnyObject {
+    let made = rcgen::generate_simple_self_signed(["example.com".to_owned()]).unwrap();
+    let pair = json!({"tls.crt": made.cert.pem(), "tls.key": made.signing_key.serialize_pem()});
+    let document = json!({
+        "apiVersion": "v1", "kind": "Secret", "metadata": {"name": "cert", "namespace": "infra"},
+        "type": "kubernetes.io/tls", "stringData": pair,
+    });
+    manifest::decode(document, None).object.unwrap()
+}
+
+/// A listener's `allowedRoutes` that cannot be served.
+fn broken() -> Value {
+    let selector = json!({"matchExpressions": [{"key": "a", "operator": "In"}]});
+    json!({"namespaces": {"from": "Selector", "selector": selector}})
+}
+
+#[test]
+fn the_name_of_a_listener_at_fault_is_nobody_elses() {
+    let world = admin_and_all(&json!([
+        {"name": "admin", "port": 80, "protocol": "HTTP", "hostname": "admin.example.com", "allowedRoutes": broken()},
+        {"name": "all", "port": 80, "protocol": "HTTP", "hostname": "*.example.com"},
+    ]));
+    let table = world.table(&[Scope::gateway("infra", "edge")], &names::http_table(Port::new(80).unwrap())).unwrap();
+    assert!(host(&table, "admin.example.com").routes.is_empty(), "404: {table:?}");
+    assert_eq!(host(&table, "web.example.com").routes.len(), 1);
+    let gateway = status(&world, Kind::Gateway, "edge");
+    assert_eq!(condition(&gateway["listeners"][1], "Programmed").0, "True Programmed");
+}
+
+#[test]
+fn the_name_of_a_listener_without_a_certificate_is_nobody_elses() {
+    let tls = |secret: &str| json!({"certificateRefs": [{"name": secret}]});
+    let listeners = json!([
+        {"name": "admin", "port": 443, "protocol": "HTTPS", "hostname": "admin.example.com", "tls": tls("gone")},
+        {"name": "passed", "port": 443, "protocol": "TLS", "hostname": "web.example.com", "tls": {"mode": "Passthrough"}},
+        {"name": "all", "port": 443, "protocol": "HTTPS", "hostname": "*.example.com", "tls": tls("cert")},
+    ]);
+    let mut world = admin_and_all(&listeners);
+    world.apply_from("test", vec![certificate()]);
+    let gateway = status(&world, Kind::Gateway, "edge");
+    assert_eq!(condition(&gateway["listeners"][2], "Programmed").0, "True Programmed", "{gateway}");
+    let table = names::https_table(Port::new(443).unwrap(), "all", "edge", "infra");
+    let table = world.table(&[Scope::gateway("infra", "edge")], &table).unwrap();
+    for name in ["admin.example.com", "web.example.com"] {
+        assert!(host(&table, name).routes.is_empty(), "404: {table:?}");
+    }
+}
+
+#[test]
+fn a_listener_at_fault_still_conflicts() {
+    let https = json!({"name": "admin", "port": 443, "protocol": "HTTPS", "hostname": "admin.example.com", "allowedRoutes": broken()});
+    for (other, reason) in [
+        (json!({"name": "all", "port": 443, "protocol": "HTTP"}), "ProtocolConflict"),
+        (json!({"name": "all", "port": 443, "protocol": "HTTPS", "hostname": "admin.example.com"}), "HostnameConflict"),
+    ] {
+        let world = admin_and_all(&json!([https, other]));
+        let gateway = status(&world, Kind::Gateway, "edge");
+        for listener in gateway["listeners"].as_array().unwrap() {
+            assert_eq!(condition(listener, "Conflicted").0, format!("True {reason}"), "{listener}");
+            assert!(condition(listener, "Accepted").0.starts_with("False "), "{listener}");
+        }
+        let scope = [Scope::gateway("infra", "edge")];
+        assert!(world.seen(&scope, ResourceType::Listener).is_empty(), "nothing is served there in plaintext");
+    }
 }
