@@ -122,9 +122,9 @@ impl Issuing {
         other.rehearse(&self.trust(), now).map_err(|_| CaCertsError::Forgotten)
     }
 
-    /// Whether whoever trusts the other one's roots accepts what this one signs.
-    pub fn is_accepted_beside(&self, other: &Self, now: SystemTime) -> bool {
-        self.rehearse(&other.trust(), now).is_ok()
+    /// Whether whoever trusts these roots accepts what this one signs.
+    pub fn is_accepted_by(&self, roots: &[CertificateDer<'static>], now: SystemTime) -> bool {
+        TrustBundle::new(roots.to_vec()).is_ok_and(|trust| self.rehearse(&trust, now).is_ok())
     }
 
     /// Signs a certificate and verifies it: this finds out about path lengths, names, gaps in the chain, whatever peers look at.

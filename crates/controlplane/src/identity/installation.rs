@@ -2,7 +2,8 @@
 
 use super::{
     IdentityError, ProvidedFiles,
-    signing::{By, Signing, Standing},
+    signing::{Signing, Standing},
+    state::By,
 };
 use crate::{ControlPlane, Finding, World};
 use std::sync::Arc;

@@ -6,6 +6,7 @@ mod installation;
 mod provided;
 mod roots;
 mod signing;
+mod state;
 #[cfg(test)]
 mod testing;
 
@@ -18,7 +19,8 @@ use crate::{Applied, Clock, ControlPlane, Store, StoreError};
 use installation::Follower;
 use prometheus_client::registry::Registry;
 use roots::Keeping;
-use signing::{By, Signing};
+use signing::Signing;
+use state::By;
 use std::{sync::Arc, time::Duration};
 use tokio::{
     sync::{mpsc, oneshot, watch},

@@ -1,10 +1,15 @@
 use super::{
-    super::testing::{At, Shared},
+    super::{
+        ProvidedFiles,
+        state::NAME,
+        testing::{At, Shared},
+    },
     *,
 };
 use crate::Store;
 use proptest::prelude::*;
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, KeyUsagePurpose};
+use std::time::Duration;
 use tombolo_ca::{Signer as _, TrustBundle};
 
 const HOUR: Duration = Duration::from_secs(3600);
@@ -51,7 +56,7 @@ fn joined(signing: &Signing) -> Arc<Issuing> {
 /// Whether each accepts the other.
 fn talk(one: &Issuing, other: &Issuing, clock: &At) -> bool {
     let now = *clock.0.lock().unwrap();
-    one.is_accepted_beside(other, now) && other.is_accepted_beside(one, now)
+    one.is_accepted_by(other.roots(), now) && other.is_accepted_by(one.roots(), now)
 }
 
 #[test]
@@ -144,6 +149,46 @@ fn what_all_trust_already_signs_at_once() {
     assert_eq!(joined(&own).roots().last(), own_before.roots().last());
 }
 
+/// As organisations replace their root, but in minutes.
+#[test]
+fn a_root_that_a_file_announces_is_known_no_sooner_than_any_other() {
+    let (store, clock) = (Shared::default().process(true), At::new());
+    let (old, new) = (files("old", &[]), files("new", &[]));
+    let both = files("unused", &[&old, &new]);
+    let mut signing = open(&store, &clock, &By::Provided(old.clone()));
+    clock.pass(HOUR);
+    let before = joined(&signing);
+    assert_eq!(signing.pursue(&By::Provided(with_roots(&old, &both))).unwrap(), Standing::Signs);
+    clock.pass(HOUR);
+    for pause in [Duration::ZERO, 22 * HOUR] {
+        clock.pass(pause);
+        assert_eq!(signing.pursue(&By::Provided(with_roots(&new, &both))).unwrap(), Standing::Announced);
+        assert!(talk(&before, &joined(&signing), &clock));
+    }
+    let announced = joined(&signing);
+    clock.pass(HOUR);
+    assert_eq!(signing.pursue(&By::Provided(with_roots(&new, &both))).unwrap(), Standing::Signs);
+    assert!(talk(&announced, &joined(&signing), &clock), "its time ran since the file named it");
+}
+
+#[test]
+fn a_root_that_a_file_drops_counts_for_an_overlap() {
+    let (store, clock) = (Shared::default().process(true), At::new());
+    let (old, new) = (files("old", &[]), files("new", &[]));
+    let both = files("unused", &[&old, &new]);
+    let mut signing = open(&store, &clock, &By::Provided(with_roots(&old, &both)));
+    let before = joined(&signing);
+    for wanted in [with_roots(&new, &both), new] {
+        assert_eq!(signing.pursue(&By::Provided(wanted)).unwrap(), Standing::Signs);
+        clock.pass(HOUR);
+        signing.advance().unwrap();
+        assert!(talk(&before, &joined(&signing), &clock));
+    }
+    clock.pass(90 * 24 * HOUR);
+    signing.advance().unwrap();
+    assert_eq!(trusted(&signing).roots().ders().len(), 1);
+}
+
 #[test]
 fn without_the_files_the_own_root_takes_over_and_no_key_is_kept() {
     let (store, clock) = (Shared::default().process(true), At::new());
@@ -165,7 +210,7 @@ fn without_the_files_the_own_root_takes_over_and_no_key_is_kept() {
 fn what_is_of_no_use_changes_nothing() {
     let (store, clock) = (Shared::default().process(true), At::new());
     let mut signing = open(&store, &clock, &By::Own);
-    let before = joined(&signing);
+    let (before, kept) = (joined(&signing), store.read(NAME).unwrap());
     let ([cert, _, chain, root], [_, key, ..]) = (<[_; 4]>::from(files("a", &[])), <[_; 4]>::from(files("b", &[])));
     for (bad, error) in [
         (ProvidedFiles::from([cert, key, chain, root]), CaCertsError::KeyMismatch),
@@ -175,7 +220,7 @@ fn what_is_of_no_use_changes_nothing() {
         ),
     ] {
         assert_eq!(signing.pursue(&By::Provided(bad)).unwrap(), Standing::Refused(error));
-        assert_eq!((joined(&signing).roots(), store.read(NAME).unwrap()), (before.roots(), None));
+        assert_eq!((joined(&signing).roots(), store.read(NAME).unwrap()), (before.roots(), kept.clone()));
     }
 }
 
@@ -228,9 +273,26 @@ enum Event {
     Renews(usize),
 }
 
+const WANTED: usize = 8;
+
+/// The own root, and authorities of three organisations that know of each other or do not.
+fn wanted() -> [By; WANTED] {
+    let [a, b, c] = ["a", "b", "c"].map(|name| files(name, &[]));
+    let all = files("unused", &[&a, &b, &c]);
+    let [with_a, with_b] = [[&b, &a], [&a, &b]].map(|[other, own]| {
+        let [.., root] = <[_; 4]>::from(own.clone());
+        let [.., others] = <[_; 4]>::from(other.clone());
+        let [cert, key, chain, _] = <[_; 4]>::from(own.clone());
+        ProvidedFiles::from([cert, key, chain, Some(others.unwrap() + &root.unwrap())])
+    });
+    let provided = [a.clone(), with_a, with_roots(&a, &all), b.clone(), with_b, with_roots(&c, &all), c];
+    let [one, two, three, four, five, six, seven] = provided.map(By::Provided);
+    [By::Own, one, two, three, four, five, six, seven]
+}
+
 fn event() -> impl Strategy<Value = Event> {
     prop_oneof![
-        (0..3_usize).prop_map(Event::Wants),
+        (0..WANTED).prop_map(Event::Wants),
         (1..30_u64).prop_map(Event::Passes),
         Just(Event::Restarts),
         (0..3_usize).prop_map(Event::Renews),
@@ -244,7 +306,7 @@ proptest! {
     #[test]
     fn nobody_who_renews_in_time_is_cut_off(events in proptest::collection::vec(event(), 1..40)) {
         let (store, clock) = (Shared::default().process(true), At::new());
-        let all = [By::Own, By::Provided(files("a", &[])), By::Provided(files("b", &[]))];
+        let all = wanted();
         let mut wanted = &all[0];
         let mut signing = open(&store, &clock, wanted);
         let mut workloads = [(); 3].map(|()| (now(&clock), joined(&signing)));
