@@ -49,24 +49,31 @@ impl Signing {
     /// nothing to sign with, and it is for somebody else to make it.
     pub(super) fn open(keeping: &Keeping, wanted: &By) -> Result<Option<Self>, IdentityError> {
         let (kept, mut own) = (State::read(keeping)?, KeptRoots::read(keeping)?);
-        let signs = match (&kept, &own) {
-            (Some(kept), _) => kept.signs.clone(),
-            (None, Some(_)) => By::Own,
-            (None, None) => wanted.clone(),
-        };
         let now = keeping.clock.now();
-        let outcome = by(&signs, own.as_ref(), now);
-        if own.is_none() && (signs == By::Own || *wanted == By::Own && outcome.is_err()) {
+        let begins = match (&kept, &own) {
+            (None, None) => Some(wanted),
+            // What was kept is of no use any more: anything is better.
+            (Some(kept), _) if *wanted != kept.signs && counts(&kept.signs, own.as_ref(), now).is_err() => Some(wanted),
+            _ => None,
+        };
+        if own.is_none() && begins == Some(&By::Own) {
             own = KeptRoots::open(keeping)?;
             if own.is_none() {
                 return Ok(None);
             }
         }
-        let mut state = kept.clone().unwrap_or_else(|| State::begun(signs, own.as_ref()));
-        if let (By::Provided(_), Err(error)) = (&state.signs, outcome) {
-            // What was kept is of no use any more: anything is better.
-            by(wanted, own.as_ref(), now).map_err(|_| error)?;
-            state.signs = wanted.clone();
+        let state = match (&kept, begins) {
+            (Some(kept), None) => kept.clone(),
+            (None, None) => State::begun(By::Own, own.as_ref()),
+            (_, Some(begins)) => {
+                candidate(begins, own.as_ref(), now)?;
+                let begun = || State::begun(begins.clone(), own.as_ref());
+                kept.as_ref().map_or_else(begun, |kept| kept.then(begins.clone(), None, own.as_ref(), now))
+            }
+        };
+        // A root of the mesh's own that is over is rotated.
+        if state.signs != By::Own {
+            counts(&state.signs, own.as_ref(), now)?;
         }
         let signer = Arc::new(LocalSigner::new(issuing(&state, own.as_ref(), now)?));
         if kept.as_ref() != Some(&state) && keeping.store.is_ours() {
@@ -111,7 +118,7 @@ impl Signing {
                 advanced = true;
             }
         }
-        if advanced {
+        if advanced || self.signer.current().is_over(self.keeping.clock.now()) {
             self.replace()?;
         }
         if self.keeping.store.is_ours() {
@@ -147,7 +154,7 @@ impl Signing {
         if *wanted == By::Own && self.own.is_none() {
             return Ok(Standing::Waits);
         }
-        let issuing = match by(wanted, self.own.as_ref(), self.keeping.clock.now()) {
+        let issuing = match candidate(wanted, self.own.as_ref(), self.keeping.clock.now()) {
             Ok(issuing) => issuing,
             Err(IdentityError::Provided(error)) => return Ok(Standing::Refused(error)),
             Err(error) => return Err(error),
@@ -166,12 +173,11 @@ impl Signing {
         Ok(Standing::Announced)
     }
 
-    /// Whether there is nothing to wait for: all know a root of it, or nobody trusts what signs now.
+    /// Whether there is nothing to wait for: all know a root of it, or what signs now cannot any more.
     fn may_switch(&self, next: &Issuing) -> bool {
         let now = self.keeping.clock.now();
         let known = self.state.known(self.keeping.policy.announce, now);
-        let signs = by(&self.state.signs, self.own.as_ref(), now);
-        next.is_accepted_by(&known, now) || !signs.is_ok_and(|signs| signs.is_accepted_by(signs.roots(), now))
+        next.is_accepted_by(&known, now) || counts(&self.state.signs, self.own.as_ref(), now).is_err()
     }
 
     /// The state in which this one signs and that one is to.
@@ -203,10 +209,29 @@ fn issuing(state: &State, own: Option<&KeptRoots>, now: SystemTime) -> Result<Is
     by(&state.signs, own, now)?.beside(&state.trusted()).map_err(IdentityError::Roots)
 }
 
-/// What signs, by itself.
+/// What signs by itself, whether it can or not.
 fn by(signs: &By, own: Option<&KeptRoots>, now: SystemTime) -> Result<Issuing, IdentityError> {
     match signs {
         By::Own => own.ok_or(IdentityError::Follower)?.issuing(),
+        By::Provided(files) => Ok(Issuing::kept(&files.as_certs(), now)?),
+    }
+}
+
+/// Whether what signs can.
+fn counts(signs: &By, own: Option<&KeptRoots>, now: SystemTime) -> Result<(), IdentityError> {
+    match (by(signs, own, now)?.counts(now), signs) {
+        // The same, with the file's name.
+        (Err(error), By::Provided(files)) => {
+            Err(Issuing::provided(&files.as_certs(), now).err().unwrap_or(error).into())
+        }
+        (outcome, _) => Ok(outcome?),
+    }
+}
+
+/// What is to sign. It has to be without fault.
+fn candidate(wanted: &By, own: Option<&KeptRoots>, now: SystemTime) -> Result<Issuing, IdentityError> {
+    match wanted {
+        By::Own => by(wanted, own, now),
         By::Provided(files) => Ok(Issuing::provided(&files.as_certs(), now)?),
     }
 }

@@ -248,21 +248,74 @@ fn one_takes_the_steps_and_the_others_follow() {
     assert_eq!(joined(&open(&theirs, &clock, &By::Own)).roots(), joined(&writer).roots());
 }
 
+/// An intermediate that is over in an hour.
+fn short(clock: &At) -> ProvidedFiles {
+    let [root_key, key] = [(); 2].map(|()| KeyPair::generate().unwrap());
+    let (root, mut cert) = (authority("root"), authority("intermediate"));
+    cert.not_after = (now(clock) + HOUR).into();
+    let cert = cert.signed_by(&key, &Issuer::from_params(&root, &root_key)).unwrap().pem();
+    let root = root.self_signed(&root_key).unwrap().pem();
+    ProvidedFiles::from([Some(cert.clone()), Some(key.serialize_pem()), Some(cert), Some(root)])
+}
+
 #[test]
 fn where_the_signer_is_over_any_other_is_better() {
     let (store, clock) = (Shared::default().process(true), At::new());
-    let [root_key, key] = [(); 2].map(|()| KeyPair::generate().unwrap());
-    let (root, mut cert) = (authority("root"), authority("intermediate"));
-    cert.not_after = (now(&clock) + HOUR).into();
-    let cert = cert.signed_by(&key, &Issuer::from_params(&root, &root_key)).unwrap().pem();
-    let root = root.self_signed(&root_key).unwrap().pem();
-    let short = ProvidedFiles::from([Some(cert.clone()), Some(key.serialize_pem()), Some(cert), Some(root)]);
+    let short = short(&clock);
     let mut signing = open(&store, &clock, &By::Provided(short.clone()));
     clock.pass(2 * HOUR);
     assert!(matches!(Signing::open(&store.keeping(&clock), &By::Provided(short)), Err(IdentityError::Provided(_))));
     let other = By::Provided(files("b", &[]));
     assert_eq!(signing.pursue(&other).unwrap(), Standing::Signs);
     assert_eq!(open(&store, &clock, &other).pursue(&other).unwrap(), Standing::Signs);
+}
+
+/// An intermediate that counts since an hour ago, and with it a root that nobody needs.
+fn spared(clock: &At, spare_end: Duration) -> ProvidedFiles {
+    let keys = [(); 3].map(|()| KeyPair::generate().unwrap());
+    let [root_key, key, spare_key] = &keys;
+    let (root, mut cert, mut spare) = (authority("root"), authority("intermediate"), authority("spare"));
+    cert.not_before = (now(clock) - HOUR).into();
+    spare.not_after = (now(clock) + spare_end).into();
+    let cert = cert.signed_by(key, &Issuer::from_params(&root, root_key)).unwrap().pem();
+    let spare = spare.self_signed(spare_key).unwrap().pem();
+    let chain = format!("{cert}{spare}");
+    let roots = spare + &root.self_signed(root_key).unwrap().pem();
+    ProvidedFiles::from([Some(cert), Some(key.serialize_pem()), Some(chain), Some(roots)])
+}
+
+#[test]
+fn what_others_trust_is_not_given_up_for_a_spare_root_or_a_clock() {
+    let forward = |clock: &At| clock.pass(2 * HOUR);
+    let back = |clock: &At| *clock.0.lock().unwrap() -= 2 * HOUR;
+    for pass in [&forward as &dyn Fn(&At), &back] {
+        let (store, clock) = (Shared::default().process(true), At::new());
+        let files = spared(&clock, HOUR);
+        let mut signing = open(&store, &clock, &By::Provided(files.clone()));
+        let before = joined(&signing);
+        pass(&clock);
+        let other = By::Provided(self::files("other", &[]));
+        let mut again = open(&store, &clock, &By::Own);
+        assert!(again.own.is_none() && again.state.signs == By::Provided(files));
+        for signing in [&mut signing, &mut again] {
+            signing.advance().unwrap();
+            assert!(joined(signing).counts(now(&clock)).is_ok());
+            assert_eq!(joined(signing).roots(), before.roots());
+        }
+        assert_eq!(again.pursue(&other).unwrap(), Standing::Announced);
+    }
+}
+
+#[test]
+fn who_can_sign_no_more_is_trusted_still() {
+    let (store, clock) = (Shared::default().process(true), At::new());
+    let short = short(&clock);
+    let before = joined(&open(&store, &clock, &By::Provided(short)));
+    clock.pass(2 * HOUR);
+    let after = open(&store, &clock, &By::Own);
+    assert_eq!(after.state.signs, By::Own);
+    assert!(before.roots().iter().all(|root| trusted(&after).roots().ders().contains(root)));
+    assert_eq!(open(&store, &clock, &By::Own).state, after.state, "it is in the store");
 }
 
 #[derive(Clone, Copy, Debug)]
