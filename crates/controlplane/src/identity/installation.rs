@@ -15,6 +15,8 @@ use tombolo_translate::status::Condition;
 const SIGNER: &str = "CertificateAuthorityReady";
 /// Whether identities are of the trust domain that is to be.
 const DOMAIN: &str = "TrustDomainInEffect";
+/// What to do about files that are of no use.
+const MEND: &str = "mend the Secret: it is read again when it changes";
 
 /// Says what became of what was asked for.
 pub(super) struct Follower {
@@ -100,8 +102,11 @@ impl Wanted {
             }
             (Standing::Refused(error), _) => {
                 let message = format!("{error}; what signed before signs on");
-                let fix = "mend the Secret: it is read again when it changes";
-                self.not(SIGNER, "spec.ca.secretRef", "InvalidSecret", message, fix)
+                self.not(SIGNER, "spec.ca.secretRef", "InvalidSecret", message, MEND)
+            }
+            (Standing::Over(error), _) => {
+                let message = format!("{error}; until then there are no new certificates");
+                self.not(SIGNER, "spec.ca.secretRef", "InvalidSecret", message, MEND)
             }
         }
     }

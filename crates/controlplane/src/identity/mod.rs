@@ -248,25 +248,29 @@ impl Keeper {
                 () = changed(&mut self.changes) => {}
                 _ = tick.tick() => {}
             }
-            if let Err(error) = self.renew().await {
-                tracing::error!("the mesh's identity is not kept current, trying again: {error}");
-            }
+            self.renew().await;
         }
     }
 
-    async fn renew(&mut self) -> Result<(), IdentityError> {
+    /// What fails is tried again, and keeps nothing else from being done: a signer that is over from being replaced least of all.
+    async fn renew(&mut self) {
         let Self { plane, mesh, signing, follower, changes } = self;
         if changes.is_some() {
-            signing.follow()?;
+            tell(signing.follow());
         }
-        signing.advance()?;
-        follower.look(plane, signing).await?;
-        trust(plane, mesh).await?;
+        tell(signing.advance());
+        tell(follower.look(plane, signing).await);
+        tell(trust(plane, mesh).await);
         let signer = mesh.authority.signer();
         if mesh.server.due(&**signer, mesh.clock.now()) {
-            mesh.server.renew(&**signer, mesh.clock.now()).await?;
+            tell(mesh.server.renew(&**signer, mesh.clock.now()).await.map_err(IdentityError::from));
         }
-        Ok(())
+    }
+}
+
+fn tell(outcome: Result<(), IdentityError>) {
+    if let Err(error) = outcome {
+        tracing::error!("the mesh's identity is not kept current, trying again: {error}");
     }
 }
 

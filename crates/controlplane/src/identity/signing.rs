@@ -31,6 +31,8 @@ pub(super) enum Standing {
     Waits,
     /// It cannot be used.
     Refused(CaCertsError),
+    /// It signed, and cannot any more.
+    Over(CaCertsError),
 }
 
 /// Keeps who signs.
@@ -112,21 +114,23 @@ impl Signing {
 
     /// Takes the steps that time makes due, if they are ours to take: those of the own root's rotation, and the end of former roots.
     pub(super) fn advance(&mut self) -> Result<(), IdentityError> {
+        let rotated = self.advance_own();
+        if self.keeping.store.is_ours() {
+            let (now, own) = (self.keeping.clock.now(), self.own.as_ref());
+            let state = self.then(self.state.signs.clone(), self.state.next.clone());
+            self.take(state.without_former(self.keeping.policy.overlap, own, now))?;
+        }
+        rotated
+    }
+
+    fn advance_own(&mut self) -> Result<(), IdentityError> {
         let mut advanced = false;
         if let (By::Own, Some(own)) = (&self.state.signs, &mut self.own) {
             while own.advance()? {
                 advanced = true;
             }
         }
-        if advanced || self.signer.current().is_over(self.keeping.clock.now()) {
-            self.replace()?;
-        }
-        if self.keeping.store.is_ours() {
-            let (now, own) = (self.keeping.clock.now(), self.own.as_ref());
-            let state = self.then(self.state.signs.clone(), self.state.next.clone());
-            self.take(state.without_former(self.keeping.policy.overlap, own, now))?;
-        }
-        Ok(())
+        if advanced || self.signer.current().is_over(self.keeping.clock.now()) { self.replace() } else { Ok(()) }
     }
 
     /// Begins a rotation of the own root now.
@@ -146,7 +150,10 @@ impl Signing {
             if is_ours && self.state.next.is_some() {
                 self.take(self.then(wanted.clone(), None))?;
             }
-            return Ok(Standing::Signs);
+            return match (counts(wanted, self.own.as_ref(), self.keeping.clock.now()), wanted) {
+                (Err(IdentityError::Provided(error)), By::Provided(_)) => Ok(Standing::Over(error)),
+                _ => Ok(Standing::Signs),
+            };
         }
         if is_ours && *wanted == By::Own && self.own.is_none() {
             self.own = KeptRoots::open(&self.keeping)?;
@@ -189,7 +196,7 @@ impl Signing {
         if state == self.state {
             return Ok(());
         }
-        // Nothing is kept that cannot sign.
+        // Where who signs is over, its roots count still, and others come and go.
         let issuing = issuing(&state, self.own.as_ref(), self.keeping.clock.now())?;
         state.write(&self.keeping)?;
         self.signer.replace(issuing);

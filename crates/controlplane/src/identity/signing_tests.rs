@@ -318,6 +318,33 @@ fn who_can_sign_no_more_is_trusted_still() {
     assert_eq!(open(&store, &clock, &By::Own).state, after.state, "it is in the store");
 }
 
+/// However it stands with who signs, former roots end, an announcement is taken back, and another takes over.
+#[test]
+fn a_signer_that_is_over_holds_up_nothing() {
+    let (store, clock) = (Shared::default().process(true), At::new());
+    let mut signing = open(&store, &clock, &By::Provided(files("former", &[])));
+    let mut policy = signing.keeping.policy.clone();
+    policy.overlap = HOUR;
+    signing.keeping.policy = policy;
+    let short = By::Provided({
+        let files = short(&clock);
+        clock.pass(HOUR / 2);
+        files
+    });
+    signing.state = signing.state.then(short.clone(), None, None, now(&clock));
+    signing.replace().unwrap();
+    let other = By::Provided(files("other", &[]));
+    assert_eq!(signing.pursue(&other).unwrap(), Standing::Announced);
+    assert_eq!(trusted(&signing).roots().ders().len(), 3);
+    clock.pass(HOUR);
+    signing.advance().unwrap();
+    assert_eq!(trusted(&signing).roots().ders().len(), 2, "the former root's time is over");
+    let over = CaCertsError::Expired("ca-cert.pem");
+    assert_eq!(signing.pursue(&short).unwrap(), Standing::Over(over), "the announcement is taken back");
+    assert_eq!(trusted(&signing).roots().ders().len(), 1);
+    assert_eq!(signing.pursue(&other).unwrap(), Standing::Signs);
+}
+
 #[derive(Clone, Copy, Debug)]
 enum Event {
     Wants(usize),
