@@ -49,7 +49,7 @@ pub struct IdentitySetup {
     /// By what names and addresses the server is reached.
     pub names: ServerNames,
     /// An intermediate that is provided now, to sign in place of a root of the mesh's own. Where another signs, it takes over step by
-    /// step.
+    /// step. A process that has to wait for who begins asks the objects again.
     pub provided: Option<ProvidedFiles>,
     /// Whose tokens count.
     pub tokens: Vec<TrustedIssuer>,
@@ -129,7 +129,7 @@ impl Identity {
         let IdentitySetup { settings, rotation, names, provided, tokens, exists, store, clock } = setup;
         let domain = settings.trust_domain.clone();
         let keeping = Keeping { domain: domain.clone(), policy: rotation, store, clock: clock.clone() };
-        let signing = signing(plane, &keeping, &By::wanted(provided.as_ref())).await?;
+        let signing = signing(plane, &keeping, provided).await?;
         let (signer, changes) = (signing.signer(), keeping.store.changes());
         let follower = Follower { domain, said: None };
         let ports = Ports { tokens, exists, signer: signer.clone() };
@@ -178,11 +178,15 @@ impl Identity {
     }
 }
 
-/// What signs, once there is anything: whoever may write makes it.
-async fn signing(plane: &ControlPlane, keeping: &Keeping, wanted: &By) -> Result<Signing, IdentityError> {
+/// What signs, once there is anything: whoever may write makes it, of what is provided then.
+async fn signing(
+    plane: &ControlPlane,
+    keeping: &Keeping,
+    mut provided: Option<ProvidedFiles>,
+) -> Result<Signing, IdentityError> {
     let mut changes = keeping.store.changes();
     loop {
-        match Signing::open(keeping, wanted) {
+        match Signing::open(keeping, &By::wanted(provided.as_ref())) {
             Ok(Some(signing)) => return Ok(signing),
             Ok(None) | Err(IdentityError::Store(StoreError::Conflict(_))) => {}
             Err(error) => return Err(error),
@@ -193,6 +197,7 @@ async fn signing(plane: &ControlPlane, keeping: &Keeping, wanted: &By) -> Result
             // Writing may have become ours.
             () = tokio::time::sleep(WAIT) => {}
         }
+        provided = plane.ask(ProvidedFiles::of).await.map_err(|_| IdentityError::Stopped)?;
     }
 }
 

@@ -48,7 +48,7 @@ pub(super) struct Signing {
 
 impl Signing {
     /// What the store says; where it says nothing, what is `wanted`, unless the mesh has a root of its own. `None` where there is
-    /// nothing to sign with, and it is for somebody else to make it.
+    /// nothing to sign with, and it is for somebody else to begin: nobody signs with what is not in the store.
     pub(super) fn open(keeping: &Keeping, wanted: &By) -> Result<Option<Self>, IdentityError> {
         let (kept, mut own) = (State::read(keeping)?, KeptRoots::read(keeping)?);
         let now = keeping.clock.now();
@@ -58,6 +58,9 @@ impl Signing {
             (Some(kept), _) if *wanted != kept.signs && counts(&kept.signs, own.as_ref(), now).is_err() => Some(wanted),
             _ => None,
         };
+        if begins.is_some() && !keeping.store.is_ours() {
+            return Ok(None);
+        }
         if own.is_none() && begins == Some(&By::Own) {
             own = KeptRoots::open(keeping)?;
             if own.is_none() {
@@ -78,7 +81,8 @@ impl Signing {
             counts(&state.signs, own.as_ref(), now)?;
         }
         let signer = Arc::new(LocalSigner::new(issuing(&state, own.as_ref(), now)?));
-        if kept.as_ref() != Some(&state) && keeping.store.is_ours() {
+        // Who begins writes, whether he may still or not.
+        if kept.as_ref() != Some(&state) && (begins.is_some() || keeping.store.is_ours()) {
             state.write(keeping)?;
         }
         Ok(Some(Self { state, own, keeping: keeping.clone(), signer, stale: false }))

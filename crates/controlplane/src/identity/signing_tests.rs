@@ -259,6 +259,25 @@ fn short(clock: &At) -> ProvidedFiles {
 }
 
 #[test]
+fn who_may_not_write_begins_with_nothing() {
+    let clock = At::new();
+    let ours = Shared::default().process(true);
+    let theirs = ours.process(false);
+    let [one, other] = ["one", "other"].map(|name| By::Provided(files(name, &[])));
+    for wanted in [&one, &By::Own] {
+        assert!(Signing::open(&theirs.keeping(&clock), wanted).unwrap().is_none());
+    }
+    let writer = open(&ours, &clock, &other);
+    assert_eq!(open(&theirs, &clock, &one).state, writer.state, "whatever he was told");
+
+    // Nor does he replace what is over.
+    let ours = Shared::default().process(true);
+    open(&ours, &clock, &By::Provided(short(&clock)));
+    clock.pass(2 * HOUR);
+    assert!(Signing::open(&ours.process(false).keeping(&clock), &one).unwrap().is_none());
+}
+
+#[test]
 fn where_the_signer_is_over_any_other_is_better() {
     let (store, clock) = (Shared::default().process(true), At::new());
     let short = short(&clock);
