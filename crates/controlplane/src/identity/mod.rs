@@ -43,8 +43,8 @@ const WAIT: Duration = Duration::from_millis(500);
 pub struct IdentitySetup {
     /// What is issued, and to whom.
     pub settings: Settings,
-    /// When roots are rotated, and how long the steps are when another signer takes over. Its `announce` should not be less than the
-    /// lifetime of certificates.
+    /// When roots are rotated, and how long the steps are when another signer takes over: in any case as long as the certificates live
+    /// that were issued until now.
     pub rotation: RotationPolicy,
     /// By what names and addresses the server is reached.
     pub names: ServerNames,
@@ -128,7 +128,8 @@ impl Identity {
     pub async fn start(plane: &ControlPlane, setup: IdentitySetup) -> Result<Self, IdentityError> {
         let IdentitySetup { settings, rotation, names, provided, tokens, exists, store, clock } = setup;
         let domain = settings.trust_domain.clone();
-        let keeping = Keeping { domain: domain.clone(), policy: rotation, store, clock: clock.clone() };
+        let lifetime = settings.max_lifetime;
+        let keeping = Keeping { domain: domain.clone(), policy: rotation, lifetime, store, clock: clock.clone() };
         let signing = signing(plane, &keeping, provided).await?;
         let (signer, changes) = (signing.signer(), keeping.store.changes());
         let follower = Follower { domain, said: None };

@@ -18,7 +18,7 @@ use super::{
     state::{By, State},
 };
 use std::{sync::Arc, time::SystemTime};
-use tombolo_ca::{CaCertsError, Issuing, LocalSigner};
+use tombolo_ca::{CaCertsError, Issuing, LocalSigner, RotationPolicy};
 
 /// How it stands with who is to sign.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -76,6 +76,7 @@ impl Signing {
                 kept.as_ref().map_or_else(begun, |kept| kept.then(begins.clone(), None, own.as_ref(), now))
             }
         };
+        let state = if keeping.store.is_ours() { state.living(keeping.lifetime, now) } else { state };
         // A root of the mesh's own that is over is rotated.
         if state.signs != By::Own {
             counts(&state.signs, own.as_ref(), now)?;
@@ -121,16 +122,16 @@ impl Signing {
         let rotated = self.advance_own();
         if self.keeping.store.is_ours() {
             let (now, own) = (self.keeping.clock.now(), self.own.as_ref());
-            let state = self.then(self.state.signs.clone(), self.state.next.clone());
-            self.take(state.without_former(self.keeping.policy.overlap, own, now))?;
+            let state = self.then(self.state.signs.clone(), self.state.next.clone()).living(self.keeping.lifetime, now);
+            self.take(state.without_former(self.policy().overlap, own, now))?;
         }
         rotated
     }
 
     fn advance_own(&mut self) -> Result<(), IdentityError> {
-        let mut advanced = false;
+        let (mut advanced, policy) = (false, self.policy());
         if let (By::Own, Some(own)) = (&self.state.signs, &mut self.own) {
-            while own.advance()? {
+            while own.advance(&policy)? {
                 advanced = true;
             }
         }
@@ -187,8 +188,15 @@ impl Signing {
     /// Whether there is nothing to wait for: all know a root of it, or what signs now cannot any more.
     fn may_switch(&self, next: &Issuing) -> bool {
         let now = self.keeping.clock.now();
-        let known = self.state.known(self.keeping.policy.announce, now);
+        let known = self.state.known(self.policy().announce, now);
         next.is_accepted_by(&known, now) || counts(&self.state.signs, self.own.as_ref(), now).is_err()
+    }
+
+    /// By which the steps are taken. None is shorter than a certificate that counts may live: its holder learns of roots when he renews.
+    fn policy(&self) -> RotationPolicy {
+        let policy = self.keeping.policy.clone();
+        let longest = self.state.longest(self.keeping.clock.now()).max(self.keeping.lifetime);
+        RotationPolicy { announce: policy.announce.max(longest), overlap: policy.overlap.max(longest), ..policy }
     }
 
     /// The state in which this one signs and that one is to.

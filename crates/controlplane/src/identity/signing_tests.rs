@@ -44,6 +44,14 @@ fn open(store: &Shared, clock: &Arc<At>, wanted: &By) -> Signing {
     Signing::open(&store.keeping(clock), wanted).unwrap().unwrap()
 }
 
+/// Of a mesh whose certificates live so long, and whose roots of before count no longer than they have to.
+fn open_with(store: &Shared, clock: &Arc<At>, wanted: &By, lifetime: Duration) -> Signing {
+    let mut keeping = store.keeping(clock);
+    keeping.lifetime = lifetime;
+    (keeping.policy.announce, keeping.policy.overlap) = (lifetime, Duration::ZERO);
+    Signing::open(&keeping, wanted).unwrap().unwrap()
+}
+
 fn trusted(signing: &Signing) -> Arc<TrustBundle> {
     signing.signer().trust()
 }
@@ -278,6 +286,26 @@ fn who_may_not_write_begins_with_nothing() {
 }
 
 #[test]
+fn who_got_a_certificate_for_long_has_the_time_to_renew_it() {
+    let (store, clock) = (Shared::default().process(true), At::new());
+    let wanted = By::Provided(files("a", &[]));
+    let before = joined(&open_with(&store, &clock, &By::Own, 24 * HOUR));
+    let mut signing = open_with(&store, &clock, &By::Own, HOUR);
+    for pause in [Duration::ZERO, 23 * HOUR] {
+        clock.pass(pause);
+        assert_eq!(signing.pursue(&wanted).unwrap(), Standing::Announced);
+        assert!(talk(&before, &joined(&signing), &clock));
+    }
+    clock.pass(HOUR);
+    assert_eq!(signing.pursue(&wanted).unwrap(), Standing::Signs);
+    signing.advance().unwrap();
+    assert_eq!(trusted(&signing).roots().ders().len(), 2, "another replica gave some an hour later");
+    clock.pass(HOUR);
+    signing.advance().unwrap();
+    assert_eq!(trusted(&signing).roots().ders().len(), 1);
+}
+
+#[test]
 fn where_the_signer_is_over_any_other_is_better() {
     let (store, clock) = (Shared::default().process(true), At::new());
     let short = short(&clock);
@@ -341,10 +369,7 @@ fn who_can_sign_no_more_is_trusted_still() {
 #[test]
 fn a_signer_that_is_over_holds_up_nothing() {
     let (store, clock) = (Shared::default().process(true), At::new());
-    let mut signing = open(&store, &clock, &By::Provided(files("former", &[])));
-    let mut policy = signing.keeping.policy.clone();
-    policy.overlap = HOUR;
-    signing.keeping.policy = policy;
+    let mut signing = open_with(&store, &clock, &By::Provided(files("former", &[])), HOUR);
     let short = By::Provided({
         let files = short(&clock);
         clock.pass(HOUR / 2);
@@ -368,7 +393,7 @@ fn a_signer_that_is_over_holds_up_nothing() {
 enum Event {
     Wants(usize),
     Passes(u64),
-    Restarts,
+    Restarts(u64),
     Renews(usize),
 }
 
@@ -393,7 +418,7 @@ fn event() -> impl Strategy<Value = Event> {
     prop_oneof![
         (0..WANTED).prop_map(Event::Wants),
         (1..30_u64).prop_map(Event::Passes),
-        Just(Event::Restarts),
+        (1..40_u64).prop_map(Event::Restarts),
         (0..3_usize).prop_map(Event::Renews),
     ]
 }
@@ -407,18 +432,22 @@ proptest! {
         let (store, clock) = (Shared::default().process(true), At::new());
         let all = wanted();
         let mut wanted = &all[0];
-        let mut signing = open(&store, &clock, wanted);
-        let mut workloads = [(); 3].map(|()| (now(&clock), joined(&signing)));
+        let mut lifetime = 24 * HOUR;
+        let mut signing = open_with(&store, &clock, wanted, lifetime);
+        let mut workloads = [(); 3].map(|()| (now(&clock) + lifetime, joined(&signing)));
         for event in events {
             match event {
                 Event::Wants(n) => wanted = &all[n],
                 Event::Passes(hours) => clock.pass(Duration::from_secs(3600 * hours)),
-                Event::Restarts => signing = open(&store, &clock, wanted),
-                Event::Renews(n) => workloads[n] = (now(&clock), joined(&signing)),
+                Event::Restarts(hours) => {
+                    lifetime = Duration::from_secs(3600 * hours);
+                    signing = open_with(&store, &clock, wanted, lifetime);
+                }
+                Event::Renews(n) => workloads[n] = (now(&clock) + lifetime, joined(&signing)),
             }
             // Whose certificate is about to end renews.
-            for workload in workloads.iter_mut().filter(|(since, _)| now(&clock) >= *since + 24 * HOUR) {
-                *workload = (now(&clock), joined(&signing));
+            for workload in workloads.iter_mut().filter(|(until, _)| now(&clock) >= *until) {
+                *workload = (now(&clock) + lifetime, joined(&signing));
             }
             signing.advance().unwrap();
             signing.pursue(wanted).unwrap();

@@ -9,10 +9,13 @@ use serde::{Deserialize, Serialize};
 use std::time::{Duration, SystemTime};
 use tombolo_ca::{Chain, certificates};
 
-/// The name of this in the store. A mesh whose own root signs, and always did, needs none.
+/// The name of this in the store.
 pub(super) const NAME: &str = "ca-signing.json";
 /// Roots of former signers that are trusted still: more than leave in the time of an overlap.
 const MOST_FORMER: usize = 32;
+
+/// For so long after one process issues certificates of another lifetime, others may issue those of before: they are started again too.
+const REPLICAS: Duration = Duration::from_secs(3600);
 
 /// Who signs.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -33,6 +36,19 @@ pub(super) struct State {
     pub(super) next: Option<By>,
     /// Those of who signs, of who is to, and of who did.
     roots: Vec<Trusted>,
+    /// How long certificates live that are issued now, in seconds.
+    lifetime: u64,
+    /// Of former times, the one that matters longest.
+    longer: Option<Lifetime>,
+}
+
+/// How long certificates live that were issued in former times.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Lifetime {
+    seconds: u64,
+    /// When the last of them may have been issued.
+    until: u64,
 }
 
 /// A root that the mesh trusts.
@@ -67,7 +83,28 @@ impl State {
     /// Of a mesh that begins: whoever joins it knows what it trusts.
     pub(super) fn begun(signs: By, own: Option<&KeptRoots>) -> Self {
         let roots = signs.roots(own).into_iter().map(|root| Trusted { root, since: 0, left: None }).collect();
-        Self { signs, next: None, roots }
+        Self { signs, next: None, roots, lifetime: 0, longer: None }
+    }
+
+    /// The same where certificates live as long as this from now on.
+    pub(super) fn living(mut self, lifetime: Duration, now: SystemTime) -> Self {
+        let before = std::mem::replace(&mut self.lifetime, lifetime.as_secs());
+        if before > self.lifetime {
+            let seconds = self.longer(now).max(before);
+            self.longer = Some(Lifetime { seconds, until: unix(now + REPLICAS) });
+        }
+        self
+    }
+
+    /// How long a certificate may live that counts now, whenever it was issued.
+    pub(super) fn longest(&self, now: SystemTime) -> Duration {
+        Duration::from_secs(self.lifetime.max(self.longer(now)))
+    }
+
+    /// Of certificates of former times, as long as there may be some.
+    fn longer(&self, now: SystemTime) -> u64 {
+        let lives = |longer: &&Lifetime| unix(now) < longer.until.saturating_add(longer.seconds);
+        self.longer.as_ref().filter(lives).map_or(0, |longer| longer.seconds)
     }
 
     pub(super) fn read(keeping: &Keeping) -> Result<Option<Self>, IdentityError> {
@@ -102,7 +139,7 @@ impl State {
         roots.retain(|trusted| {
             trusted.left.is_some() || signing.contains(&trusted.root) || announced.contains(&trusted.root)
         });
-        let mut state = Self { signs, next, roots };
+        let mut state = Self { signs, next, roots, ..self.clone() };
         state.bound_former();
         state
     }
