@@ -256,5 +256,8 @@ fn candidate(wanted: &By, own: Option<&KeptRoots>, now: SystemTime) -> Result<Is
 }
 
 #[cfg(test)]
+#[path = "signing_laws.rs"]
+mod laws;
+#[cfg(test)]
 #[path = "signing_tests.rs"]
 mod tests;

@@ -7,12 +7,11 @@ use super::{
     *,
 };
 use crate::Store;
-use proptest::prelude::*;
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, KeyUsagePurpose};
 use std::time::Duration;
 use tombolo_ca::{Signer as _, TrustBundle};
 
-const HOUR: Duration = Duration::from_secs(3600);
+pub(super) const HOUR: Duration = Duration::from_secs(3600);
 
 fn authority(name: &str) -> CertificateParams {
     let mut params = CertificateParams::default();
@@ -24,7 +23,7 @@ fn authority(name: &str) -> CertificateParams {
 }
 
 /// The intermediate of an organisation, whose roots are these besides its own.
-fn files(name: &str, others: &[&ProvidedFiles]) -> ProvidedFiles {
+pub(super) fn files(name: &str, others: &[&ProvidedFiles]) -> ProvidedFiles {
     let [root_key, key] = [(); 2].map(|()| KeyPair::generate().unwrap());
     let [root, cert] = ["root", "intermediate"].map(|role| authority(&format!("{name} {role}")));
     let cert = cert.signed_by(&key, &Issuer::from_params(&root, &root_key)).unwrap().pem();
@@ -35,7 +34,7 @@ fn files(name: &str, others: &[&ProvidedFiles]) -> ProvidedFiles {
 }
 
 /// The same with this in place of its roots.
-fn with_roots(files: &ProvidedFiles, roots: &ProvidedFiles) -> ProvidedFiles {
+pub(super) fn with_roots(files: &ProvidedFiles, roots: &ProvidedFiles) -> ProvidedFiles {
     let ([cert, key, chain, _], [.., roots]) = (<[_; 4]>::from(files.clone()), <[_; 4]>::from(roots.clone()));
     ProvidedFiles::from([cert, key, chain, roots])
 }
@@ -45,7 +44,7 @@ fn open(store: &Shared, clock: &Arc<At>, wanted: &By) -> Signing {
 }
 
 /// Of a mesh whose certificates live so long, and whose roots of before count no longer than they have to.
-fn open_with(store: &Shared, clock: &Arc<At>, wanted: &By, lifetime: Duration) -> Signing {
+pub(super) fn open_with(store: &Shared, clock: &Arc<At>, wanted: &By, lifetime: Duration) -> Signing {
     let mut keeping = store.keeping(clock);
     keeping.lifetime = lifetime;
     (keeping.policy.announce, keeping.policy.overlap) = (lifetime, Duration::ZERO);
@@ -57,12 +56,12 @@ fn trusted(signing: &Signing) -> Arc<TrustBundle> {
 }
 
 /// What somebody has who joined or renewed now.
-fn joined(signing: &Signing) -> Arc<Issuing> {
+pub(super) fn joined(signing: &Signing) -> Arc<Issuing> {
     signing.signer().current()
 }
 
 /// Whether each accepts the other.
-fn talk(one: &Issuing, other: &Issuing, clock: &At) -> bool {
+pub(super) fn talk(one: &Issuing, other: &Issuing, clock: &At) -> bool {
     let now = *clock.0.lock().unwrap();
     one.is_accepted_by(other.roots(), now) && other.is_accepted_by(one.roots(), now)
 }
@@ -99,7 +98,7 @@ fn a_provided_intermediate_takes_over_from_the_own_root_step_by_step() {
     assert_eq!(signing.pursue(&wanted).unwrap(), Standing::Signs);
 }
 
-fn now(clock: &At) -> SystemTime {
+pub(super) fn now(clock: &At) -> SystemTime {
     *clock.0.lock().unwrap()
 }
 
@@ -387,76 +386,4 @@ fn a_signer_that_is_over_holds_up_nothing() {
     assert_eq!(signing.pursue(&short).unwrap(), Standing::Over(over), "the announcement is taken back");
     assert_eq!(trusted(&signing).roots().ders().len(), 1);
     assert_eq!(signing.pursue(&other).unwrap(), Standing::Signs);
-}
-
-#[derive(Clone, Copy, Debug)]
-enum Event {
-    Wants(usize),
-    Passes(u64),
-    Restarts(u64),
-    Renews(usize),
-}
-
-const WANTED: usize = 8;
-
-/// The own root, and authorities of three organisations that know of each other or do not.
-fn wanted() -> [By; WANTED] {
-    let [a, b, c] = ["a", "b", "c"].map(|name| files(name, &[]));
-    let all = files("unused", &[&a, &b, &c]);
-    let [with_a, with_b] = [[&b, &a], [&a, &b]].map(|[other, own]| {
-        let [.., root] = <[_; 4]>::from(own.clone());
-        let [.., others] = <[_; 4]>::from(other.clone());
-        let [cert, key, chain, _] = <[_; 4]>::from(own.clone());
-        ProvidedFiles::from([cert, key, chain, Some(others.unwrap() + &root.unwrap())])
-    });
-    let provided = [a.clone(), with_a, with_roots(&a, &all), b.clone(), with_b, with_roots(&c, &all), c];
-    let [one, two, three, four, five, six, seven] = provided.map(By::Provided);
-    [By::Own, one, two, three, four, five, six, seven]
-}
-
-fn event() -> impl Strategy<Value = Event> {
-    prop_oneof![
-        (0..WANTED).prop_map(Event::Wants),
-        (1..30_u64).prop_map(Event::Passes),
-        (1..40_u64).prop_map(Event::Restarts),
-        (0..3_usize).prop_map(Event::Renews),
-    ]
-}
-
-proptest! {
-    #![proptest_config(ProptestConfig { cases: 16, ..ProptestConfig::default() })]
-
-    /// Whatever is provided, taken back and provided again: two who each renewed within a lifetime of certificates accept each other.
-    #[test]
-    fn nobody_who_renews_in_time_is_cut_off(events in proptest::collection::vec(event(), 1..40)) {
-        let (store, clock) = (Shared::default().process(true), At::new());
-        let all = wanted();
-        let mut wanted = &all[0];
-        let mut lifetime = 24 * HOUR;
-        let mut signing = open_with(&store, &clock, wanted, lifetime);
-        let mut workloads = [(); 3].map(|()| (now(&clock) + lifetime, joined(&signing)));
-        for event in events {
-            match event {
-                Event::Wants(n) => wanted = &all[n],
-                Event::Passes(hours) => clock.pass(Duration::from_secs(3600 * hours)),
-                Event::Restarts(hours) => {
-                    lifetime = Duration::from_secs(3600 * hours);
-                    signing = open_with(&store, &clock, wanted, lifetime);
-                }
-                Event::Renews(n) => workloads[n] = (now(&clock) + lifetime, joined(&signing)),
-            }
-            // Whose certificate is about to end renews.
-            for workload in workloads.iter_mut().filter(|(until, _)| now(&clock) >= *until) {
-                *workload = (now(&clock) + lifetime, joined(&signing));
-            }
-            signing.advance().unwrap();
-            signing.pursue(wanted).unwrap();
-            for (i, (_, one)) in workloads.iter().enumerate() {
-                prop_assert!(talk(one, &joined(&signing), &clock), "{:?}", signing.state);
-                for (_, other) in &workloads[..i] {
-                    prop_assert!(talk(one, other, &clock));
-                }
-            }
-        }
-    }
 }
