@@ -88,25 +88,34 @@ impl Issuing {
     /// # Errors
     /// [`CaCertsError`], which names the file.
     pub fn provided(files: &CaCerts<'_>, now: SystemTime) -> Result<Self, CaCertsError> {
-        let [cert, key, chain, root] = complete(files)?;
-        let (cert, chain, roots) = (read(CERT, cert)?, read(CHAIN, chain)?, read(ROOT, root)?);
-        let authority = cert.first().ok_or(CaCertsError::Empty(CERT))?;
-        if roots.is_empty() {
-            return Err(CaCertsError::Empty(ROOT));
+        let read = Read::of(files)?;
+        for (file, ders) in [(CERT, &read.cert), (CHAIN, &read.chain), (ROOT, &read.roots)] {
+            ders.iter().try_for_each(|der| in_time(file, &facts(file, der)?, now))?;
         }
-        let facts = judge(CERT, authority, now)?;
-        for (file, ders) in [(CHAIN, &chain), (ROOT, &roots)] {
-            ders.iter().try_for_each(|der| judge(file, der, now).map(drop))?;
-        }
-        let key = key_pair(key)?;
-        if key.public_key_raw() != facts.public_key {
-            return Err(CaCertsError::KeyMismatch);
-        }
-        let between = between(authority, chain, &roots);
-        let trust = TrustBundle::new(roots).map_err(|_| malformed(ROOT))?;
-        let issuing = Self::new(authority, key, between, trust).map_err(|_| malformed(CERT))?;
+        let issuing = read.issuing()?;
         issuing.rehearse(&issuing.trust(), now)?;
         Ok(issuing)
+    }
+
+    /// By an intermediate that was provided before. What is over in its files takes nothing from the rest, and whether it can sign
+    /// still is for [`counts`](Self::counts) to say.
+    ///
+    /// # Errors
+    /// [`CaCertsError`] where the files cannot be read.
+    pub fn kept(files: &CaCerts<'_>, now: SystemTime) -> Result<Self, CaCertsError> {
+        let mut read = Read::of(files)?;
+        let now = moment::unix(now);
+        read.chain.retain(|der| facts(CHAIN, der).is_ok_and(|facts| facts.not_after >= now));
+        read.issuing()
+    }
+
+    /// Whether what it signs leads to one of its roots. Where a clock went back behind its beginning, it is judged as of then:
+    /// others trust it as before.
+    ///
+    /// # Errors
+    /// [`CaCertsError`], why not.
+    pub fn counts(&self, now: SystemTime) -> Result<(), CaCertsError> {
+        self.rehearse(&self.trust(), now.max(self.begins()))
     }
 
     /// Whether it can take the place of another while everybody goes on: whoever trusts the other one's roots trusts what this one
@@ -122,9 +131,9 @@ impl Issuing {
         other.rehearse(&self.trust(), now).map_err(|_| CaCertsError::Forgotten)
     }
 
-    /// Whether whoever trusts the other one's roots accepts what this one signs.
-    pub fn is_accepted_beside(&self, other: &Self, now: SystemTime) -> bool {
-        self.rehearse(&other.trust(), now).is_ok()
+    /// Whether whoever trusts these roots accepts what this one signs.
+    pub fn is_accepted_by(&self, roots: &[CertificateDer<'static>], now: SystemTime) -> bool {
+        TrustBundle::new(roots.to_vec()).is_ok_and(|trust| self.rehearse(&trust, now).is_ok())
     }
 
     /// Signs a certificate and verifies it: this finds out about path lengths, names, gaps in the chain, whatever peers look at.
@@ -150,6 +159,39 @@ impl Issuing {
     }
 }
 
+/// The files, read.
+struct Read {
+    cert: Vec<CertificateDer<'static>>,
+    key: KeyPair,
+    chain: Vec<CertificateDer<'static>>,
+    roots: Vec<CertificateDer<'static>>,
+}
+
+impl Read {
+    fn of(files: &CaCerts<'_>) -> Result<Self, CaCertsError> {
+        let [cert, key, chain, root] = complete(files)?;
+        let (mut cert, chain, roots) = (read(CERT, cert)?, read(CHAIN, chain)?, read(ROOT, root)?);
+        // What comes after it there stands in the chain.
+        cert.truncate(1);
+        for (file, ders) in [(CERT, &cert), (ROOT, &roots)] {
+            if ders.is_empty() {
+                return Err(CaCertsError::Empty(file));
+            }
+        }
+        Ok(Self { cert, key: key_pair(key)?, chain, roots })
+    }
+
+    fn issuing(self) -> Result<Issuing, CaCertsError> {
+        let authority = self.cert.first().ok_or(CaCertsError::Empty(CERT))?;
+        if self.key.public_key_raw() != facts(CERT, authority)?.public_key {
+            return Err(CaCertsError::KeyMismatch);
+        }
+        let between = between(authority, self.chain, &self.roots);
+        let trust = TrustBundle::new(self.roots).map_err(|_| malformed(ROOT))?;
+        Issuing::new(authority, self.key, between, trust).map_err(|_| malformed(CERT))
+    }
+}
+
 fn complete<'a>(files: &CaCerts<'a>) -> Result<[&'a [u8]; 4], CaCertsError> {
     if let (Some(cert), Some(key), Some(chain), Some(root)) = (files.cert, files.key, files.chain, files.root) {
         return Ok([cert, key, chain, root]);
@@ -167,17 +209,21 @@ fn malformed(file: &'static str) -> CaCertsError {
     CaCertsError::Certificate { file, reason: "it holds something that is not an X.509 certificate" }
 }
 
-fn judge(file: &'static str, der: &CertificateDer<'_>, now: SystemTime) -> Result<AuthorityFacts, CaCertsError> {
+fn facts(file: &'static str, der: &CertificateDer<'_>) -> Result<AuthorityFacts, CaCertsError> {
     let facts = AuthorityFacts::parse(der).map_err(|_| malformed(file))?;
-    let now = moment::unix(now);
-    if !facts.may_sign {
-        let reason = "it holds a certificate that may not sign others (basicConstraints CA:TRUE, keyUsage keyCertSign)";
-        return Err(CaCertsError::Certificate { file, reason });
+    if facts.may_sign {
+        return Ok(facts);
     }
+    let reason = "it holds a certificate that may not sign others (basicConstraints CA:TRUE, keyUsage keyCertSign)";
+    Err(CaCertsError::Certificate { file, reason })
+}
+
+fn in_time(file: &'static str, facts: &AuthorityFacts, now: SystemTime) -> Result<(), CaCertsError> {
+    let now = moment::unix(now);
     if now > facts.not_after {
         return Err(CaCertsError::Expired(file));
     }
-    if now < facts.not_before { Err(CaCertsError::NotYetValid(file)) } else { Ok(facts) }
+    if now < facts.not_before { Err(CaCertsError::NotYetValid(file)) } else { Ok(()) }
 }
 
 fn key_pair(text: &[u8]) -> Result<KeyPair, CaCertsError> {

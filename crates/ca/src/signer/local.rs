@@ -16,6 +16,8 @@ use std::{fmt, sync::Arc, time::SystemTime};
 /// A key that signs, with everything parsed that signing needs.
 pub struct Issuing {
     issuer: Issuer<'static, KeyPair>,
+    /// When the last certificate between here and the root begins.
+    first: i64,
     /// When the first certificate between here and the root, both included, is over.
     last: i64,
     chain: Arc<Chain>,
@@ -35,6 +37,7 @@ impl Issuing {
         let trust = TrustBundle::new(roots.trusted()?).map_err(RootError::Certificate)?;
         Ok(Self {
             issuer,
+            first: facts.not_before,
             last: facts.not_after,
             chain: Arc::new(Chain::new(roots.cross()?)),
             trust: Arc::new(trust),
@@ -50,15 +53,16 @@ impl Issuing {
         trust: TrustBundle,
     ) -> Result<Self, CertificateError> {
         let not_after = |der: &CertificateDer<'_>| AuthorityFacts::parse(der).map(|facts| facts.not_after);
-        let own = not_after(authority)?;
+        let AuthorityFacts { not_before: mut first, not_after: own, .. } = AuthorityFacts::parse(authority)?;
         let mut last = own;
         for der in &chain {
-            last = last.min(not_after(der)?);
+            let facts = AuthorityFacts::parse(der)?;
+            (first, last) = (first.max(facts.not_before), last.min(facts.not_after));
         }
         let root = trust.roots().ders().last().map(not_after).transpose()?.unwrap_or(last);
         let issuer = Issuer::from_ca_cert_der(authority, key).map_err(|_| CertificateError::Garbage)?;
         let expiries = vec![("intermediate", moment::system(own)), ("root", moment::system(root))];
-        Ok(Self { issuer, last, chain: Arc::new(Chain::new(chain)), trust: Arc::new(trust), expiries })
+        Ok(Self { issuer, first, last, chain: Arc::new(Chain::new(chain)), trust: Arc::new(trust), expiries })
     }
 
     /// The same in a mesh that trusts these roots besides: of whoever is to sign next, and of whoever signed before.
@@ -89,6 +93,16 @@ impl Issuing {
     /// The roots that peers are to trust.
     pub(super) fn trust(&self) -> Arc<TrustBundle> {
         self.trust.clone()
+    }
+
+    /// Whether its certificate, or one that it needs, is over.
+    pub fn is_over(&self, now: SystemTime) -> bool {
+        self.last <= moment::unix(now)
+    }
+
+    /// When it may sign from.
+    pub(super) fn begins(&self) -> SystemTime {
+        moment::system(self.first)
     }
 
     pub(super) fn issue(&self, request: &IssueRequest<'_>) -> Result<Issued, SignerError> {

@@ -169,6 +169,26 @@ fn another_intermediate_follows_where_peers_trust_both() {
     assert_eq!(issuing(&new).can_follow(&issuing(&short), now() + 2 * DAY), Ok(()));
 }
 
+/// What was provided before is judged by what it can do, and not by what else is in its files.
+#[test]
+fn what_is_kept_counts_while_it_leads_to_a_root() {
+    let counts = |files: &Files, now| Issuing::kept(&files.files(), now).unwrap().counts(now).is_ok();
+    let (good, old) = (Files::good(), Files::with(|root, _, _| root.not_after = day(1)));
+    let spared =
+        Files { root: format!("{}{}", old.root, good.root), chain: good.chain.clone() + &old.root, ..good.clone() };
+    for (days, expected) in [(-9, true), (0, true), (2, true), (366, false)] {
+        let now = SystemTime::from(day(days));
+        assert_eq!(counts(&spared, now), expected, "on day {days}");
+    }
+    for short in [
+        Files::with(|root, _, _| root.not_after = day(1)),
+        Files::with(|_, middle, _| middle.not_after = day(1)),
+        Files::with(|_, _, ca| ca.not_after = day(1)),
+    ] {
+        assert!(counts(&short, now()) && !counts(&short, now() + 2 * DAY));
+    }
+}
+
 #[test]
 fn certificates_that_cannot_sign_now_are_refused_with_their_file() {
     let expired = |file: &'static str| CaCertsError::Expired(file);

@@ -2,7 +2,8 @@
 
 use super::{
     IdentityError, ProvidedFiles,
-    signing::{By, Signing, Standing},
+    signing::{Signing, Standing},
+    state::By,
 };
 use crate::{ControlPlane, Finding, World};
 use std::sync::Arc;
@@ -12,6 +13,9 @@ use tombolo_api::{
 };
 use tombolo_core::{FieldPath, Problem, TrustDomain};
 use tombolo_translate::status::Condition;
+
+/// What to do about files that are of no use.
+const MEND: &str = "mend the Secret: it is read again when it changes";
 
 /// Says what became of what was asked for.
 pub(super) struct Follower {
@@ -97,8 +101,11 @@ impl Wanted {
             }
             (Standing::Refused(error), _) => {
                 let message = format!("{error}; what signed before signs on");
-                let fix = "mend the Secret: it is read again when it changes";
-                self.not(SIGNER, "spec.ca.secretRef", "InvalidSecret", message, fix)
+                self.not(SIGNER, "spec.ca.secretRef", "InvalidSecret", message, MEND)
+            }
+            (Standing::Over(error), _) => {
+                let message = format!("{error}; until then there are no new certificates");
+                self.not(SIGNER, "spec.ca.secretRef", "InvalidSecret", message, MEND)
             }
         }
     }

@@ -6,6 +6,7 @@ mod installation;
 mod provided;
 mod roots;
 mod signing;
+mod state;
 #[cfg(test)]
 mod testing;
 
@@ -18,7 +19,8 @@ use crate::{Applied, Clock, ControlPlane, Store, StoreError};
 use installation::Follower;
 use prometheus_client::registry::Registry;
 use roots::Keeping;
-use signing::{By, Signing};
+use signing::Signing;
+use state::By;
 use std::{sync::Arc, time::Duration};
 use tokio::{
     sync::{mpsc, oneshot, watch},
@@ -41,13 +43,13 @@ const WAIT: Duration = Duration::from_millis(500);
 pub struct IdentitySetup {
     /// What is issued, and to whom.
     pub settings: Settings,
-    /// When roots are rotated, and how long the steps are when another signer takes over. Its `announce` should not be less than the
-    /// lifetime of certificates.
+    /// When roots are rotated, and how long the steps are when another signer takes over: in any case as long as the certificates live
+    /// that were issued until now.
     pub rotation: RotationPolicy,
     /// By what names and addresses the server is reached.
     pub names: ServerNames,
     /// An intermediate that is provided now, to sign in place of a root of the mesh's own. Where another signs, it takes over step by
-    /// step.
+    /// step. A process that has to wait for who begins asks the objects again.
     pub provided: Option<ProvidedFiles>,
     /// Whose tokens count.
     pub tokens: Vec<TrustedIssuer>,
@@ -126,8 +128,9 @@ impl Identity {
     pub async fn start(plane: &ControlPlane, setup: IdentitySetup) -> Result<Self, IdentityError> {
         let IdentitySetup { settings, rotation, names, provided, tokens, exists, store, clock } = setup;
         let domain = settings.trust_domain.clone();
-        let keeping = Keeping { domain: domain.clone(), policy: rotation, store, clock: clock.clone() };
-        let signing = signing(plane, &keeping, &By::wanted(provided.as_ref())).await?;
+        let lifetime = settings.max_lifetime;
+        let keeping = Keeping { domain: domain.clone(), policy: rotation, lifetime, store, clock: clock.clone() };
+        let signing = signing(plane, &keeping, provided).await?;
         let (signer, changes) = (signing.signer(), keeping.store.changes());
         let follower = Follower { domain, said: None };
         let ports = Ports { tokens, exists, signer: signer.clone() };
@@ -176,11 +179,15 @@ impl Identity {
     }
 }
 
-/// What signs, once there is anything: whoever may write makes it.
-async fn signing(plane: &ControlPlane, keeping: &Keeping, wanted: &By) -> Result<Signing, IdentityError> {
+/// What signs, once there is anything: whoever may write makes it, of what is provided then.
+async fn signing(
+    plane: &ControlPlane,
+    keeping: &Keeping,
+    mut provided: Option<ProvidedFiles>,
+) -> Result<Signing, IdentityError> {
     let mut changes = keeping.store.changes();
     loop {
-        match Signing::open(keeping, wanted) {
+        match Signing::open(keeping, &By::wanted(provided.as_ref())) {
             Ok(Some(signing)) => return Ok(signing),
             Ok(None) | Err(IdentityError::Store(StoreError::Conflict(_))) => {}
             Err(error) => return Err(error),
@@ -191,6 +198,7 @@ async fn signing(plane: &ControlPlane, keeping: &Keeping, wanted: &By) -> Result
             // Writing may have become ours.
             () = tokio::time::sleep(WAIT) => {}
         }
+        provided = plane.ask(ProvidedFiles::of).await.map_err(|_| IdentityError::Stopped)?;
     }
 }
 
@@ -246,25 +254,29 @@ impl Keeper {
                 () = changed(&mut self.changes) => {}
                 _ = tick.tick() => {}
             }
-            if let Err(error) = self.renew().await {
-                tracing::error!("the mesh's identity is not kept current, trying again: {error}");
-            }
+            self.renew().await;
         }
     }
 
-    async fn renew(&mut self) -> Result<(), IdentityError> {
+    /// What fails is tried again, and keeps nothing else from being done: a signer that is over from being replaced least of all.
+    async fn renew(&mut self) {
         let Self { plane, mesh, signing, follower, changes } = self;
         if changes.is_some() {
-            signing.follow()?;
+            tell(signing.follow());
         }
-        signing.advance()?;
-        follower.look(plane, signing).await?;
-        trust(plane, mesh).await?;
+        tell(signing.advance());
+        tell(follower.look(plane, signing).await);
+        tell(trust(plane, mesh).await);
         let signer = mesh.authority.signer();
         if mesh.server.due(&**signer, mesh.clock.now()) {
-            mesh.server.renew(&**signer, mesh.clock.now()).await?;
+            tell(mesh.server.renew(&**signer, mesh.clock.now()).await.map_err(IdentityError::from));
         }
-        Ok(())
+    }
+}
+
+fn tell(outcome: Result<(), IdentityError>) {
+    if let Err(error) = outcome {
+        tracing::error!("the mesh's identity is not kept current, trying again: {error}");
     }
 }
 

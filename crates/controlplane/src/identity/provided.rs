@@ -2,6 +2,7 @@
 
 use crate::World;
 use serde::{Deserialize, Serialize};
+use std::borrow::Cow;
 use tombolo_api::{
     Kind, ObjectKey,
     kubernetes::{Bytes, Secret},
@@ -24,7 +25,7 @@ impl ProvidedFiles {
         let name = NamespacedName { namespace: installation.namespace.clone(), name };
         let source = world.installation_key()?.source;
         let secret = world.snapshot().get::<Secret>(&ObjectKey { source, kind: Kind::Secret, name });
-        let file = |name: &str| secret?.data.get(name).cloned();
+        let file = |name: &str| secret?.data.get(name).map(text);
         let files = Self(["ca-cert.pem", "ca-key.pem", "cert-chain.pem", "root-cert.pem"].map(file));
         (named.is_some() || files != Self::default()).then_some(files)
     }
@@ -39,6 +40,15 @@ impl ProvidedFiles {
     }
 }
 
+/// They are kept as text: what is none, in a remark beside the PEM mostly, is so from the beginning, or they would never equal what is
+/// kept of them.
+fn text(file: &Bytes) -> Bytes {
+    match String::from_utf8_lossy(file.expose()) {
+        Cow::Borrowed(_) => file.clone(),
+        Cow::Owned(text) => Bytes::new(text.into_bytes()),
+    }
+}
+
 /// As they are kept.
 impl From<ProvidedFiles> for [Option<String>; 4] {
     fn from(files: ProvidedFiles) -> Self {
@@ -49,5 +59,36 @@ impl From<ProvidedFiles> for [Option<String>; 4] {
 impl From<[Option<String>; 4]> for ProvidedFiles {
     fn from(texts: [Option<String>; 4]) -> Self {
         Self(texts.map(|text| text.map(|text| Bytes::new(text.into_bytes()))))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Edit, Update};
+    use serde_json::json;
+    use std::time::SystemTime;
+    use tombolo_api::manifest;
+    use tombolo_core::SourceId;
+
+    #[test]
+    fn files_that_are_not_text_equal_what_is_kept_of_them() {
+        let metadata = |name: &str| json!({"name": name, "namespace": "tombolo-system"});
+        let installation = json!({"apiVersion": "mesh.tombolo.dev/v1alpha1", "kind": "MeshInstallation",
+            "metadata": metadata("default"), "spec": {}});
+        // "\xfcber" and "x", in base64.
+        let secret = json!({"apiVersion": "v1", "kind": "Secret", "metadata": metadata("cacerts"),
+            "data": {"ca-cert.pem": "/GJlcg==", "ca-key.pem": "eA=="}});
+        let mut world = World::default();
+        let edits = [installation, secret].map(|document| {
+            let decoded = manifest::decode(document, None);
+            Edit::Apply(decoded.object.unwrap(), None)
+        });
+        let update = Update { edits: edits.into(), ..Update::default() };
+        world.update(&SourceId::new("here"), update, SystemTime::UNIX_EPOCH);
+        let files = ProvidedFiles::of(&world).unwrap();
+        assert_eq!(files.as_certs().cert.unwrap(), "\u{fffd}ber".as_bytes());
+        let kept = serde_json::to_vec(&files).unwrap();
+        assert_eq!(serde_json::from_slice::<ProvidedFiles>(&kept).unwrap(), files);
     }
 }

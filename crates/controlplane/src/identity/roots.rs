@@ -4,7 +4,7 @@
 
 use super::IdentityError;
 use crate::{Clock, Store, StoreError};
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 use tombolo_ca::{Issuing, Roots, RotationPolicy};
 use tombolo_core::TrustDomain;
 
@@ -16,6 +16,8 @@ const NAME: &str = "ca-roots.json";
 pub(super) struct Keeping {
     pub(super) domain: TrustDomain,
     pub(super) policy: RotationPolicy,
+    /// Of certificates that are issued now.
+    pub(super) lifetime: Duration,
     pub(super) store: Arc<dyn Store>,
     pub(super) clock: Arc<dyn Clock>,
 }
@@ -71,9 +73,9 @@ impl KeptRoots {
         Ok(differ)
     }
 
-    /// Takes the rotation's next step if it is due, and ours to take. True where it did.
-    pub(super) fn advance(&mut self) -> Result<bool, IdentityError> {
-        let Keeping { store, policy, clock, .. } = &self.keeping;
+    /// Takes the rotation's next step if it is due by this policy, and ours to take. True where it did.
+    pub(super) fn advance(&mut self, policy: &RotationPolicy) -> Result<bool, IdentityError> {
+        let Keeping { store, clock, .. } = &self.keeping;
         if !store.is_ours() {
             return Ok(false);
         }
@@ -109,7 +111,6 @@ mod tests {
         *,
     };
     use rustls::pki_types::CertificateDer;
-    use std::time::Duration;
 
     fn open(store: &Shared, clock: &Arc<At>) -> Option<KeptRoots> {
         KeptRoots::open(&store.keeping(clock)).unwrap()
@@ -132,7 +133,8 @@ mod tests {
         assert!(matches!(follower.rotate(), Err(IdentityError::Follower)));
         writer.rotate().unwrap();
         clock.pass(Duration::from_secs(25 * 3600));
-        assert!(!follower.advance().unwrap() && writer.advance().unwrap(), "one of them takes the step");
+        let policy = RotationPolicy::default();
+        assert!(!follower.advance(&policy).unwrap() && writer.advance(&policy).unwrap(), "one of them takes the step");
         assert_ne!(bundle(&writer), bundle(&follower));
         assert!(follower.follow().unwrap());
         assert_eq!(bundle(&writer), bundle(&follower));

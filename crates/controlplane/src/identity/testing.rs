@@ -29,7 +29,8 @@ impl Shared {
     /// How it keeps roots.
     pub(super) fn keeping(&self, clock: &Arc<At>) -> Keeping {
         let (store, clock): (Arc<dyn Store>, Arc<dyn Clock>) = (Arc::new(self.clone()), clock.clone());
-        Keeping { domain: TrustDomain::default(), policy: RotationPolicy::default(), store, clock }
+        let policy = RotationPolicy::default();
+        Keeping { domain: TrustDomain::default(), lifetime: policy.announce, policy, store, clock }
     }
 }
 
