@@ -276,8 +276,10 @@ mod tests {
         until_ready_says(address, "HTTP/1.1 200").await;
         let asked = api.asked().len();
         api.fail("", Fails::With(503));
+        let deadline = tokio::time::Instant::now() + Duration::from_secs(60);
         while api.asked().len() == asked {
-            tokio::time::sleep(Duration::from_millis(20)).await; // its Lease
+            assert!(tokio::time::Instant::now() < deadline, "it does not ask for its Lease: {:#?}", api.asked());
+            tokio::time::sleep(Duration::from_millis(20)).await;
         }
         assert!(page(address, "/readyz").await.starts_with("HTTP/1.1 200"));
         stop.cancel();

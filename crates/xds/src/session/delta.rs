@@ -54,6 +54,9 @@ impl Session {
         channel.names.optimize();
         let visible = |id: &NameId| index.visible(self.connection, kind, *id);
         channel.queue = Items::of_news(ids.iter().filter_map(visible), Base::Nothing, true, now);
+        if channel.queue.len() == ids.len() {
+            return; // as nearly always
+        }
         for name in ids.iter().filter(|id| visible(id).is_none()).filter_map(|id| index.name(kind, *id)) {
             channel.answer(name, None, Base::Nothing, now);
         }

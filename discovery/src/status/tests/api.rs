@@ -8,7 +8,9 @@ use std::{
     collections::{BTreeMap, VecDeque},
     convert::Infallible,
     sync::{Arc, Mutex, MutexGuard},
+    time::Duration,
 };
+use tokio::time::{Instant, sleep};
 
 /// Objects by path. A handle: clones are the same one.
 #[derive(Clone, Default)]
@@ -33,6 +35,17 @@ pub(super) struct State {
 impl Api {
     pub(super) fn state(&self) -> MutexGuard<'_, State> {
         self.0.lock().unwrap()
+    }
+
+    /// Waits until that is so.
+    pub(super) async fn until(&self, what: &str, holds: impl Fn(&State) -> bool) {
+        let deadline = Instant::now() + Duration::from_secs(30);
+        while !holds(&self.state()) {
+            let state = self.state();
+            assert!(Instant::now() < deadline, "not {what}: {:#?} {:#?}", state.objects, state.writes);
+            drop(state);
+            sleep(Duration::from_millis(5)).await;
+        }
     }
 
     pub(super) fn client(&self) -> Client {

@@ -1,7 +1,7 @@
 //! The writer of what a control plane finds itself.
 
 use super::{
-    api::{Api, State},
+    api::Api,
     writer::{Told, edits},
 };
 use crate::status::{RevisionWriter, StatusMetrics};
@@ -10,7 +10,7 @@ use std::{sync::Arc, time::Duration};
 use tokio::{
     sync::{mpsc, watch},
     task::JoinHandle,
-    time::{Instant, sleep},
+    time::sleep,
 };
 use tombolo_api::{
     Kind, ObjectKey,
@@ -61,7 +61,7 @@ impl World {
         (&mut self.writer).await.unwrap();
         let reads = self.api.state().reads;
         (self.lease, self.writer) = write(&self.api, &self.plane);
-        self.until("read again", |state| state.reads > reads).await;
+        self.api.until("read again", |state| state.reads > reads).await;
     }
 
     async fn find(&self, signer: Condition) {
@@ -70,16 +70,6 @@ impl World {
         let conditions = [signer, Condition::yes(TRUST_DOMAIN_IN_EFFECT, "InEffect", "", 0)];
         let findings = conditions.map(|condition| Finding { condition, problem: None });
         self.plane.observe(key, findings.into()).await.unwrap();
-    }
-
-    async fn until(&self, what: &str, holds: impl Fn(&State) -> bool) {
-        let deadline = Instant::now() + Duration::from_secs(30);
-        while !holds(&self.api.state()) {
-            let state = self.api.state();
-            assert!(Instant::now() < deadline, "not {what}: {:#?} {:#?}", state.objects, state.writes);
-            drop(state);
-            sleep(Duration::from_millis(5)).await;
-        }
     }
 
     fn shown(&self, kind: &str) -> Value {
@@ -112,7 +102,7 @@ fn refused(message: &str) -> Condition {
 async fn what_is_found_is_written_once_beside_what_others_say() {
     let mut world = World::new().await;
     world.find(signs()).await;
-    world.until("written", |state| state.asked == 1).await;
+    world.api.until("written", |state| state.asked == 1).await;
     assert_eq!(world.shown("Ready"), ready());
     assert_eq!(world.shown(TRUST_DOMAIN_IN_EFFECT)["reason"], "InEffect");
     let signer = world.shown(CERTIFICATE_AUTHORITY_READY);
@@ -121,7 +111,7 @@ async fn what_is_found_is_written_once_beside_what_others_say() {
     assert_eq!(world.shown("Accepted"), Value::Null, "that is no finding");
     world.hand_over().await;
     world.find(refused("no key")).await;
-    world.until("written again", |state| state.objects[REVISION].to_string().contains("no key")).await;
+    world.api.until("written again", |state| state.objects[REVISION].to_string().contains("no key")).await;
     assert_eq!(world.api.state().asked, 2, "whoever is next writes what is new alone");
     assert_eq!(world.shown("Ready"), ready());
 }
@@ -133,7 +123,7 @@ async fn a_condition_that_holds_as_before_keeps_its_time_whoever_writes_it() {
         "lastTransitionTime": "2026-01-01T00:00:00Z"});
     world.api.state().put(REVISION, &json!({"conditions": [before]}));
     world.find(refused("no chain")).await;
-    world.until("written", |state| state.asked == 1).await;
+    world.api.until("written", |state| state.asked == 1).await;
     let signer = world.shown(CERTIFICATE_AUTHORITY_READY);
     assert_eq!(
         (&signer["message"], &signer["lastTransitionTime"]),
@@ -145,7 +135,7 @@ async fn a_condition_that_holds_as_before_keeps_its_time_whoever_writes_it() {
 async fn what_somebody_changed_is_put_right_in_time() {
     let world = World::new().await;
     world.find(signs()).await;
-    world.until("written", |state| state.asked == 1).await;
+    world.api.until("written", |state| state.asked == 1).await;
     let before = world.shown(CERTIFICATE_AUTHORITY_READY);
     world.api.state().put(REVISION, &json!({"conditions": [ready()]}));
     let deadline = std::time::Instant::now() + Duration::from_secs(30);
@@ -162,7 +152,7 @@ async fn an_api_server_that_fails_is_asked_again() {
     let world = World::new().await;
     world.api.state().refusals = [503].into();
     world.find(signs()).await;
-    world.until("written", |state| state.writes.len() == 1).await;
+    world.api.until("written", |state| state.writes.len() == 1).await;
     assert_eq!(world.api.state().asked, 2);
 }
 
@@ -171,8 +161,8 @@ async fn without_a_revision_there_is_nothing_to_write_to() {
     let world = World::new().await;
     world.api.state().objects.clear();
     world.find(signs()).await;
-    world.until("looked for", |state| state.reads == 1).await;
+    world.api.until("looked for", |state| state.reads == 1).await;
     world.api.state().put(REVISION, &Value::Null);
     world.find(refused("no key")).await;
-    world.until("written", |state| state.asked == 1).await;
+    world.api.until("written", |state| state.asked == 1).await;
 }

@@ -5,11 +5,10 @@ use crate::{
 };
 use prometheus_client::registry::Registry;
 use serde_json::{Value, json};
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 use tokio::{
     sync::{mpsc, watch},
     task::JoinHandle,
-    time::{Instant, sleep},
 };
 use tombolo_api::{Kind, ObjectKey, manifest};
 use tombolo_controlplane::{ControlPlane, Edit, Setup, Sink, Source, SystemClock, Update};
@@ -130,19 +129,9 @@ impl World {
         }
     }
 
-    async fn until(&self, what: &str, holds: impl Fn(&State) -> bool) {
-        let deadline = Instant::now() + Duration::from_secs(30);
-        while !holds(&self.api.state()) {
-            let state = self.api.state();
-            assert!(Instant::now() < deadline, "not {what}: {:#?} {:#?}", state.objects, state.writes);
-            drop(state);
-            sleep(Duration::from_millis(5)).await;
-        }
-    }
-
     /// Until nothing that the writer has heard of is left to do.
     async fn settled(&self) {
-        self.until("settled", |_| self.count("tombolo_status_waiting") == 0).await;
+        self.api.until("settled", |_| self.count("tombolo_status_waiting") == 0).await;
     }
 
     fn count(&self, metric: &str) -> u64 {
@@ -168,15 +157,15 @@ async fn whoever_holds_the_lease_writes_each_status_once() {
     let world = World::new().await;
     assert_eq!(world.api.state().asked, 0);
     world.lease.send_replace(true);
-    world.until("written", all_accepted).await;
+    world.api.until("written", all_accepted).await;
     world.catch_up();
     // Whoever is next finds it all done, but for what somebody undid.
     world.lease.send_replace(false);
-    world.until("stopped", |_| world.count("tombolo_status_writer") == 0).await;
+    world.api.until("stopped", |_| world.count("tombolo_status_writer") == 0).await;
     world.lease.send_replace(true);
     world.api.state().put(CLASS, &Value::Null);
     world.catch_up();
-    world.until("put back", all_accepted).await;
+    world.api.until("put back", all_accepted).await;
     world.settled().await;
     assert_eq!((world.api.state().asked, world.count("tombolo_status_writes")), (4, 4));
     assert_eq!(world.api.state().objects[GATEWAY]["status"]["listeners"][0]["attachedRoutes"], 1);
@@ -192,11 +181,11 @@ async fn one_that_was_outrun_merges_with_what_is_newer() {
     let other = json!({"parents": [{"controllerName": "example.com/other", "parentRef": {"name": "front"}}]});
     world.api.state().put(ROUTE, &other);
     world.lease.send_replace(true);
-    world.until("outrun", |_| world.count("tombolo_status_conflicts") == 1).await;
-    world.until("written", |state| accepted(state, GATEWAY)).await;
+    world.api.until("outrun", |_| world.count("tombolo_status_conflicts") == 1).await;
+    world.api.until("written", |state| accepted(state, GATEWAY)).await;
     assert_eq!(world.api.state().objects[ROUTE]["status"], other);
     world.catch_up();
-    world.until("merged", |state| state.objects[ROUTE]["status"]["parents"].as_array().unwrap().len() == 2).await;
+    world.api.until("merged", |state| state.objects[ROUTE]["status"]["parents"].as_array().unwrap().len() == 2).await;
     let state = world.api.state();
     assert_eq!(state.objects[ROUTE]["status"]["parents"][0], other["parents"][0]);
     assert_eq!(state.asked, 4);
@@ -206,16 +195,17 @@ async fn one_that_was_outrun_merges_with_what_is_newer() {
 async fn what_is_undone_is_put_back_and_what_is_no_longer_ours_taken_back() {
     let world = World::new().await;
     world.lease.send_replace(true);
-    world.until("written", all_accepted).await;
+    world.api.until("written", all_accepted).await;
     world.api.state().put(GATEWAY, &json!({"conditions": [{"type": "example.com/Audited", "status": "True"}]}));
     world.catch_up();
     world
+        .api
         .until("put back", |state| state.objects[GATEWAY]["status"]["conditions"].as_array().unwrap().len() == 3)
         .await;
     world
         .say(Update { edits: edits(&MANIFESTS.replace("name: front}]", "name: elsewhere}]")), ..Update::default() })
         .await;
-    world.until("taken back", |state| state.objects[ROUTE]["status"]["parents"] == json!([])).await;
+    world.api.until("taken back", |state| state.objects[ROUTE]["status"]["parents"] == json!([])).await;
 }
 
 #[tokio::test]
@@ -223,9 +213,9 @@ async fn an_object_that_goes_is_forgotten() {
     let world = World::new().await;
     world.api.state().objects.remove(ROUTE);
     world.lease.send_replace(true);
-    world.until("written", |state| accepted(state, GATEWAY) && accepted(state, CLASS)).await;
+    world.api.until("written", |state| accepted(state, GATEWAY) && accepted(state, CLASS)).await;
     world.catch_up();
-    world.until("asked", |state| state.asked == 3).await;
+    world.api.until("asked", |state| state.asked == 3).await;
     world.settled().await;
     assert_eq!(world.count("tombolo_status_errors"), 0);
 }
@@ -235,7 +225,7 @@ async fn an_api_server_that_fails_is_asked_again() {
     let world = World::new().await;
     world.api.state().refusals = [503, 500, 429].into();
     world.lease.send_replace(true);
-    world.until("written", all_accepted).await;
+    world.api.until("written", all_accepted).await;
     assert_eq!(world.count("tombolo_status_errors"), 3);
 }
 
@@ -244,9 +234,9 @@ async fn what_the_api_server_does_not_keep_is_not_written_for_ever() {
     let world = World::new().await;
     world.api.state().unknown = Some("supportedFeatures");
     world.lease.send_replace(true);
-    world.until("written", all_accepted).await;
+    world.api.until("written", all_accepted).await;
     world.api.state().put(GATEWAY, &Value::Null);
     world.catch_up();
-    world.until("put back", all_accepted).await;
+    world.api.until("put back", all_accepted).await;
     assert_eq!((world.api.state().asked, world.count("tombolo_status_errors")), (4, 1));
 }
