@@ -79,8 +79,8 @@ cluster: envoy ## A Kubernetes of one node with Tombolo in it (needs root); e2e/
 # All targets, as `unit` builds them: the programs alone would choose other features of their dependencies, and build those again.
 e2e: envoy ## Tests in clusters of their own; they need root, and are left out without, unless CI=true
 	@if [ "$$(id -u)" != 0 ] && [ "$$CI" != true ]; then echo "left out: the tests in clusters, which need root"; else \
-		cargo build --workspace --all-targets && cd e2e && TOMBOLO_PROGRAMS="$(CARGO_TARGET_DIR)/debug" \
-		ENVOY_BIN="$$($(MAKE) --silent --no-print-directory --directory .. envoy-path)" $(PYTHON) -m unittest -v; fi
+		cargo build --workspace --all-targets && TOMBOLO_PROGRAMS="$(CARGO_TARGET_DIR)/debug" \
+		ENVOY_BIN="$$($(MAKE) --silent --no-print-directory envoy-path)" $(PYTHON) e2e/test; fi
 
 conformance: ## The Gateway API's own tests; PROFILES=GATEWAY-HTTP,… REPORT=FILE RUN_TEST=NAME
 	@e2e/conformance/run

@@ -1,1 +1,1 @@
-"""Tests of the cluster itself; they need root. From this directory's parent: python3 -m unittest"""
+"""Tests of the cluster itself; they need root. They are run by e2e/test."""
