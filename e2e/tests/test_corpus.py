@@ -35,11 +35,8 @@ CONDITIONS = {
 
 # What `tombolo validate` refuses though the API server stores it: kinds, a part of what is told, and why.
 NOTHING = "the selector would select nothing"
-FORBIDDEN = "the Gateway API forbids it in words alone"
 ISTIO = "Istio's own validation refuses it, and is no schema's"
 STRICTER = [
-    (("Gateway", "HTTPRoute"), "an IP address is not a host name", FORBIDDEN),
-    (("Gateway", "HTTPRoute"), "at most 63 characters", "no host can have this name"),
     (("Gateway",), "In and NotIn compare with values", NOTHING),
     (("Gateway",), "key: not a valid label's key", NOTHING),
     (("Gateway",), "is not one of In, NotIn, Exists, DoesNotExist", NOTHING),

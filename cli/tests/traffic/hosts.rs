@@ -164,3 +164,16 @@ fn an_exact_host_comes_before_a_longer_wildcard_before_a_shorter() {
         hosts(world, "http", "/", &cases).await;
     });
 }
+
+#[test]
+fn a_name_that_no_dns_knows_is_a_host_like_any_other() {
+    traffic(async |world| {
+        let long = format!("{}.unusual.test", "a".repeat(64));
+        let names = ["192.0.2.1", &long, "unusual.test"];
+        let rules = "\n  - matches: [{path: {value: /unusual}}]\n    backendRefs: [{name: v1, port: 8080}]";
+        world.apply("unusual", &route_of("infra", "unusual", &section("http"), &names, rules)).await;
+        for name in names {
+            world.get("http", name, "/unusual").reaches("v1").await;
+        }
+    });
+}

@@ -83,3 +83,26 @@ fn a_renewed_certificate_is_used_at_once() {
         assert!(ask.trusting(&[&old]).send().await.is_err());
     });
 }
+
+/// Clients never say an address there (RFC 6066, section 3).
+#[test]
+fn a_listener_by_an_address_takes_no_connection_and_costs_no_other() {
+    traffic(async |world| {
+        let (port, long) = (free_ports(1)[0], format!("{}.unusual.test", "a".repeat(64)));
+        let listeners = [("address", "192.0.2.1"), ("long", &long), ("usual", "usual.test")].map(|(name, host)| {
+            format!(
+                "  - {{name: {name}, hostname: {host}, port: {port}, protocol: HTTPS, tls: {{certificateRefs: [{{name: usual}}]}}}}\n"
+            )
+        });
+        let gateway = format!(
+            "apiVersion: gateway.networking.k8s.io/v1\nkind: Gateway\nmetadata: {{name: usual, namespace: infra}}\n\
+             spec:\n  gatewayClassName: tombolo\n  listeners:\n{}---\n",
+            listeners.concat()
+        );
+        let certificate = Certificate::new("infra", "usual", &["usual.test"]);
+        let route = route_of("infra", "usual", "{name: usual}", &[], "\n  - backendRefs: [{name: v1, port: 8080}]");
+        world.apply("usual", &(gateway + &certificate.secret + "---\n" + &route)).await;
+        let ask = world.get_from("infra/usual", "usual", "usual.test", "/").await.tls("usual.test");
+        ask.trusting(&[&certificate]).reaches("v1").await;
+    });
+}

@@ -27,8 +27,20 @@ pub enum HostError {
 }
 
 impl Host {
+    /// The most characters of a label (RFC 1035).
+    pub const MOST_OF_LABEL: usize = 63;
+
     /// Parses and lower-cases.
     pub fn parse(text: &str) -> Result<Self, HostError> {
+        let host = Self::parse_long(text)?;
+        match host.long_label() {
+            Some(label) => Err(HostError::Label(label.to_owned())),
+            None => Ok(host),
+        }
+    }
+
+    /// The same, with labels of any length: no DNS has such a name, and the Gateway API's schema takes it.
+    pub fn parse_long(text: &str) -> Result<Self, HostError> {
         if text.is_empty() {
             return Err(HostError::Empty);
         }
@@ -45,11 +57,16 @@ impl Host {
                 return Err(HostError::Wildcard);
             }
             let inner = label.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_');
-            if !inner || label.is_empty() || label.len() > 63 || label.starts_with('-') || label.ends_with('-') {
+            if !inner || label.is_empty() || label.starts_with('-') || label.ends_with('-') {
                 return Err(HostError::Label(label.to_owned()));
             }
         }
         Ok(Self(text.to_ascii_lowercase().into()))
+    }
+
+    /// A label that is longer than DNS allows.
+    pub fn long_label(&self) -> Option<&str> {
+        self.0.split('.').find(|label| label.len() > Self::MOST_OF_LABEL)
     }
 
     /// The host that matches every host: `*`.
@@ -189,6 +206,8 @@ mod tests {
         for bad in ["", "a..b", "-a", "a-", "a*b", "*a", "a.*.b", "a b", &"x".repeat(254), &"x".repeat(64)] {
             assert!(Host::parse(bad).is_err(), "{bad:?}");
         }
+        let long = Host::parse_long(&format!("{}.example.com", "x".repeat(64))).unwrap();
+        assert_eq!(long.long_label(), Some("x".repeat(64).as_str()));
     }
 
     #[test]

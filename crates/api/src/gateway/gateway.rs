@@ -211,8 +211,11 @@ pub struct Infrastructure {
     pub parameters_ref: Option<LocalRef>,
 }
 
+/// What tells a listener, and which requests are its own.
+const ITS_OWN: &[&str] = &["name", "hostname", "port", "protocol"];
+
 impl Spec for Gateway {
-    const PARTS: Option<Parts> = Some(Parts { list: "listeners", core: &["name", "hostname", "port", "protocol"] });
+    const PARTS: Option<Parts> = Some(Parts { list: "listeners", core: ITS_OWN, vital: ITS_OWN });
 
     fn set_aside(&mut self, index: usize, fault: Fault) {
         if let Some(listener) = self.listeners.get_mut(index) {

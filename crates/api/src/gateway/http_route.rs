@@ -7,7 +7,7 @@ use crate::{
 };
 use serde::Deserialize;
 use std::sync::Arc;
-use tombolo_core::Host;
+use tombolo_core::{FieldPath, Host};
 
 /// `HTTPRouteSpec`
 #[derive(Clone, Debug, PartialEq, Deserialize)]
@@ -49,6 +49,9 @@ pub struct HttpRule {
     /// Why it cannot be served, where an API server stores it as it is. Other fields than name and matches may be missing then.
     #[serde(skip)]
     pub fault: Option<Box<Fault>>,
+    /// Those of its matches that cannot be told, by their index, and why: no request matches one, the others count.
+    #[serde(skip)]
+    pub untold: Vec<(usize, Fault)>,
 }
 
 /// `HTTPBackendRef`: a share of a rule's requests, with filters of its own.
@@ -85,16 +88,35 @@ pub struct Retry {
 
 impl Spec for HttpRoute {
     /// A rule goes on matching what it matches: its requests are not for the rules beside it.
-    const PARTS: Option<Parts> = Some(Parts { list: "rules", core: &["name", "matches"] });
+    const PARTS: Option<Parts> = Some(Parts { list: "rules", core: &["name", "matches"], vital: &["name"] });
 
     fn set_aside(&mut self, index: usize, fault: Fault) {
-        if let Some(rule) = self.rules.get_mut(index) {
-            rule.fault.get_or_insert(Box::new(fault));
+        let Some(rule) = self.rules.get_mut(index) else { return };
+        match match_of(&fault.field) {
+            Some(index) => rule.untold.push((index, fault)),
+            None => _ = rule.fault.get_or_insert(Box::new(fault)),
         }
     }
 
     fn validate(object: &Object<Self>, report: &mut Report) {
         validate::http_route(object, report);
+    }
+}
+
+/// Which match of its rule a field is of.
+fn match_of(field: &FieldPath) -> Option<usize> {
+    let (_, within) = field.as_str().split_once("].matches[")?;
+    within.split_once(']')?.0.parse().ok()
+}
+
+impl HttpRule {
+    /// What it matches: every request, where it names nothing.
+    pub fn told(&self) -> Vec<HttpMatch> {
+        if self.matches.is_empty() && self.untold.is_empty() {
+            return one_default_match();
+        }
+        let is_told = |index: &usize| self.untold.iter().all(|(untold, _)| untold != index);
+        self.matches.iter().enumerate().filter(|(index, _)| is_told(index)).map(|(_, one)| one.clone()).collect()
     }
 }
 

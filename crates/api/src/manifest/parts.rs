@@ -4,7 +4,7 @@
 //! where it stands, in the element's own condition. In a file the whole object waits until it is mended.
 
 use crate::{Report, Spec};
-use serde_json::Value;
+use serde_json::{Map, Value};
 use std::fmt;
 use tombolo_core::{FieldPath, Problem};
 
@@ -13,8 +13,10 @@ use tombolo_core::{FieldPath, Problem};
 pub struct Parts {
     /// The list, a field of the spec.
     pub list: &'static str,
-    /// The fields that tell an element, and what is its own and so no other's: what is wrong with one of them costs the whole object.
+    /// The fields that stay where another one cannot be read: they tell an element, and what is its own and so no other's.
     pub core: &'static [&'static str],
+    /// Those of them of which what is wrong costs the whole object.
+    pub vital: &'static [&'static str],
 }
 
 /// Why an element cannot be served.
@@ -49,14 +51,13 @@ impl Faults {
     pub(super) fn strip<S: Spec>(&mut self, spec: &mut Value, report: &mut Report) -> bool {
         let before = self.0.len();
         report.bear(|problem| {
-            let Some((parts, index)) = part::<S>(&problem.field) else { return false };
+            let Some((parts, index, name)) = part::<S>(&problem.field) else { return false };
             let element = spec.get_mut(parts.list).and_then(|list| list.get_mut(index)).and_then(Value::as_object_mut);
-            let Some(element) = element.filter(|element| element.keys().any(|key| !parts.is_core(key))) else {
-                return false;
-            };
-            element.retain(|key, _| parts.is_core(key));
-            self.0.push((index, problem.into()));
-            true
+            let stripped = element.is_some_and(|element| parts.strip(element, name));
+            if stripped {
+                self.0.push((index, problem.into()));
+            }
+            stripped
         });
         self.0.len() > before
     }
@@ -65,7 +66,7 @@ impl Faults {
     pub(super) fn bear<S: Spec>(&mut self, report: &mut Report) {
         report.bear(|problem| {
             let part = part::<S>(&problem.field);
-            self.0.extend(part.map(|(_, index)| (index, problem.into())));
+            self.0.extend(part.map(|(_, index, _)| (index, problem.into())));
             part.is_some()
         });
     }
@@ -77,17 +78,24 @@ impl Faults {
 }
 
 impl Parts {
-    fn is_core(&self, field: &str) -> bool {
-        self.core.contains(&field)
+    /// Takes the rest of an element away, or empties the one field of its core that cannot be read: a list, which then says nothing.
+    /// True where there was something to take.
+    fn strip(&self, element: &mut Map<String, Value>, name: &str) -> bool {
+        let (before, nothing) = (element.len(), Value::Array(Vec::new()));
+        if let Some(value) = element.get_mut(name).filter(|_| self.core.contains(&name)) {
+            return std::mem::replace(value, nothing.clone()) != nothing;
+        }
+        element.retain(|key, _| self.core.contains(&key.as_str()));
+        element.len() < before
     }
 }
 
-/// The element that a field is of, unless it is of its core.
-fn part<S: Spec>(field: &FieldPath) -> Option<(Parts, usize)> {
+/// The element that a field is of, and the field's name there, unless it is vital.
+fn part<S: Spec>(field: &FieldPath) -> Option<(Parts, usize, &str)> {
     let parts = S::PARTS?;
     let path = field.as_str().strip_prefix("spec.")?.strip_prefix(parts.list)?.strip_prefix('[')?;
     let (index, rest) = path.split_once(']')?;
     let name = rest.strip_prefix('.').unwrap_or_default();
     let name = name.split(['.', '[']).next().unwrap_or_default();
-    Some((parts, index.parse().ok()?)).filter(|(parts, _)| !parts.is_core(name))
+    Some((parts, index.parse().ok()?, name)).filter(|_| !parts.vital.contains(&name))
 }

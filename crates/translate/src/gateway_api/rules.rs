@@ -12,6 +12,7 @@ use tombolo_api::{
     gateway::{
         self, HeaderModifier, HttpBackendRef, HttpFilter, HttpHeader, HttpMatch, HttpRoute, HttpRule, PathModifier,
     },
+    manifest::Fault,
 };
 use tombolo_core::FieldPath;
 
@@ -35,10 +36,19 @@ pub struct RulesRow {
 pub struct CompiledRule {
     /// Its name, else its index.
     pub name: String,
-    /// At least one.
+    /// None where none can be told.
     pub matches: Vec<HttpMatch>,
     /// What becomes of the requests.
     pub rule: Arc<Rule>,
+    /// It serves nothing, as something in it cannot be served.
+    pub dropped: bool,
+}
+
+impl RulesRow {
+    /// The rules that serve nothing, as something in them cannot be served.
+    pub fn dropped(&self) -> impl Iterator<Item = &CompiledRule> {
+        self.rules.iter().filter(|rule| rule.dropped)
+    }
 }
 
 impl Unit for Rules {
@@ -108,12 +118,14 @@ struct Filters {
 
 impl Compiler<'_> {
     fn rule(&mut self, index: usize, rule: &HttpRule) -> CompiledRule {
-        let at = At::rule(index);
+        let (at, before) = (At::rule(index), self.unsupported.len());
+        for (_, fault) in &rule.untold {
+            self.fault(fault);
+        }
         let mut filters = match &rule.fault {
             None => self.filters(at, &rule.filters),
             Some(fault) => {
-                let refusal = Refusal { reason: "UnsupportedValue", message: fault.to_string() };
-                self.unsupported.push((fault.field.clone(), refusal));
+                self.fault(fault);
                 Filters { unknown: true, ..Filters::default() }
             }
         };
@@ -123,11 +135,18 @@ impl Compiler<'_> {
             None => self.forward(at, rule, &mut filters),
         };
         let Filters { request_headers, response_headers, mirrors, cors, .. } = filters;
+        let matches = rule.told();
         CompiledRule {
             name: rule.name.as_deref().map_or_else(|| index.to_string(), str::to_owned),
-            matches: if rule.matches.is_empty() { vec![HttpMatch::default()] } else { rule.matches.clone() },
+            dropped: self.unsupported.len() > before && (matches.is_empty() || action == Action::Respond(500)),
+            matches,
             rule: Arc::new(Rule { action, request_headers, response_headers, cors: cors.map(Box::new), mirrors }),
         }
+    }
+
+    fn fault(&mut self, fault: &Fault) {
+        let refusal = Refusal { reason: "UnsupportedValue", message: fault.to_string() };
+        self.unsupported.push((fault.field.clone(), refusal));
     }
 
     fn filters(&mut self, at: At<'_>, filters: &[HttpFilter]) -> Filters {

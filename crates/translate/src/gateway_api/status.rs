@@ -147,14 +147,22 @@ impl Unit for RouteStatus {
 
 /// A fault was a problem when the route was read.
 fn is_told(route: &HttpRoute, field: &FieldPath) -> bool {
-    route.rules.iter().any(|rule| rule.fault.as_ref().is_some_and(|fault| fault.field == *field))
+    let faults = |rule: &gateway::HttpRule| rule.fault.iter().any(|fault| fault.field == *field);
+    route.rules.iter().any(|rule| faults(rule) || rule.untold.iter().any(|(_, fault)| fault.field == *field))
 }
 
 fn parent_status(row: &ParentRow, rules: &RulesRow, generation: i64) -> RouteParentStatus {
-    let accepted = match row.refused.as_ref().or(rules.unsupported.first().map(|(_, refusal)| refusal)) {
+    let unsupported = rules.unsupported.first().map(|(_, refusal)| refusal);
+    let accepted = match row.refused.as_ref().or(unsupported.filter(|_| rules.dropped().count() == rules.rules.len())) {
         Some(Refusal { reason, message }) => Condition::no("Accepted", reason, message, generation),
         None => Condition::yes("Accepted", "Accepted", "", generation),
     };
+    // As the specification has it: only where it is true, and of a route that is accepted.
+    let partially = unsupported.filter(|_| accepted.status).map(|Refusal { reason, message }| {
+        let dropped: Vec<&str> = rules.dropped().map(|rule| rule.name.as_str()).collect();
+        let dropped = if dropped.is_empty() { "in part".to_owned() } else { dropped.join(", ") };
+        Condition::yes("PartiallyInvalid", reason, format!("Dropped Rule {dropped}: {message}"), generation)
+    });
     let resolved = match rules.unresolved.first() {
         Some((_, Refusal { reason, message })) => Condition::no("ResolvedRefs", reason, message, generation),
         None => Condition::yes("ResolvedRefs", "ResolvedRefs", "", generation),
@@ -162,7 +170,7 @@ fn parent_status(row: &ParentRow, rules: &RulesRow, generation: i64) -> RoutePar
     RouteParentStatus {
         parent_ref: row.parent.clone(),
         controller_name: CONTROLLER,
-        conditions: vec![accepted, resolved],
+        conditions: [accepted, resolved].into_iter().chain(partially).collect(),
     }
 }
 

@@ -5,7 +5,7 @@ use crate::{
     Report,
     gateway::{
         AllowedRoutes, FromNamespaces, Gateway, GatewayAddress, Infrastructure, Listener, ListenerTls, Protocol,
-        TlsMode,
+        TlsMode, hostname,
     },
     metadata::check_labels,
     syntax::{self, Broken},
@@ -66,6 +66,9 @@ fn listener(l: &Listener, at: &FieldPath, report: &mut Report) {
     section_name(&l.name, at.key("name"), report);
     if let Protocol::Other(name) = &l.protocol {
         keeps(protocol(name), "protocol", || at.key("protocol"), report);
+    }
+    if let Some(host) = &l.hostname {
+        hostname::warn(host, || at.key("hostname"), report);
     }
     if l.hostname.is_some() && matches!(l.protocol, Protocol::Tcp | Protocol::Udp) {
         let message = format!("{} knows no host names", l.protocol);

@@ -1,9 +1,9 @@
 //! HTTPRoute.
 
-use super::{at_most, capped, filter, matching, not_empty, reference, section_name, spec, unique};
+use super::{capped, filter, matching, not_empty, reference, section_name, spec, unique};
 use crate::{
     Report,
-    gateway::{HttpFilter, HttpMatch, HttpRoute, HttpRule, PathMatch, PathModifier, Retry, Timeouts},
+    gateway::{HttpFilter, HttpMatch, HttpRoute, HttpRule, PathMatch, PathModifier, Retry, Timeouts, hostname},
 };
 use tombolo_core::FieldPath;
 
@@ -17,7 +17,10 @@ const MOST_BACKENDS: usize = 16;
 pub(in crate::gateway) fn http_route(route: &HttpRoute, report: &mut Report) {
     let parents = spec().key("parentRefs");
     reference::parents(capped(&route.parent_refs, MOST_PARENTS, &parents, report), &parents, report);
-    at_most(route.hostnames.len(), MOST_HOSTNAMES, &spec().key("hostnames"), report);
+    let hostnames = spec().key("hostnames");
+    for (i, host) in capped(&route.hostnames, MOST_HOSTNAMES, &hostnames, report).iter().enumerate() {
+        hostname::warn(host, || hostnames.index(i), report);
+    }
     rules(&route.rules, &spec().key("rules"), report);
     if route.use_default_gateways.is_some() {
         report.unsupported(spec().key("useDefaultGateways"), "name the Gateways in parentRefs");

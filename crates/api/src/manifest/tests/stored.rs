@@ -93,15 +93,7 @@ fn a_listener_at_fault_keeps_what_tells_whose_requests_are_its_own() {
 
 #[test]
 fn what_no_listener_bears_costs_the_gateway() {
-    // Without its host, which requests are the listener's is not known, and another one would take them.
-    let long = format!("{}.example.com", "a".repeat(64));
-    for (field, value) in [
-        ("name", json!("A b")),
-        ("port", json!(0)),
-        ("port", Value::Null),
-        ("hostname", json!("192.0.2.1")),
-        ("hostname", json!(long)),
-    ] {
+    for (field, value) in [("name", json!("A b")), ("port", json!(0)), ("port", Value::Null)] {
         let stored = decode_stored(gateway(&[good("first", 80), with(field, value)]));
         assert!(stored.object.is_none(), "{field}");
     }
@@ -111,13 +103,34 @@ fn what_no_listener_bears_costs_the_gateway() {
 }
 
 #[test]
+fn a_name_that_no_client_knows_is_served_and_warned_of() {
+    for unusual in ["192.0.2.1".to_owned(), format!("{}.example.com", "a".repeat(64))] {
+        let mut route = route(&json!({}));
+        route["spec"]["hostnames"] = json!(["a.example.com", unusual]);
+        for (document, field) in [
+            (gateway(&[good("first", 80), with("hostname", json!(unusual))]), "spec.listeners[1].hostname"),
+            (route, "spec.hostnames[1]"),
+        ] {
+            let stored = decode_stored(document.clone());
+            assert!(stored.object.is_some());
+            assert!(
+                matches!(&told(&stored)[..], [one] if one.starts_with(&format!("warning {field} UnusualHostname: ")))
+            );
+            assert_eq!(told(&stored), told(&decode(document, None)));
+        }
+    }
+}
+
+/// A route with a good rule, and another one.
+fn route(rule: &Value) -> Value {
+    json!({
+        "apiVersion": "gateway.networking.k8s.io/v1", "kind": "HTTPRoute", "metadata": {"name": "web", "namespace": "shop"},
+        "spec": {"parentRefs": [{"name": "edge"}], "rules": [{"backendRefs": [{"name": "web", "port": 80}]}, rule]},
+    })
+}
+
+#[test]
 fn a_rule_that_cannot_be_served_costs_itself() {
-    let route = |rule: &Value| {
-        json!({
-            "apiVersion": "gateway.networking.k8s.io/v1", "kind": "HTTPRoute", "metadata": {"name": "web", "namespace": "shop"},
-            "spec": {"parentRefs": [{"name": "edge"}], "rules": [{"backendRefs": [{"name": "web", "port": 80}]}, rule]},
-        })
-    };
     let header = |header: Value| json!([{"type": "RequestHeaderModifier", "requestHeaderModifier": header}]);
     let document = route(&json!({"filters": header(json!({"remove": [""]}))}));
     let stored = decode_stored(document.clone());
@@ -125,7 +138,32 @@ fn a_rule_that_cannot_be_served_costs_itself() {
     let Some(AnyObject::HttpRoute(object)) = &stored.object else { panic!("{:?}", stored.problems) };
     let faults: Vec<bool> = object.rules.iter().map(|rule| rule.fault.is_some()).collect();
     assert_eq!(faults, [false, true]);
-    // Which requests are the rule's is not known then.
-    let matches = json!([{"path": {"type": "RegularExpression", "value": "("}}]);
-    assert!(decode_stored(route(&json!({"matches": matches}))).object.is_none());
+}
+
+#[test]
+fn a_match_that_cannot_be_told_costs_itself() {
+    let good = json!({"path": {"value": "/a"}});
+    let broken = json!({"path": {"type": "RegularExpression", "value": "("}});
+    let twice = json!({"headers": [{"name": "a", "type": "RegularExpression", "value": "("}], "path": broken["path"]});
+    let newer = json!({"method": "QUERY"});
+    let cases = [
+        (json!([]), 1, vec![]),
+        (json!([good]), 1, vec![]),
+        (json!([broken]), 0, vec!["[0].path.value"]),
+        (json!([good, twice, good, broken]), 2, vec!["[1].path.value", "[1].headers[0].value", "[3].path.value"]),
+        // Where a list cannot be read, none of it can.
+        (json!([good, newer]), 0, vec!["[1].method"]),
+    ];
+    for (matches, left, untold) in cases {
+        let document = route(&json!({"matches": matches}));
+        let stored = decode_stored(document.clone());
+        assert_eq!(told(&stored), told(&decode(document, None)));
+        let Some(AnyObject::HttpRoute(object)) = &stored.object else { panic!("{:?}", stored.problems) };
+        let rule = &object.rules[1];
+        assert!(rule.fault.is_none() && object.rules[0].untold.is_empty());
+        assert_eq!(rule.told().len(), left, "{matches}");
+        let fields: Vec<&str> = rule.untold.iter().map(|(_, fault)| fault.field.as_str()).collect();
+        let expected: Vec<String> = untold.iter().map(|field| format!("spec.rules[1].matches{field}")).collect();
+        assert_eq!(fields, expected, "{matches}");
+    }
 }

@@ -82,12 +82,48 @@ fn a_rule_at_fault_says_why_and_answers_for_itself() {
     let exists = json!({"key": "a", "operator": "Exists"});
     world.apply_from("test", vec![edge(&exists), stored("HTTPRoute", "web", &route)]);
     let parent = status(&world, Kind::HttpRoute, "web")["parents"][0].clone();
-    let (accepted, message) = condition(&parent, "Accepted");
-    assert_eq!(accepted, "False UnsupportedValue");
-    assert!(message.starts_with("spec.rules[0].filters[0].requestHeaderModifier.remove[0]: "), "{message}");
+    assert_eq!(condition(&parent, "Accepted").0, "True Accepted");
+    let (partially, message) = condition(&parent, "PartiallyInvalid");
+    assert_eq!(partially, "True UnsupportedValue");
+    let field = "Dropped Rule 0: spec.rules[0].filters[0].requestHeaderModifier.remove[0]: ";
+    assert!(message.starts_with(field), "{message}");
     let table = world.table(&[Scope::gateway("infra", "edge")], &names::http_table(Port::new(80).unwrap()));
     let routes = format!("{table:?}");
     assert!(routes.contains("other.example.com") && routes.contains("500"), "{routes}");
+}
+
+#[test]
+fn a_match_at_fault_matches_nothing_and_the_others_serve() {
+    let broken = json!({"path": {"type": "RegularExpression", "value": "/(?!a)"}});
+    let redirect = |host: &str| json!([{"type": "RequestRedirect", "requestRedirect": {"hostname": host}}]);
+    let both = json!({"matches": [broken, {"path": {"value": "/good"}}], "filters": redirect("both.test")});
+    let lost = json!({"name": "lost", "matches": [broken], "filters": redirect("lost.test")});
+    let exists = json!({"key": "a", "operator": "Exists"});
+    let told = |rules: &[&Value]| {
+        let mut world = World::default();
+        let route = json!({"parentRefs": [{"name": "edge"}], "rules": rules});
+        world.apply_from("test", vec![edge(&exists), stored("HTTPRoute", "web", &route)]);
+        let parent = status(&world, Kind::HttpRoute, "web")["parents"][0].clone();
+        let table = world.table(&[Scope::gateway("infra", "edge")], &names::http_table(Port::new(80).unwrap()));
+        let said = parent["conditions"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|of| condition(&parent, of["type"].as_str().unwrap()).0);
+        let routes: Vec<_> =
+            table.iter().flat_map(|table| &table.virtual_hosts).flat_map(|host| &host.routes).collect();
+        (said.collect::<Vec<_>>(), parent["conditions"].to_string(), format!("{routes:?}"))
+    };
+    let (said, words, routes) = told(&[&both, &lost]);
+    assert_eq!(said, ["True Accepted", "True ResolvedRefs", "True UnsupportedValue"]);
+    assert!(words.contains("Dropped Rule lost: spec.rules[0].matches[0].path.value: "), "{words}");
+    assert!(routes.contains("both.test") && !routes.contains("lost.test"), "{routes}");
+    let (said, words, _) = told(&[&both]);
+    assert_eq!(said, ["True Accepted", "True ResolvedRefs", "True UnsupportedValue"]);
+    assert!(words.contains("Dropped Rule in part: "), "{words}");
+    let (said, _, routes) = told(&[&lost]);
+    assert_eq!(said, ["False UnsupportedValue", "True ResolvedRefs"]);
+    assert!(!routes.contains("lost.test"), "{routes}");
 }
 
 fn host<'a>(table: &'a RouteConfiguration, name: &str) -> &'a VirtualHost {

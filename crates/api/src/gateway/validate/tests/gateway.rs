@@ -111,7 +111,7 @@ fn listeners() {
             ("a.example.com", "'*'", "listeners[0].hostname InvalidValue"),
             ("a.example.com", "A.example.com", "listeners[0].hostname InvalidValue"),
             ("a.example.com", "a_b.example.com", "listeners[0].hostname InvalidValue"),
-            ("a.example.com", "10.0.0.1", "listeners[0].hostname InvalidValue"),
+            ("a.example.com", "10.0.0.1", "?listeners[0].hostname UnusualHostname"),
             ("a.example.com", "''", "listeners[0].hostname InvalidValue"),
             ("protocol: TCP", "protocol: TCP, hostname: a.b", "listeners[3].hostname Forbidden"),
             ("protocol: TCP", "protocol: UDP, hostname: a.b", "listeners[3].hostname Forbidden"),

@@ -61,7 +61,7 @@ fn hostnames() {
             ("a.example.com,", &format!("{},", times(16, "hN.example.com")), "hostnames TooMany"),
             ("a.example.com", "'*'", "hostnames[0] InvalidValue"),
             ("a.example.com", "A.example.com", "hostnames[0] InvalidValue"),
-            ("a.example.com", "10.0.0.1", "hostnames[0] InvalidValue"),
+            ("a.example.com", "10.0.0.1", "?hostnames[0] UnusualHostname"),
             ("a.example.com", "a..com", "hostnames[0] InvalidValue"),
             ("a.example.com", "a.*.com", "hostnames[0] InvalidValue"),
             ("a.example.com", "''", "hostnames[0] InvalidValue"),
