@@ -10,9 +10,13 @@ import unittest
 
 from kubernetes.common import until
 
+from .current import CURRENT, own_needed
+
 COMMAND = pathlib.Path(__file__).resolve().parent.parent / "cluster"
-ROOT_NEEDED = unittest.skipUnless(os.geteuid() == 0 or os.environ.get("CI") == "true", "clusters need root")
+ROOT_NEEDED = unittest.skipUnless(CURRENT or os.geteuid() == 0 or os.environ.get("CI") == "true", "clusters need root")
 PATIENCE = 180  # seconds; only failures take that long
+# Seconds for which nothing may be written where nothing happens.
+IDLE = int(os.environ.get("E2E_IDLE_SECONDS") or (20 if os.environ.get("CI") == "true" else 120))
 
 
 def documents(printed):
@@ -32,7 +36,10 @@ class TestCluster:
         self.name = name
 
     def argv(self, command, *words):
-        """The command line `e2e/cluster COMMAND --name NAME WORDS…`."""
+        """The command line `e2e/cluster COMMAND --name NAME WORDS…`; in the current cluster, that of `exec -- WORDS…` is WORDS."""
+        if CURRENT and command == "exec":
+            return words[1:]
+        own_needed(f"`e2e/cluster {command}`")
         return [COMMAND, *command.split(), "--name", self.name, *words]
 
     def run(self, command, *words, check=True, **options):

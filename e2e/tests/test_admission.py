@@ -59,8 +59,8 @@ class AdmissionTest(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
         cls.cluster = Mesh("e2e-admission")
-        cls.addClassCleanup(cls.cluster.run, "down")
         cls.cluster.begin()
+        cls.addClassCleanup(cls.cluster.end)
         cls.cluster.install()
         cls.cluster.wait("condition=Admission", "meshrevisiontag/default")
 

@@ -10,6 +10,7 @@ import unittest
 from kubernetes import programs
 from kubernetes.common import ROOT, until
 
+from .current import own_needed
 from .mesh import MANIFESTS, PROGRAMS_NEEDED, SYSTEM, Load, Mesh, differences
 from .support import PATIENCE, ROOT_NEEDED
 
@@ -31,10 +32,11 @@ metadata: {name: tombolo-dropped, namespace: tombolo-system}
 class ChartTest(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
+        own_needed("Helm in both its versions")
         programs.build()  # with Helm 3
         cls.mesh = Mesh("e2e-chart")
-        cls.addClassCleanup(cls.mesh.run, "down")
         cls.mesh.begin()
+        cls.addClassCleanup(cls.mesh.end)
         cls.mesh.load_images(BEFORE)
         cls.mesh.kubectl("create", "namespace", SYSTEM)
 

@@ -91,7 +91,7 @@ class CommandLineTest(MeshTest):
               namespace: tombolo-system
               labels: {app.kubernetes.io/name: tombolo-discovery, istio.io/rev: deaf}
             spec:
-              containers: [{name: deaf, image: "tombolo.dev/pause:1", imagePullPolicy: IfNotPresent}]
+              containers: [{name: deaf, image: "registry.k8s.io/coredns/coredns:v1.12.2"}]
         """)
         self.addCleanup(self.cluster.kubectl, "delete", "pod", "tombolo-discovery-deaf", f"-n={NAMESPACE}", "--now")
         self.cluster.wait("condition=Ready", "pod/tombolo-discovery-deaf", NAMESPACE)

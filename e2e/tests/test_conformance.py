@@ -39,7 +39,7 @@ class ConformanceTest(unittest.TestCase):
         """Before it is installed, nobody serves the class: that fails, and the log says why."""
         cluster = Mesh("e2e-conformance")
         cluster.begin("--gateway-api=experimental")
-        self.addCleanup(cluster.run, "down")
+        self.addCleanup(cluster.end)
         with tempfile.TemporaryDirectory() as directory:
             report = pathlib.Path(directory, "report.yaml")
             status, said = self.run_suite(CLUSTER=cluster.name, REPORT=str(report))

@@ -5,7 +5,7 @@ import sys
 import time
 
 from .mesh import DISCOVERY, PROGRAMS_NEEDED, SYSTEM, MeshTest
-from .support import ROOT_NEEDED
+from .support import IDLE, ROOT_NEEDED
 
 SERVER = """
 import http.server as h
@@ -52,5 +52,5 @@ class TomboloTest(MeshTest):
         self.mesh.rollout("tombolo-operator")
         self.mesh.until_quiet(5)
         began = self.mesh.audit.now()
-        time.sleep(20)  # the time is what is measured
+        time.sleep(IDLE)  # the time is what is measured
         self.assertEqual(self.mesh.audit.writes(began), [])

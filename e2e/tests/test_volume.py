@@ -12,13 +12,12 @@ import time
 from kubernetes.common import until
 
 from .mesh import PROGRAMS_NEEDED, SYSTEM, MeshTest, condition, shared
-from .support import ROOT_NEEDED
+from .support import IDLE, ROOT_NEEDED
 
 PAIRS = int(os.environ.get("E2E_GATEWAYS", "1000"))
 STAGES = [PAIRS // 4, PAIRS // 2, PAIRS]
 DEPLOYED = 20  # every so many-th Gateway is deployed by us
 BYTES_PER_PAIR = 20_000
-IDLE = 20  # seconds
 LONG = 300  # seconds
 
 PLACE = """
