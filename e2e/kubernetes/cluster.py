@@ -18,6 +18,7 @@ from .process import Process
 from .virtual_machine import all_of
 
 CLUSTERS = CACHE / "clusters"
+CHANNELS = ("standard", "experimental", "none")
 PATIENCE = 120  # seconds for anything to come to pass; only failures take that long
 DNS = "/apis/apps/v1/namespaces/kube-system/deployments/coredns"
 CAPTURED = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
@@ -43,13 +44,14 @@ class Cluster:
 
     # === Up ===
 
-    def up(self, channel):
-        """Brings it up, or what of it does not run; then waits until it is usable."""
+    def up(self, channel=None):
+        """Brings it up, or what of it does not run; then waits until it is usable. `channel`: which CRDs of the Gateway API."""
         programs.build(everything=False)
         with locked(self.directory):
             if not (self.node.pid and self.laid_out.exists()):
                 self._clear()
-                self._lay_out()
+                self._lay_out(channel or CHANNELS[0])
+            channel = self._channel(channel)
             for name in components.AT_ONCE:
                 self.start(name)
             imports = self._import_images()
@@ -62,7 +64,14 @@ class Cluster:
             finish(applied)
             self._until("cluster DNS answers", lambda: self.api.holds("Available", DNS))
 
-    def _lay_out(self):
+    def _channel(self, wanted):
+        """The channel that it has. CRDs of one are not put over those of another: whatever is stored would be cut to what both know."""
+        has = self.laid_out.read_text()
+        if wanted not in (None, has):
+            raise Broken(f"cluster {self.name} has CRDs of channel {has}: take another --name, or run e2e/cluster down --name {self.name} first")
+        return has
+
+    def _lay_out(self, channel):
         for path in (ROOT, CACHE):
             if any(path.is_relative_to(private) for private in PRIVATE.values()):
                 raise Broken(f"{path}: the node could not see it there; use another checkout, or set XDG_CACHE_HOME")
@@ -76,7 +85,7 @@ class Cluster:
         kinds = namespaces.MOUNT | namespaces.PROCESS | namespaces.NETWORK
         self.node.start(kinds, ["proc", *components.kernel_layout(self.directory)])
         network.lay_node(self.node)
-        self.laid_out.touch()
+        self.laid_out.write_text(channel)
 
     def start(self, name):
         """Starts a component, unless it runs."""
@@ -88,6 +97,7 @@ class Cluster:
             self.node.spawn(name, components.command(self, name), components.environment(self))
 
     def stop(self, name):
+        self._pid()
         self.process(name).stop()
 
     def process(self, name):

@@ -58,15 +58,27 @@ def tail(path, lines=15):
 @contextlib.contextmanager
 def locked(directory):
     """Holds a directory's lock; the directory is made where it is missing, and may be removed under the lock."""
-    while True:
-        directory.mkdir(parents=True, exist_ok=True)
-        with contextlib.suppress(FileNotFoundError):
-            descriptor = os.open(directory, os.O_DIRECTORY | os.O_CLOEXEC)
-            try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX)
-                # Whoever held it before may have removed the directory: then this lock is one on nothing.
-                if os.fstat(descriptor).st_ino == os.stat(directory).st_ino:
-                    yield
-                    return
-            finally:
-                os.close(descriptor)
+    while (descriptor := _lock(directory)) is None:
+        pass
+    try:
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _lock(directory):
+    """The descriptor that holds the lock; None where whoever held it before removed the directory: that lock is one on nothing."""
+    directory.mkdir(parents=True, exist_ok=True)
+    descriptor = None
+    try:
+        descriptor = os.open(directory, os.O_DIRECTORY | os.O_CLOEXEC)
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        if os.fstat(descriptor).st_ino == os.stat(directory).st_ino:
+            held, descriptor = descriptor, None
+            return held
+    except FileNotFoundError:
+        pass
+    finally:
+        if descriptor is not None:
+            os.close(descriptor)
+    return None

@@ -31,6 +31,7 @@ PACKAGES = {
     "socat": "socat",
     "ethtool": "ethtool",
     "openssl": "openssl",
+    "curl": "curl",
     "/usr/lib/cni/bridge": "containernetworking-plugins",
 }
 
@@ -138,14 +139,15 @@ COMMANDS = {
 
 
 def build(everything=True):
-    """Fills the cache with what a cluster needs; with everything, also with what only some tests use."""
-    install_packages()
-    for program in (KUBE, DNS, PAUSING, HELM, *([HELM_3] if everything else [])):
-        program.build()
-    images()
-    for channel in ("standard", "experimental"):
-        gateway_api(channel)
-    _forget()
+    """Fills the cache with what a cluster needs; with everything, also with what only some tests use. One at a time does so."""
+    with locked(STORE):
+        install_packages()
+        for program in (KUBE, DNS, PAUSING, HELM, *([HELM_3] if everything else [])):
+            program.build()
+        images()
+        for channel in ("standard", "experimental"):
+            gateway_api(channel)
+        _forget()
 
 
 def images():

@@ -18,6 +18,7 @@ class VirtualMachine(Machine):
         super().__init__(cluster.directory / "machines" / name)
         self.cluster = cluster
         self.name = name
+        self.joined = self.directory / "joined"
 
     @property
     def index(self):
@@ -32,7 +33,7 @@ class VirtualMachine(Machine):
         if not self.cluster.node.pid:
             raise Broken(f"cluster {self.cluster.name} is not up")
         with locked(self.directory.parent):
-            if self.pid:
+            if self.pid and self.joined.exists():
                 return
             taken = {machine.index for machine in all_of(self.cluster) if machine.name != self.name}
             index = min(set(range(256)) - taken)
@@ -46,6 +47,12 @@ class VirtualMachine(Machine):
             (etc / "hosts").write_text(f"127.0.0.1 localhost {self.name}\n")
             self.start(namespaces.MOUNT | namespaces.NETWORK, [f"{etc}:/etc"])
             network.join_virtual_machine(self.cluster.node, self, index)
+            self.joined.touch()
+
+    def remove(self):
+        if not self.directory.exists():
+            raise Broken(f"cluster {self.cluster.name} has no machine {self.name}")
+        super().remove()
 
     def _clear(self):
         self.kill()

@@ -23,15 +23,15 @@ from .audit import Audit
 from .current import CURRENT, SYSTEM, own_needed
 from .support import PATIENCE, TestCluster, documents
 
-MANIFESTS = pathlib.Path(__file__).resolve().parent / "manifests"
+SHOP = ROOT / "examples" / "cluster" / "shop.yaml"  # the quickstart of the README
 PROGRAMS, ENVOY = os.environ.get("TOMBOLO_PROGRAMS"), os.environ.get("ENVOY_BIN")
 PROGRAMS_NEEDED = unittest.skipUnless((PROGRAMS and ENVOY) or os.environ.get("CI") == "true", "needs programs: make e2e")
 DISCOVERY = "tombolo-discovery-default"
 
 # Whatever of Tombolo's, or of its users', must outlive a fault. Pods and what counts them come and go.
 KINDS = (
-    "meshinstallations,meshrevisions,meshrevisiontags,gatewayclasses,gateways,httproutes,serviceentries,workloadentries,services,"
-    "deployments,serviceaccounts,configmaps,secrets,roles,rolebindings,clusterroles,clusterrolebindings,poddisruptionbudgets,"
+    "meshinstallations,meshrevisions,meshrevisiontags,gatewayclasses,gateways,httproutes,referencegrants,"
+    "serviceentries,workloadentries,workloadgroups,validatingwebhookconfigurations,services,deployments,serviceaccounts,configmaps,secrets,roles,rolebindings,clusterroles,clusterrolebindings,poddisruptionbudgets,"
     "horizontalpodautoscalers,networkpolicies,customresourcedefinitions"
 )
 OF_THE_CLUSTER = ("kube-system", "kube-public", "kube-node-lease")
@@ -195,16 +195,17 @@ class Mesh(TestCluster):
 
     def ask(self, host, address):
         """What the gateway answers for a host, once it answers."""
-        program = (
-            "import sys, urllib.request as u;"
-            f"print(u.urlopen(u.Request('http://{address}/health', headers={{'host': '{host}'}}), timeout=5).read().decode(), end='')"
-        )
+        return until(f"{host} answers", PATIENCE, lambda: self._asked(host, address, "read().decode()"), self.state)
 
-        def answer():
-            printed = self.run("exec", "--", sys.executable, "-c", program, check=False)
-            return None if "Traceback" in printed else printed
+    def header(self, name, host, address):
+        """A header of what the gateway answers for a host: None where it does not answer."""
+        return self._asked(host, address, f"headers[{name!r}]")
 
-        return until(f"{host} answers", PATIENCE, answer, self.state)
+    def _asked(self, host, address, what):
+        request = f"u.Request('http://{address}/health', headers={{'host': '{host}'}})"
+        program = f"import urllib.request as u; print(u.urlopen({request}, timeout=5).{what}, end='')"
+        printed = self.run("exec", "--", sys.executable, "-c", program, check=False)
+        return None if "Traceback" in printed else printed
 
     def state(self):
         """What helps to see why something did not come to pass."""
@@ -227,6 +228,11 @@ class Mesh(TestCluster):
             with contextlib.suppress(FileNotFoundError):  # its pod has gone meanwhile
                 found += [f"{log.parts[-3]}: {line}" for line in log.read_text(errors="replace").splitlines() if ERROR.match(line)]
         return found
+
+    def chart(self, *words):
+        """What the chart renders, with the images of this cluster."""
+        image = f"--set=image.registry={current.REGISTRY or 'tombolo.test'}"
+        return self.run("exec", "--", "helm", "template", "tombolo", ROOT / "charts" / "tombolo", f"--namespace={SYSTEM}", image, *words)
 
     def read(self, manifests):
         """Manifests in YAML as data."""
@@ -284,7 +290,11 @@ def content(item):
     item = copy.deepcopy(item)
     for counted in ("resourceVersion", "generation", "managedFields", "creationTimestamp"):
         item["metadata"].pop(counted, None)
-    item["metadata"].get("annotations", {}).pop("deployment.kubernetes.io/revision", None)
+    annotations = item["metadata"].pop("annotations", {})
+    for of_a_tool in ("deployment.kubernetes.io/revision", "kubectl.kubernetes.io/last-applied-configuration"):
+        annotations.pop(of_a_tool, None)
+    if annotations:
+        item["metadata"]["annotations"] = annotations
     if not item["apiVersion"].startswith(STATUS_IS_OURS):
         item.pop("status", None)
     return without(item, ("lastTransitionTime", "observedGeneration"))
@@ -322,7 +332,7 @@ def shared():
     mesh = Mesh("e2e-mesh")
     mesh.begin()
     mesh.install()
-    mesh.kubectl("apply", "--filename", str(MANIFESTS / "shop.yaml"))
+    mesh.kubectl("apply", "--filename", str(SHOP))
     mesh.wait("condition=Programmed", "gateway/edge", "shop")
     mesh.rollout("web", "shop")
     return mesh

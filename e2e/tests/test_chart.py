@@ -11,13 +11,24 @@ from kubernetes import programs
 from kubernetes.common import ROOT, until
 
 from .current import own_needed
-from .mesh import MANIFESTS, PROGRAMS_NEEDED, SYSTEM, Load, Mesh, differences
+from .mesh import PROGRAMS_NEEDED, SHOP, SYSTEM, Load, Mesh, differences
 from .support import PATIENCE, ROOT_NEEDED
 
 CHART = ROOT / "charts" / "tombolo"
 REGISTRY = "image.registry=tombolo.test"
 BEFORE = "0.0.9"  # the version before, as far as a chart and its images' tags go; its programs are those of this version
 VERSION = "mesh.tombolo.dev/crd-version"
+
+# What an uninstalled release leaves in its namespace, and what Kubernetes has there.
+STAYS = {
+    "secret/tombolo-ca",
+    "configmap/tombolo-ca-root-cert",
+    "configmap/istio-ca-root-cert",
+    "lease.coordination.k8s.io/tombolo-writer",
+    "lease.coordination.k8s.io/tombolo-operator",
+    "configmap/kube-root-ca.crt",
+    "serviceaccount/default",
+}
 
 # What only the version before had.
 DROPPED = """
@@ -56,17 +67,38 @@ class ChartTest(unittest.TestCase):
             with self.subTest(value), self.assertRaisesRegex(AssertionError, "(?i)schema"):
                 self.helm("template", CHART, f"--set={value}")
 
+    def test_what_opens_the_registry_opens_it_to_the_mesh(self):
+        """Unless the installation says something else of it."""
+        given = "--set=enabled=true,image.registry=r,image.pullSecrets={one,two},image.pullPolicy=Always"
+        for more, secrets in ((), ["one", "two"]), (("--set=installation.spec.images.pullSecrets={own}",), ["own"]):
+            for program in ("helm", "helm3"):
+                with self.subTest(program, more=more):
+                    rendered = self.helm("template", "tombolo", CHART, f"--namespace={SYSTEM}", "--kube-version=1.35.0", given, *more, program=program)
+                    installation = next(item for item in self.mesh.read(rendered) if item["kind"] == "MeshInstallation")
+                    self.assertEqual(installation["spec"]["images"], {"pullPolicy": "Always", "pullSecrets": secrets})
+
+    def test_without_an_installation_it_says_how_to_make_one(self):
+        """What it says can be put into a shell."""
+        said = self.helm("install", "tombolo", CHART, f"--namespace={SYSTEM}", "--dry-run=server", "--set=installation.create=false")
+        command = re.search(r"^kubectl apply -f - <<EOF\n.*^EOF$", said, re.MULTILINE | re.DOTALL)[0]
+        self.mesh.apply((CHART / "crds" / "meshinstallations.mesh.tombolo.dev.yaml").read_text())
+        self.mesh.wait("condition=Established", "customresourcedefinition/meshinstallations.mesh.tombolo.dev")
+        self.assertIn("meshinstallation.mesh.tombolo.dev/default created", self.mesh.run("exec", "--", "sh", "-c", command))
+        self.mesh.kubectl("delete", "meshinstallation/default")
+
     def test_what_is_installed_is_the_same_by_helm_3_by_helm_4_and_by_kubectl(self):
         """Without an operator, so that only what the chart makes is there."""
         off = ("--set=operator.replicas=0",)
         made = {}
         for program in ("helm", "helm3"):
+            self.forget_definitions()
             self.install(CHART, program, *off)
             made[program] = self.contents()
             self.helm("uninstall", "tombolo", f"--namespace={SYSTEM}", program=program)
             self.assert_uninstalled()
         template = ("template", "tombolo", CHART, f"--namespace={SYSTEM}", f"--set={REGISTRY}", "--include-crds", *off)
         manifests = self.helm(*template)
+        self.forget_definitions()
         # The definition of a kind comes before its objects, and is there only a moment later.
         until("all is applied", PATIENCE, lambda: "error" not in self.apply(manifests), lambda: self.apply(manifests))
         made["kubectl"] = self.contents()
@@ -108,11 +140,11 @@ class ChartTest(unittest.TestCase):
 
     def test_upgrade_from_the_version_before_and_the_end(self):
         """A release of Helm 3's that Helm 4 upgrades, under requests; then what is left of it."""
-        self.mesh.kubectl("delete", "customresourcedefinitions", *self.definitions(), "--ignore-not-found")
+        self.forget_definitions()
         self.install(self.chart_before(), "helm3")
         self.mesh.until_settled()
         self.assertEqual(self.operators(), {f"tombolo.test/tombolo:{BEFORE}"})
-        self.mesh.kubectl("apply", f"--filename={MANIFESTS / 'shop.yaml'}")
+        self.mesh.kubectl("apply", f"--filename={SHOP}")
         self.mesh.wait("condition=Programmed", "gateway/edge", "shop")
         address = self.mesh.field("gateway/edge", ".status.addresses[0].value")
         self.mesh.ask("shop.example.com", address)
@@ -133,6 +165,12 @@ class ChartTest(unittest.TestCase):
         self.assertEqual(load.failed, 0, load.said)
         self.assertEqual(len(self.mesh.get("customresourcedefinitions", *self.definitions())["items"]), 6)
         self.assertEqual(differences(theirs, self.users_objects()), {}, "what users made outlives the mesh")
+        stays = self.mesh.kubectl("get", "all,secrets,configmaps,leases,roles,rolebindings,serviceaccounts", f"--namespace={SYSTEM}", "--output=name")
+        self.assertEqual(set(stays.split()), STAYS, "as the chart's README says")
+
+    def forget_definitions(self):
+        """No release was ever here."""
+        self.mesh.kubectl("delete", "customresourcedefinitions", *self.definitions(), "--ignore-not-found")
 
     def definitions(self):
         """The names of the definitions in the chart."""

@@ -170,6 +170,11 @@ class ClusterTest(unittest.TestCase):
         after = self.pids()
         self.assertEqual([name for name in before if before[name] != after[name]], ["kube-apiserver"])
 
+    def test_it_keeps_its_channel_of_crds(self):
+        said = self.cluster.run("up --gateway-api=experimental", check=False)
+        self.assertIn("cluster test has CRDs of channel standard: take another --name", said)
+        self.cluster.run("up --gateway-api=standard")
+
     def test_pods_outlive_all_components(self):
         address = self.address("server")
         for pid in self.pids().values():
@@ -198,9 +203,13 @@ class MistakesTest(unittest.TestCase):
             ("vm add", "box"),
             ("vm exec", "box", "true"),
             ("start", "etcd"),
+            ("stop", "etcd"),
         ):
             with self.subTest(command):
                 self.assert_refused("is not up", command, *words)
+
+    def test_a_machine_that_is_not_there_cannot_be_removed(self):
+        self.assert_refused("cluster absent has no machine box", "vm remove", "box")
 
     def test_names_are_names(self):
         self.assert_refused("cluster name '../x'", "up", name="../x")

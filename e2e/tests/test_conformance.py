@@ -3,12 +3,14 @@
 import os
 import pathlib
 import subprocess
-import tempfile
 import unittest
+
+from kubernetes.common import CACHE
 
 from .mesh import PROGRAMS_NEEDED, Mesh
 from .support import ROOT_NEEDED
 
+REPORT = CACHE / "conformance.yaml"  # kept, with the log beside it
 COMMAND = pathlib.Path(__file__).resolve().parent.parent / "conformance" / "run"
 # How many tests of GATEWAY-HTTP there are for what every implementation has, and for the features that the class claims.
 CORE, EXTENDED = 36, 34
@@ -40,17 +42,15 @@ class ConformanceTest(unittest.TestCase):
         cluster = Mesh("e2e-conformance")
         cluster.begin("--gateway-api=experimental")
         self.addCleanup(cluster.end)
-        with tempfile.TemporaryDirectory() as directory:
-            report = pathlib.Path(directory, "report.yaml")
-            status, said = self.run_suite(CLUSTER=cluster.name, REPORT=str(report))
-            self.assertEqual(status, 1, said)
-            self.assertRegex(said, r"conformance suite v[0-9.]+: exit status 1, [0-9]+ s")
-            self.assertIn('gatewayclasses.gateway.networking.k8s.io "tombolo" not found', report.with_suffix(".log").read_text())
-            cluster.install()
-            status, said = self.run_suite(CLUSTER=cluster.name, REPORT=str(report))
-            print(said.strip().splitlines()[-3])
-            self.assertEqual(status, 0, said)
-            self.check(report.read_text())
+        status, said = self.run_suite(CLUSTER=cluster.name, REPORT=str(REPORT))
+        self.assertEqual(status, 1, said)
+        self.assertRegex(said, r"conformance suite v[0-9.]+: exit status 1, [0-9]+ s")
+        self.assertIn('gatewayclasses.gateway.networking.k8s.io "tombolo" not found', REPORT.with_suffix(".log").read_text())
+        cluster.install()
+        status, said = self.run_suite(CLUSTER=cluster.name, REPORT=str(REPORT))
+        print(said.strip().splitlines()[-3])
+        self.assertEqual(status, 0, said)
+        self.check(REPORT.read_text())
 
     def check(self, report):
         self.assertRegex(report, rf"core:\n +result: success\n +statistics:\n +Failed: 0\n +Passed: {CORE}\n +Skipped: 0")

@@ -4,8 +4,10 @@ import subprocess
 import sys
 import time
 
+from kubernetes.common import until
+
 from .mesh import DISCOVERY, PROGRAMS_NEEDED, SYSTEM, MeshTest
-from .support import IDLE, ROOT_NEEDED
+from .support import IDLE, PATIENCE, ROOT_NEEDED
 
 SERVER = """
 import http.server as h
@@ -39,9 +41,13 @@ class TomboloTest(MeshTest):
 
     def test_edited_routes_and_killed_control_planes_cost_no_request(self):
         with self.steady():
-            for weight in [*range(2, 21), 1]:
-                edit = [{"op": "replace", "path": "/spec/rules/0/backendRefs/0/weight", "value": weight}]
-                self.mesh.patch("httproute/web", edit, kind="json")
+            for number in range(20):
+                header = {"set": [{"name": "x-edit", "value": str(number)}]}
+                filters = [{"type": "ResponseHeaderModifier", "responseHeaderModifier": header}]
+                self.mesh.patch("httproute/web", [{"op": "add", "path": "/spec/rules/0/filters", "value": filters}], kind="json")
+                edited = lambda: self.mesh.header("x-edit", "shop.example.com", self.address) == str(number)
+                until(f"edit {number} is in effect", PATIENCE, edited, self.mesh.state)
+            self.mesh.patch("httproute/web", [{"op": "remove", "path": "/spec/rules/0/filters"}], kind="json")
             for pod in self.mesh.field("pods", ".items[*].metadata.name", SYSTEM).split():
                 self.mesh.kubectl("delete", "pod", pod, f"--namespace={SYSTEM}", "--grace-period=0", "--force")
                 self.mesh.rollout(DISCOVERY)

@@ -15,6 +15,16 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | quote }}
 {{- end }}
 
+{{/* The installation's spec as it is wished for, with what opens the registry to the operator where it says nothing of that. */}}
+{{- define "tombolo.installation" -}}
+{{- $images := dict }}
+{{- with .Values.image.pullSecrets }}{{ $_ := set $images "pullSecrets" . }}{{ end }}
+{{- if ne .Values.image.pullPolicy "IfNotPresent" }}{{ $_ := set $images "pullPolicy" .Values.image.pullPolicy }}{{ end }}
+{{- $spec := deepCopy .Values.installation.spec }}
+{{- if $images }}{{ $_ := set $spec "images" (merge (get $spec "images" | default dict) $images) }}{{ end }}
+{{- toYaml $spec }}
+{{- end }}
+
 {{/* Where control planes may be: the release's namespace first. */}}
 {{- define "tombolo.namespaces" -}}
 {{ concat (list .Release.Namespace) .Values.operator.meshNamespaces | uniq | toJson }}
