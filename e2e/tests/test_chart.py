@@ -69,7 +69,7 @@ class ChartTest(unittest.TestCase):
 
     def test_what_opens_the_registry_opens_it_to_the_mesh(self):
         """Unless the installation says something else of it."""
-        given = "--set=enabled=true,image.registry=r,image.pullSecrets={one,two},image.pullPolicy=Always"
+        given = "--set=enabled=true,image.registry=private.test,image.pullSecrets={one,two},image.pullPolicy=Always"
         for more, secrets in ((), ["one", "two"]), (("--set=installation.spec.images.pullSecrets={own}",), ["own"]):
             for program in ("helm", "helm3"):
                 with self.subTest(program, more=more):

@@ -10,6 +10,7 @@ import unittest
 from kubernetes import network, programs
 from kubernetes.common import until
 
+from .current import own_needed
 from .support import PATIENCE, ROOT_NEEDED, TestCluster
 
 # A server with no image of its own: cluster DNS says OK over HTTP when it is asked for its health.
@@ -190,6 +191,10 @@ class ClusterTest(unittest.TestCase):
 
 @ROOT_NEEDED
 class MistakesTest(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        own_needed("`e2e/cluster`")
+
     def assert_refused(self, message, command, *words, name="absent"):
         with self.assertRaises(AssertionError) as refused:
             TestCluster(name).run(command, *words)

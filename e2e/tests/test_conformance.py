@@ -7,6 +7,7 @@ import unittest
 
 from kubernetes.common import CACHE
 
+from .current import own_needed
 from .mesh import PROGRAMS_NEEDED, Mesh
 from .support import ROOT_NEEDED
 
@@ -31,6 +32,7 @@ class ConformanceTest(unittest.TestCase):
         return done.returncode, done.stdout
 
     def test_without_a_cluster_it_says_what_to_do(self):
+        own_needed("`e2e/cluster`")
         status, said = self.run_suite(CLUSTER="absent")
         self.assertEqual(status, 1)
         self.assertIn("e2e/cluster up --name absent", said)

@@ -77,9 +77,10 @@ class VolumeTest(MeshTest):
         shared.cache_clear()  # another cluster is there sooner than this one is emptied
 
     def test_many_gateways_at_once(self):
+        audit = self.mesh.audit
         self.mesh.apply(PLACE)
         self.mesh.until_quiet()
-        began, heap = self.mesh.audit.now(), {0: self.heap()}
+        began, heap = audit.now(), {0: self.heap()}
         self.apply(range(PAIRS))
         self.settle(PAIRS, heap)
         writes = self.status_writes(began)
@@ -164,7 +165,7 @@ class VolumeTest(MeshTest):
 def said(item, status):
     """What its conditions say of the object as it is now."""
     now = item["metadata"]["generation"]
-    return {entry["type"]: entry["status"] for entry in status.get("conditions", []) if entry["observedGeneration"] == now}
+    return {entry["type"]: entry["status"] for entry in status.get("conditions", []) if entry.get("observedGeneration") == now}
 
 
 def route_is_right(route):
