@@ -48,7 +48,7 @@ ROUTE = """
 ---
 apiVersion: gateway.networking.k8s.io/v1
 kind: HTTPRoute
-metadata: {{name: r{number}, namespace: volume}}
+metadata: {{name: r{number}, namespace: volume, labels: {{until: "{until}"}}}}
 spec:
   parentRefs: [{{name: g{number}}}]
   hostnames: [r{number}.example.com]
@@ -58,7 +58,7 @@ GATEWAY = """
 ---
 apiVersion: gateway.networking.k8s.io/v1
 kind: Gateway
-metadata: {{name: g{number}, namespace: volume}}
+metadata: {{name: g{number}, namespace: volume, labels: {{until: "{until}"}}}}
 spec:
   gatewayClassName: tombolo
   listeners: [{{name: http, port: 80, protocol: HTTP}}]
@@ -80,6 +80,7 @@ class VolumeTest(MeshTest):
         audit = self.mesh.audit
         self.mesh.apply(PLACE)
         self.mesh.until_quiet()
+        self.by_hand = self.mesh.field("service/by-hand", ".spec.clusterIP", "volume")
         began, heap = audit.now(), {0: self.heap()}
         self.apply(range(PAIRS))
         self.settle(PAIRS, heap)
@@ -88,7 +89,7 @@ class VolumeTest(MeshTest):
         self.assertEqual(often, {}, "each is one change, and one write")
         self.assert_idle()
         for left in STAGES:
-            self.delete(range(left, max(heap)))
+            self.delete(left)
             self.settle(left, heap)
         most = max((heap[more] - heap[less]) / (more - less) for more in heap for less in heap if more > less)
         print(f"{most:.0f} bytes a pair: {heap}", file=sys.stderr)
@@ -105,22 +106,27 @@ class VolumeTest(MeshTest):
         time.sleep(IDLE)  # the time is what is measured
         self.assertEqual(self.mesh.audit.writes(idle), [])
 
-    def delete(self, numbers):
-        for kind, letter in (("httproutes", "r"), ("gateways", "g")):
-            names = [f"{letter}{number}" for number in numbers]
-            self.mesh.kubectl("delete", kind, "--namespace=volume", "--ignore-not-found", "--wait=false", *names)
+    def delete(self, left):
+        """All that are there until so many are left, at once."""
+        for kind in ("httproutes", "gateways"):
+            path = f"/apis/gateway.networking.k8s.io/v1/namespaces/volume/{kind}?labelSelector=until%3D{left}"
+            self.mesh.kubectl("delete", "--raw", path)
 
     def apply(self, numbers):
         """All at once; routes first, so that the Gateway that serves one is the only change that there is for either."""
-        for document in (lambda number: ROUTE.format(number=number), self.gateway):
+        for document in (self.route, self.gateway):
             manifests = ["".join(map(document, numbers[part::4])) for part in range(4)]
             with concurrent.futures.ThreadPoolExecutor() as threads:
                 words = ("apply", "--server-side", "--filename=-")
                 list(threads.map(lambda manifest: self.mesh.kubectl(*words, input=manifest), manifests))
 
     @staticmethod
+    def route(number):
+        return ROUTE.format(number=number, until=until_how_many(number))
+
+    @staticmethod
     def gateway(number):
-        return GATEWAY.format(number=number, how=BY_HAND if number % DEPLOYED else BY_US)
+        return GATEWAY.format(number=number, until=until_how_many(number), how=BY_HAND if number % DEPLOYED else BY_US)
 
     @staticmethod
     def by_us(what):
@@ -132,10 +138,9 @@ class VolumeTest(MeshTest):
         routes = self.mesh.get("httproutes", "--namespace=volume")["items"]
         wrong = [item["metadata"]["name"] for item in gateways if not self.is_right(item)]
         wrong += [item["metadata"]["name"] for item in routes if not route_is_right(item)]
-        return wrong + ["missing"] * (2 * count - len(gateways) - len(routes))
+        return wrong + ["missing, or too many"] * abs(2 * count - len(gateways) - len(routes))
 
-    @staticmethod
-    def is_right(gateway):
+    def is_right(self, gateway):
         by_hand = int(gateway["metadata"]["name"][1:]) % DEPLOYED
         status, programmed = gateway.get("status", {}), "True" if by_hand else "False"
         listeners = status.get("listeners", [])
@@ -144,7 +149,8 @@ class VolumeTest(MeshTest):
             said(gateway, status) == {"Accepted": "True", "Programmed": programmed}
             and [listener["attachedRoutes"] for listener in listeners] == [1]
             and said(gateway, listeners[0]) == {**LISTENER, "Programmed": programmed}
-            and (addresses == ["by-hand.volume.svc.cluster.local"] or not by_hand and len(addresses) == 1)
+            and len(addresses) == 1
+            and (addresses[0] == self.by_hand) == bool(by_hand)
         )
 
     def status_writes(self, began):
@@ -160,6 +166,11 @@ class VolumeTest(MeshTest):
         pods = self.mesh.field("pods --selector=app.kubernetes.io/name=tombolo-discovery", ".items[*].status.podIP", SYSTEM)
         pages = [self.mesh.fetch(f"http://{address}:15014/metrics") for address in pods.split()]
         return max(int(re.search(r"^tombolo_memory_allocated_bytes (\d+)", page, re.MULTILINE)[1]) for page in pages)
+
+
+def until_how_many(number):
+    """How many are left when this one goes."""
+    return max((left for left in STAGES if number >= left), default=0)
 
 
 def said(item, status):
