@@ -108,8 +108,7 @@ impl Failure {
 /// and where a role would hand out what its author does not have. What admission refuses is 403 as well, in other words.
 fn is_for_lack_of_permission(message: &str) -> bool {
     let cannot = message.split(" cannot ").skip(1);
-    let mut asked = cannot.filter_map(|rest| rest.split_once(' ')).map(|(_verb, rest)| rest);
-    asked.any(|rest| rest.starts_with("resource ") || rest.starts_with("path "))
+    cannot.filter_map(|rest| rest.split(' ').nth(1)).any(|what| ["resource", "path"].contains(&what))
         || message.contains("attempting to grant RBAC permissions not currently held")
 }
 

@@ -56,9 +56,9 @@ async fn what_is_asked_is_what_controllers_watch_and_the_definitions() {
     let (defined, listed): (Vec<_>, Vec<_>) = questions.into_iter().partition(|asked| !asked.contains("limit=1"));
     let named = |(asked, name): (&String, &str)| asked.ends_with(&format!("/customresourcedefinitions/{name}"));
     assert!(defined.len() == definitions::names().count() && defined.iter().zip(definitions::names()).all(named));
-    let (api, stop) = (Api::default(), CancellationToken::new());
-    let context = context(&api);
-    tokio::spawn(async move { crate::app::control(&context, &stop).await });
+    let api = Api::default();
+    api.define();
+    tokio::spawn(crate::app::lead(context(&api), CancellationToken::new()));
     sleep(LATER).await;
     let watched: BTreeSet<_> =
         api.asked().iter().filter_map(|asked| asked.strip_suffix("limit=500")).map(str::to_owned).collect();
