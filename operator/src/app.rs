@@ -62,14 +62,15 @@ async fn work(args: Args, client: Client, listener: TcpListener, stop: Cancellat
 
 /// Does what only one replica does, until it is told to stop: watches and reconciles.
 pub(crate) async fn lead(context: Arc<Context>, stop: CancellationToken) {
-    let revisions = revisions(&context);
-    let (tags, installations) = (tags(&context), installations(&context));
-    tokio::join!(
-        definitions::keep(&context, &stop),
-        installations.drive::<Installation>(&stop),
-        revisions.drive::<Revision>(&stop),
-        tags.drive::<Tag>(&stop),
-    );
+    tokio::join!(definitions::keep(&context, &stop), reconcile(&context, &stop));
+}
+
+/// Begins once definitions were looked at: what an older one lacks cannot be written.
+async fn reconcile(context: &Arc<Context>, stop: &CancellationToken) {
+    let (installations, revisions, tags) = (installations(context), revisions(context), tags(context));
+    let mut definitions = context.definitions.subscribe();
+    _ = stop.run_until_cancelled(definitions.wait_for(definitions::State::is_known)).await;
+    tokio::join!(installations.drive::<Installation>(stop), revisions.drive::<Revision>(stop), tags.drive::<Tag>(stop),);
 }
 
 /// What stands in one's way may be anybody's revision or tag, and any of them may go.

@@ -8,7 +8,8 @@ use crate::{
     watching,
 };
 use futures::{
-    Stream, StreamExt as _,
+    FutureExt as _, Stream, StreamExt as _,
+    future::BoxFuture,
     stream::{self, BoxStream, SelectAll},
 };
 use kube::{
@@ -98,20 +99,20 @@ impl Triggers {
     }
 
     /// Reconciles until it is told to stop: then what is under way is finished.
-    pub(crate) async fn drive<R: Reconciler>(self, stop: &CancellationToken) {
+    pub(crate) fn drive<R: Reconciler>(self, stop: &CancellationToken) -> BoxFuture<'static, ()> {
         let queue = self.requests.map(Ok::<_, Infallible>).take_until(stop.clone().cancelled_owned());
         let (config, context) = (Config::default().debounce(DEBOUNCE).concurrency(AT_ONCE), self.context.clone());
-        let reconcile = |object, context| Box::pin(controller::reconcile::<R>(object, context));
+        let reconcile = |object, context| controller::reconcile::<R>(object, context).boxed();
         let results = applier(reconcile, controller::on_failure::<R>, self.context, self.known, queue, config);
         results
-            .for_each(|result| {
+            .for_each(move |result| {
                 // Failures of reconciliations are told where they are handled.
                 if let Err(Error::ObjectNotFound(gone)) = result {
                     controller::forget::<R>(&context, &gone.name);
                 }
                 ready(())
             })
-            .await;
+            .boxed()
     }
 }
 

@@ -68,6 +68,13 @@ pub(crate) struct State {
     gateway_api: u64,
 }
 
+impl State {
+    /// Whether all were looked at, or it is known why not.
+    pub(crate) fn is_known(&self) -> bool {
+        self.failure.is_some() || !self.findings.is_empty()
+    }
+}
+
 /// Which generations of our definitions are as they should be, by uid.
 type Intact = HashMap<String, i64>;
 

@@ -111,3 +111,22 @@ async fn nothing_is_remembered_of_an_object_that_is_gone() {
     let failures = [kinds::TAG, kinds::VALIDATING_WEBHOOK].map(|kind| context.failures(kind, "default"));
     assert_eq!(failures, [0, 0]);
 }
+
+#[tokio::test(start_paused = true)]
+async fn nothing_is_reconciled_before_definitions_were_looked_at() {
+    let api = Api::default();
+    api.define();
+    api.put(&format!("{MESH}/meshrevisiontags"), named("default", None));
+    let read = "/customresourcedefinitions/meshinstallations";
+    api.fail(read, Fails::Never);
+    let (_context, _stop) = lead(&api);
+    sleep(LATER).await;
+    assert_eq!(asked(&api, "/meshrevisiontags/default"), 0);
+    let api = Api::default();
+    api.define();
+    api.put(&format!("{MESH}/meshrevisiontags"), named("default", None));
+    api.fail(read, Fails::With(403));
+    let (_context, _stop) = lead(&api);
+    sleep(LATER).await;
+    assert!(asked(&api, "/meshrevisiontags/default") > 0, "what cannot be had is not waited for");
+}

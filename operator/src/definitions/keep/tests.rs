@@ -50,6 +50,7 @@ async fn one_that_must_not_be_written_is_told_of_and_keeps_no_other_from_its_pla
     sleep(LATER).await;
     let others = definitions::names().filter(|name| *name != OURS);
     assert!(others.into_iter().all(|name| applied(&api).iter().any(|applied| applied == name)));
+    assert!(context.definitions.borrow().is_known(), "who leads goes on");
     let said = definitions::verdict(&context.definitions.borrow()).unwrap();
     assert_eq!((said.truth, &*said.reason), (Truth::False, "MissingPermission"));
     assert!(said.message.contains(OURS), "{}", said.message);
