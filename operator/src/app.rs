@@ -3,41 +3,26 @@
 use crate::{
     args::Args,
     context::Context,
-    controller::{self, Reconciler},
     definitions,
     installation::Installation,
-    kinds::{self, Kind},
-    leader,
+    kinds, leader,
     metrics::Metrics,
     pages::{self, Pages},
     readiness::{self, Readiness},
     revision::Revision,
     tag::Tag,
-    watched::{self, Watched},
+    triggers::Triggers,
+    watched,
 };
 use anyhow::Context as _;
-use futures::StreamExt as _;
-use kube::{
-    Client, ResourceExt,
-    api::DynamicObject,
-    runtime::{
-        Controller,
-        controller::Config as ControllerConfig,
-        reflector::{ObjectRef, Store},
-    },
-};
+use futures::stream;
+use kube::{Client, ResourceExt, api::DynamicObject, runtime::reflector::ObjectRef};
 use prometheus_client::registry::Registry;
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tombolo_api::mesh::MeshRevisionTag;
-use tombolo_kubernetes::{
-    program::{self, Told},
-    watch::WatchBackoff,
-};
-
-/// Several changes at once are one reconciliation.
-const DEBOUNCE: Duration = Duration::from_millis(100);
+use tombolo_kubernetes::program::{self, Told};
 
 /// Reconciles until it is told to stop.
 pub(crate) fn run(args: Args) -> anyhow::Result<()> {
@@ -75,146 +60,50 @@ async fn work(args: Args, client: Client, listener: TcpListener, stop: Cancellat
     leader::stand(context, &args.namespace, &args.identity, stop, lead).await;
 }
 
-/// Does what only one replica does, until it is told to stop.
-async fn lead(context: Arc<Context>, stop: CancellationToken) {
-    if settle_definitions(&context, &stop).await {
-        control(&context, &stop).await;
-    }
+/// Does what only one replica does, until it is told to stop: watches and reconciles.
+pub(crate) async fn lead(context: Arc<Context>, stop: CancellationToken) {
+    tokio::join!(definitions::keep(&context, &stop), reconcile(&context, &stop));
 }
 
-/// Watches and reconciles.
-pub(crate) async fn control(context: &Arc<Context>, stop: &CancellationToken) {
-    let revisions = revisions(context);
-    let known_revisions = revisions.store();
-    let tags = tags(context);
-    let installations = installations(context);
-    tokio::join!(
-        drive::<Installation>(installations, context, stop),
-        drive::<Revision>(watch_tags(revisions, context, known_revisions), context, stop),
-        drive::<Tag>(tags, context, stop),
-    );
+/// Begins once definitions were looked at: what an older one lacks cannot be written.
+async fn reconcile(context: &Arc<Context>, stop: &CancellationToken) {
+    let (installations, revisions, tags) = (installations(context), revisions(context), tags(context));
+    let mut definitions = context.definitions.subscribe();
+    _ = stop.run_until_cancelled(definitions.wait_for(definitions::State::is_known)).await;
+    tokio::join!(installations.drive::<Installation>(stop), revisions.drive::<Revision>(stop), tags.drive::<Tag>(stop),);
 }
 
-/// Nothing of ours can be watched before it is defined.
-async fn settle_definitions(context: &Context, stop: &CancellationToken) -> bool {
-    let mut failures = 0;
-    while let Err(failure) = definitions::settle(context).await {
-        tracing::warn!(reason = failure.reason, "{failure}");
-        context.metrics.failed(kinds::DEFINITION, failure.reason);
-        let pause = failure.delay(failures).unwrap_or(Duration::from_secs(60));
-        failures += 1;
-        tokio::select! {
-            () = tokio::time::sleep(pause) => {}
-            () = stop.cancelled() => return false,
-        }
-    }
-    true
+/// What stands in one's way may be anybody's revision or tag, and any of them may go.
+fn installations(context: &Arc<Context>) -> Triggers {
+    let definitions = stream::unfold(context.definitions.subscribe(), |mut definitions| async {
+        definitions.changed().await.ok()?;
+        Some(((), definitions))
+    });
+    let beside = watched::beside_installations();
+    beside.fold(Triggers::of(kinds::INSTALLATION, context), Triggers::all_on).all_when(definitions)
 }
 
-async fn drive<R: Reconciler>(controller: Controller<DynamicObject>, context: &Arc<Context>, stop: &CancellationToken) {
-    let results = controller
-        .with_config(ControllerConfig::default().debounce(DEBOUNCE).concurrency(4))
-        // All watches of a controller wait for one that failed, so that it is not to be long.
-        .trigger_backoff(WatchBackoff::default())
-        .graceful_shutdown_on(stop.clone().cancelled_owned())
-        .run(controller::reconcile::<R>, controller::on_failure::<R>, context.clone());
-    results
-        .for_each(|result| {
-            // Failures of reconciliations are told where they are handled.
-            if let Err(error @ kube::runtime::controller::Error::QueueError(_)) = result {
-                tracing::warn!(kind = R::KIND.name, "cannot watch: {error}");
-            }
-            std::future::ready(())
-        })
-        .await;
+/// Whether a revision is in use is a matter of tags, of those too that named it before.
+fn revisions(context: &Arc<Context>) -> Triggers {
+    let triggers = Triggers::of(kinds::REVISION, context).on_owned(watched::for_revisions());
+    triggers.all_on(watched::all(kinds::TAG))
 }
 
-fn of(kind: Kind, context: &Context) -> Controller<DynamicObject> {
-    Controller::new_with(kind.objects(&context.client, ""), watched::all(kind).config(), kind.resource())
-}
-
-/// Watches objects that the operator made for those of a kind.
-///
-/// kube's own `owns` takes the owner of an object in a namespace for one in that namespace: ours have none, and would be
-/// reconciled under two names at once.
-fn owns(
-    controller: Controller<DynamicObject>,
-    owner: Kind,
-    owned: impl Iterator<Item = Watched>,
-    context: &Context,
-) -> Controller<DynamicObject> {
-    owned.fold(controller, |controller, watched| {
-        watches(controller, watched, context, move |object| owners(object, owner))
+/// Where a tag leads is a matter of revisions, and so is whether its name is free.
+fn tags(context: &Arc<Context>) -> Triggers {
+    let triggers = Triggers::of(kinds::TAG, context).on_owned(watched::for_tags());
+    let known = triggers.known();
+    triggers.on(watched::all(kinds::REVISION), move |revision| {
+        let tags = known.state();
+        let concerned = tags.iter().filter(|tag| concerns(revision, tag));
+        concerned.map(|tag| ObjectRef::from_obj_with(&**tag, kinds::TAG.resource())).collect()
     })
 }
 
-/// Watches other objects, given whom each of them concerns.
-fn watches(
-    controller: Controller<DynamicObject>,
-    watched: Watched,
-    context: &Context,
-    concerned: impl Fn(&DynamicObject) -> Vec<ObjectRef<DynamicObject>> + Clone + Send + Sync + 'static,
-) -> Controller<DynamicObject> {
-    watched.apis(context).into_iter().fold(controller, |controller, objects| {
-        let concerned = concerned.clone();
-        controller.watches_with(objects, watched.kind.resource(), watched.config(), move |object| concerned(&object))
-    })
-}
-
-/// The owners of an object that are of a kind without namespaces.
-fn owners(object: &DynamicObject, kind: Kind) -> Vec<ObjectRef<DynamicObject>> {
-    let owners = object.owner_references().iter();
-    let of_kind = owners.filter(|owner| owner.kind == kind.name && owner.api_version == kind.api_version());
-    of_kind.map(|owner| ObjectRef::new_with(&owner.name, kind.resource())).collect()
-}
-
-fn installations(context: &Context) -> Controller<DynamicObject> {
-    let controller = of(kinds::INSTALLATION, context);
-    let controller = owns(controller, kinds::INSTALLATION, watched::for_installations(), context);
-    let store = controller.store();
-    // Ours may be changed, and the Gateway API's may come and go.
-    let concerns = |definition: &DynamicObject| {
-        let name = definition.name_any();
-        [".mesh.tombolo.dev", ".networking.istio.io", ".gateway.networking.k8s.io"]
-            .iter()
-            .any(|group| name.ends_with(group))
-    };
-    watches(controller, watched::all(kinds::DEFINITION), context, move |definition| {
-        if concerns(definition) { all(&store, kinds::INSTALLATION) } else { Vec::new() }
-    })
-}
-
-fn all(store: &Store<DynamicObject>, kind: Kind) -> Vec<ObjectRef<DynamicObject>> {
-    store.state().iter().map(|object| ObjectRef::from_obj_with(&**object, kind.resource())).collect()
-}
-
-fn revisions(context: &Context) -> Controller<DynamicObject> {
-    owns(of(kinds::REVISION, context), kinds::REVISION, watched::for_revisions(), context)
-}
-
-/// Whether a revision is in use is a matter of tags.
-fn watch_tags(
-    controller: Controller<DynamicObject>,
-    context: &Context,
-    revisions: Store<DynamicObject>,
-) -> Controller<DynamicObject> {
-    // One that a tag named before is concerned too.
-    watches(controller, watched::all(kinds::TAG), context, move |_tag| all(&revisions, kinds::REVISION))
-}
-
-/// Where a tag leads is a matter of revisions.
-fn tags(context: &Context) -> Controller<DynamicObject> {
-    let controller = owns(of(kinds::TAG, context), kinds::TAG, watched::for_tags(), context);
-    let store = controller.store();
-    watches(controller, watched::all(kinds::REVISION), context, move |revision| {
-        let names_it = |tag: &&Arc<DynamicObject>| {
-            let spec =
-                tag.data.get("spec").cloned().and_then(|spec| serde_json::from_value::<MeshRevisionTag>(spec).ok());
-            spec.is_some_and(|spec| spec.targets.iter().any(|target| *target.revision == *revision.name_any()))
-        };
-        let named = |tag: &Arc<DynamicObject>| ObjectRef::from_obj_with(&**tag, kinds::TAG.resource());
-        store.state().iter().filter(names_it).map(named).collect::<Vec<_>>()
-    })
+fn concerns(revision: &DynamicObject, tag: &DynamicObject) -> bool {
+    let spec = tag.data.get("spec").cloned().and_then(|spec| serde_json::from_value::<MeshRevisionTag>(spec).ok());
+    let named = spec.is_some_and(|spec| spec.targets.iter().any(|target| *target.revision == *revision.name_any()));
+    named || tag.name_any() == revision.name_any()
 }
 
 #[cfg(test)]
@@ -222,22 +111,11 @@ mod tests {
     use super::*;
     use crate::scripted::{Api, Fails};
     use clap::Parser as _;
-    use serde_json::json;
-    use std::net::SocketAddr;
+    use std::{net::SocketAddr, time::Duration};
     use tokio::{
         io::{AsyncReadExt as _, AsyncWriteExt as _},
         net::TcpStream,
     };
-
-    #[test]
-    fn an_owner_without_a_namespace_has_none() {
-        let owner = json!({"apiVersion": "mesh.tombolo.dev/v1alpha1", "kind": "MeshRevision", "name": "a", "uid": "1"});
-        let object = json!({"metadata": {"name": "s", "namespace": "n", "ownerReferences": [owner]}});
-        let object: DynamicObject = serde_json::from_value(object).unwrap();
-        let expected = ObjectRef::new_with("a", kinds::REVISION.resource());
-        assert_eq!(owners(&object, kinds::REVISION), [expected]);
-        assert_eq!(owners(&object, kinds::TAG), []);
-    }
 
     async fn page(address: SocketAddr, path: &str) -> String {
         let mut stream = TcpStream::connect(address).await.unwrap();

@@ -77,12 +77,12 @@ pub(crate) fn settle(verdicts: &[Verdict], before: &[Condition], generation: i64
     verdicts.iter().map(condition).collect()
 }
 
-/// What people are told of: verdicts whose truth or reason is new. Not of progress, which `Ready` tells too, and not that
+/// What people are told of: verdicts whose truth or reason is new. Not of progress, which `Ready` tells too, unless it alarms, and not that
 /// nothing is degraded where nothing was.
 pub(crate) fn news<'a>(verdicts: &'a [Verdict], before: &[Condition]) -> Vec<&'a Verdict> {
     let old = |verdict: &Verdict| before.iter().find(|old| old.r#type == verdict.about);
     let is_news = |verdict: &&Verdict| match (verdict.about, old(verdict)) {
-        ("Progressing", _) => false,
+        ("Progressing", _) if !verdict.alarming => false,
         ("Degraded", old) if verdict.truth == Truth::False => old.is_some_and(|old| old.status == "True"),
         (_, old) => old.is_none_or(|old| old.status != verdict.truth.as_str() || old.reason != verdict.reason),
     };

@@ -1,14 +1,24 @@
 //! What every reconciliation shares.
 
-use crate::{apply::Applier, definitions::Finding, failure::Failure, kinds::Kind, metrics::Metrics};
+use crate::{
+    apply::{Applier, Live},
+    definitions::{self, Defined},
+    failure::Failure,
+    kinds::Kind,
+    metrics::Metrics,
+};
+use k8s_openapi::api::core::v1::Namespace;
 use kube::{
-    Client,
+    Api, Client,
+    api::ListParams,
     runtime::events::{Recorder, Reporter},
 };
 use std::{
     collections::HashMap,
     sync::{Mutex, MutexGuard, PoisonError},
 };
+use tokio::sync::watch;
+use tombolo_kubernetes::retry;
 
 /// What every reconciliation shares.
 pub(crate) struct Context {
@@ -22,8 +32,11 @@ pub(crate) struct Context {
     pub(crate) registry: String,
     /// Held while certificates are made: tags share them.
     pub(crate) certificates: tokio::sync::Mutex<()>,
+    /// Which kinds can be watched.
+    pub(crate) defined: Defined,
+    /// What there is of definitions.
+    pub(crate) definitions: watch::Sender<definitions::State>,
     failures: Mutex<HashMap<(Kind, String), u32>>,
-    definitions: Mutex<Vec<Finding>>,
 }
 
 impl Context {
@@ -43,8 +56,9 @@ impl Context {
             namespaces,
             registry,
             certificates: tokio::sync::Mutex::default(),
+            defined: Defined::default(),
+            definitions: watch::Sender::default(),
             failures: Mutex::default(),
-            definitions: Mutex::default(),
         }
     }
 
@@ -58,6 +72,11 @@ impl Context {
         before
     }
 
+    /// How often in a row it has failed.
+    pub(crate) fn failures(&self, kind: Kind, name: &str) -> u32 {
+        locked(&self.failures).get(&(kind, name.to_owned())).copied().unwrap_or_default()
+    }
+
     /// Notes that it got through, or that the object is gone.
     pub(crate) fn succeeded(&self, kind: Kind, name: &str) {
         let mut failures = locked(&self.failures);
@@ -66,33 +85,43 @@ impl Context {
         }
     }
 
-    /// What was found of our CustomResourceDefinitions.
-    pub(crate) fn definitions(&self) -> Vec<Finding> {
-        locked(&self.definitions).clone()
-    }
-
-    pub(crate) fn found_definitions(&self, findings: Vec<Finding>) {
-        *locked(&self.definitions) = findings;
+    /// The operator's own namespace.
+    pub(crate) fn namespace(&self) -> &str {
+        self.namespaces.first().map_or("", String::as_str)
     }
 
     /// Reads all objects of a kind with some labels.
-    pub(crate) async fn list(
-        &self,
-        kind: Kind,
-        namespace: &str,
-        labels: &str,
-    ) -> Result<Vec<crate::apply::Live>, Failure> {
-        let parameters = kube::api::ListParams::default().labels(labels);
+    pub(crate) async fn list(&self, kind: Kind, namespace: &str, labels: &str) -> Result<Vec<Live>, Failure> {
+        let parameters = ListParams::default().labels(labels);
         let list = kind.objects(&self.client, namespace).list(&parameters).await;
         let list = list.map_err(|error| Failure::of_call(&format!("list {}s", kind.name), &error))?;
-        Ok(list.items.into_iter().map(|object| crate::apply::Live { kind, object }).collect())
+        Ok(list.items.into_iter().map(|object| Live { kind, object }).collect())
     }
 
     /// Reads an object of a cluster-wide kind; `None` where there is none.
-    pub(crate) async fn get(&self, kind: Kind, name: &str) -> Result<Option<crate::apply::Live>, Failure> {
+    pub(crate) async fn get(&self, kind: Kind, name: &str) -> Result<Option<Live>, Failure> {
         let object = kind.objects(&self.client, "").get_opt(name).await;
         let object = object.map_err(|error| Failure::of_call(&format!("read {} {name}", kind.name), &error))?;
-        Ok(object.map(|object| crate::apply::Live { kind, object }))
+        Ok(object.map(|object| Live { kind, object }))
+    }
+
+    /// Why something failed in a namespace: where it goes, what permits the operator to work in it goes first.
+    pub(crate) async fn explained(&self, failure: Failure, namespace: &str) -> Failure {
+        let there = format!("in the namespace \"{namespace}\"");
+        if failure.reason != "MissingPermission" || !failure.message.contains(&there) {
+            return failure;
+        }
+        let named = ListParams::default().fields(&format!("metadata.name={namespace}"));
+        match Api::<Namespace>::all(self.client.clone()).list_metadata(&named).await {
+            Ok(found) => match found.items.first() {
+                None => Failure::of_namespace(namespace, retry::Failure::NamespaceMissing),
+                Some(found) if found.metadata.deletion_timestamp.is_some() => {
+                    Failure::of_namespace(namespace, retry::Failure::Terminating)
+                }
+                Some(_) => failure,
+            },
+            Err(_) => failure, // nothing is known of it
+        }
     }
 }
 

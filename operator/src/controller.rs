@@ -9,6 +9,7 @@ use crate::{
 };
 use kube::{ResourceExt, api::DynamicObject, runtime::controller::Action};
 use std::{future::Future, sync::Arc, time::Duration};
+use tombolo_api::mesh::Condition;
 use tracing::Instrument as _;
 
 /// What a reconciliation came to.
@@ -23,9 +24,16 @@ pub(crate) struct Outcome<S> {
 /// One kind's steps: dereference, validate, build, apply, status.
 pub(crate) trait Reconciler: 'static {
     const KIND: Kind;
+    /// Of what else attempts are counted under an object's name.
+    const BESIDE: Kind = Self::KIND;
     /// The types of the conditions that it writes.
     const CONDITIONS: &'static [&'static str];
     type Status: Status;
+
+    /// The namespace that an object's work is in, if it is in one.
+    fn namespace(_object: &DynamicObject) -> Option<&str> {
+        None
+    }
 
     fn reconcile(
         object: &DynamicObject,
@@ -56,24 +64,48 @@ async fn once<R: Reconciler>(name: &str, context: &Context) -> Result<Action, Fa
             Ok(again.map_or_else(Action::await_change, Action::requeue))
         }
         Err(failure) => {
-            // What helps itself is nobody's concern.
-            if failure.retry != Retry::Soon {
+            let failure = match R::namespace(object) {
+                Some(namespace) => context.explained(failure, namespace).await,
+                None => failure,
+            };
+            if failure.is_told(context.failures(R::KIND, name)) {
                 let before: R::Status = status::of(object);
-                status::write(context, R::KIND, object, before, &failed(&failure), R::CONDITIONS).await?;
+                let verdicts = failed(&failure, is_ready(object, before.clone()));
+                let told = status::write(context, R::KIND, object, before, &verdicts, R::CONDITIONS).await;
+                // Where the API server is away, nothing can be written either.
+                if let (Err(untold), true) = (told, failure.retry != Retry::Soon) {
+                    return Err(untold);
+                }
             }
             Err(failure)
         }
     }
 }
 
-/// What is said of an object that did not get through its steps. What ran before runs on.
-fn failed(failure: &Failure) -> Vec<Verdict> {
+/// Whether an object was said to be ready as it is now.
+fn is_ready<S: Status>(object: &DynamicObject, mut status: S) -> bool {
+    let generation = object.metadata.generation.unwrap_or_default();
+    let ready = |condition: &Condition| {
+        (&*condition.r#type, &*condition.status, condition.observed_generation) == ("Ready", "True", generation)
+    };
+    status.conditions().iter().any(ready)
+}
+
+/// What is said of an object that did not get through its steps. What ran before runs on: where nobody has to do anything about
+/// it, what was `ready` still is.
+fn failed(failure: &Failure, ready: bool) -> Vec<Verdict> {
     let (reason, message) = (failure.reason, &failure.message);
-    vec![
-        Verdict::new("Ready", false, reason, message),
-        Verdict::new("Progressing", false, reason, message),
-        Verdict::new("Degraded", true, reason, message).alarming(),
-    ]
+    let degraded = Verdict::new("Degraded", true, reason, message).alarming();
+    if ready && failure.retry == Retry::Soon {
+        return vec![degraded];
+    }
+    vec![Verdict::new("Ready", false, reason, message), Verdict::new("Progressing", false, reason, message), degraded]
+}
+
+/// An object is gone: nothing needs to be remembered of it.
+pub(crate) fn forget<R: Reconciler>(context: &Context, name: &str) {
+    context.succeeded(R::KIND, name);
+    context.succeeded(R::BESIDE, name);
 }
 
 /// When to try again.
@@ -89,3 +121,6 @@ pub(crate) fn on_failure<R: Reconciler>(
     tracing::warn!(kind = R::KIND.name, name, reason = failure.reason, "{failure}");
     failure.delay(failures).map_or_else(Action::await_change, Action::requeue)
 }
+
+#[cfg(test)]
+mod tests;

@@ -26,6 +26,9 @@ pub(crate) enum Retry {
     OnChange,
 }
 
+/// What helps itself is nobody's concern, until it has failed so often in a row.
+pub(crate) const LASTING: u32 = 3;
+
 impl Failure {
     /// A mistake in an object that is watched.
     pub(crate) fn of_user(reason: &'static str, message: impl Into<String>) -> Self {
@@ -42,9 +45,24 @@ impl Failure {
         };
         let what = match error {
             kube::Error::Api(status) => status.message.clone(),
-            error => error.to_string(),
+            error => tombolo_core::with_causes(error),
         };
         Self { reason: failure.reason(), message: format!("cannot {doing}: {what}; {}", failure.fix()), retry }
+    }
+
+    /// A namespace is not there, or will not be.
+    pub(crate) fn of_namespace(name: &str, failure: retry::Failure) -> Self {
+        let what = if failure == retry::Failure::Terminating { "is being deleted" } else { "is not there" };
+        let message = format!(
+            "namespace {name} {what}, and with it what permits the operator to work there: {}, and upgrade the chart's release",
+            failure.fix()
+        );
+        Self { reason: failure.reason(), message, retry: Retry::Later }
+    }
+
+    /// Whether it is to be said of an object, given how often in a row it was so before.
+    pub(crate) fn is_told(&self, before: u32) -> bool {
+        self.retry != Retry::Soon || before + 1 >= LASTING
     }
 
     /// How long to wait before the next attempt, after so many that failed. `None`: not before something changes.
@@ -79,8 +97,23 @@ mod tests {
     }
 
     #[test]
+    fn what_does_not_help_itself_in_three_attempts_is_told() {
+        let away = answered(500, "failed calling webhook");
+        assert_eq!([0, 1, 2, 3].map(|before| away.is_told(before)), [false, false, true, true]);
+        assert!(away.message.contains("failed calling webhook"));
+        assert!(answered(422, "no").is_told(0));
+    }
+
+    #[test]
+    fn a_quota_is_no_missing_permission() {
+        let refused = answered(403, "pods \"b\" is forbidden: exceeded quota: few");
+        assert_eq!((refused.reason, refused.retry), ("Refused", Retry::Later));
+        assert!(!refused.message.contains("grant"), "{refused}");
+    }
+
+    #[test]
     fn a_users_mistake_waits_for_a_change() {
         assert_eq!(Failure::of_user("A", "").delay(0), None);
-        assert!(answered(500, "etcd").delay(0) < answered(403, "no").delay(0));
+        assert!(answered(500, "etcd").delay(0) < answered(422, "no").delay(0));
     }
 }

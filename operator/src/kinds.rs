@@ -25,13 +25,14 @@ const fn cluster(group: &'static str, version: &'static str, name: &'static str,
 }
 
 const MESH: &str = tombolo_api::mesh::GROUP;
+const GATEWAY: &str = "gateway.networking.k8s.io";
 const RBAC: &str = "rbac.authorization.k8s.io";
 
 pub(crate) const INSTALLATION: Kind = cluster(MESH, "v1alpha1", "MeshInstallation", "meshinstallations");
 pub(crate) const REVISION: Kind = cluster(MESH, "v1alpha1", "MeshRevision", "meshrevisions");
 pub(crate) const TAG: Kind = cluster(MESH, "v1alpha1", "MeshRevisionTag", "meshrevisiontags");
 
-pub(crate) const GATEWAY_CLASS: Kind = cluster("gateway.networking.k8s.io", "v1", "GatewayClass", "gatewayclasses");
+pub(crate) const GATEWAY_CLASS: Kind = cluster(GATEWAY, "v1", "GatewayClass", "gatewayclasses");
 pub(crate) const DEFINITION: Kind =
     cluster("apiextensions.k8s.io", "v1", "CustomResourceDefinition", "customresourcedefinitions");
 
@@ -71,6 +72,16 @@ impl Kind {
     /// `apps/v1`
     pub(crate) fn api_version(self) -> String {
         if self.group.is_empty() { self.version.to_owned() } else { format!("{}/{}", self.group, self.version) }
+    }
+
+    /// `gateways`
+    pub(crate) const fn plural(self) -> &'static str {
+        self.plural
+    }
+
+    /// The name of its CustomResourceDefinition, if it has one.
+    pub(crate) fn definition(self) -> Option<String> {
+        [MESH, GATEWAY].contains(&self.group).then(|| format!("{}.{}", self.plural, self.group))
     }
 
     /// How kube knows it.

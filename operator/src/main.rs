@@ -22,7 +22,9 @@ mod revision;
 mod scripted;
 mod status;
 mod tag;
+mod triggers;
 mod watched;
+mod watching;
 
 use clap::Parser;
 use std::process::ExitCode;

@@ -66,7 +66,7 @@ async fn until_answered(context: &Context, readiness: &Readiness) {
     }
     for watched in watched::everything() {
         for objects in watched.apis(context) {
-            while let Err(failure) = list(watched, &objects).await {
+            while let Err(failure) = list(context, watched, &objects).await {
                 wait(&failure, readiness, &mut waits).await;
             }
         }
@@ -87,12 +87,16 @@ async fn look_at_definition(context: &Context, name: &str) -> Result<(), Failure
     looked.unwrap_or_else(|_| Err(no_answer(&format!("read CustomResourceDefinition {name}")))).map(drop)
 }
 
-/// Does what a watch begins with, of one object.
-async fn list(watched: Watched, objects: &Api<DynamicObject>) -> Result<(), Failure> {
+/// Does what a watch begins with, of one object. There is none in a namespace that is gone, and with it the leave to look.
+async fn list(context: &Context, watched: Watched, objects: &Api<DynamicObject>) -> Result<(), Failure> {
     let doing = format!("list {}", objects.resource_url());
     match tokio::time::timeout(PATIENCE, objects.list_metadata(&watched.one())).await {
         Ok(Err(kube::Error::Api(status))) if status.code == 404 => Ok(()),
-        Ok(listed) => listed.map(drop).map_err(|error| Failure::of_call(&doing, &error)),
+        Ok(Ok(_)) => Ok(()),
+        Ok(Err(error)) => {
+            let failure = context.explained(Failure::of_call(&doing, &error), objects.namespace().unwrap_or("")).await;
+            if failure.reason == "NamespaceMissing" { Ok(()) } else { Err(failure) }
+        }
         Err(_) => Err(no_answer(&doing)),
     }
 }

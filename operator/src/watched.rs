@@ -37,9 +37,10 @@ fn made(kind: Kind) -> Watched {
     Watched { kind, objects: Objects::Made }
 }
 
-/// What is made for installations.
-pub(crate) fn for_installations() -> impl Iterator<Item = Watched> {
-    [kinds::REVISION, kinds::TAG, kinds::GATEWAY_CLASS].into_iter().map(made)
+/// What installations are made of, and what may stand in the way of each: anybody's.
+pub(crate) fn beside_installations() -> impl Iterator<Item = Watched> {
+    let class = Watched { kind: kinds::GATEWAY_CLASS, objects: Objects::Named(names::GATEWAY_CLASS) };
+    [all(kinds::REVISION), all(kinds::TAG), class].into_iter()
 }
 
 /// What is made for revisions.
@@ -56,7 +57,7 @@ pub(crate) fn for_tags() -> impl Iterator<Item = Watched> {
 /// Whatever any controller watches.
 pub(crate) fn everything() -> BTreeSet<Watched> {
     let whole = [kinds::DEFINITION, kinds::INSTALLATION, kinds::REVISION, kinds::TAG].into_iter().map(all);
-    whole.chain(for_installations()).chain(for_revisions()).chain(for_tags()).collect()
+    whole.chain(beside_installations()).chain(for_revisions()).chain(for_tags()).collect()
 }
 
 impl Watched {

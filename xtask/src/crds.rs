@@ -66,7 +66,7 @@ const SERVICE_ENTRY_COLUMNS: &[Column] = &[
 const WORKLOAD_ENTRY_COLUMNS: &[Column] = &[AGE, ("Address", "string", ".spec.address")];
 const READY: Column = ("Ready", "string", ".status.conditions[?(@.type==\"Ready\")].status");
 const INSTALLATION_COLUMNS: &[Column] = &[
-    ("Version", "string", ".spec.version"),
+    ("Version", "string", ".status.revisions[0].version"),
     ("Revision", "string", ".status.activeRevision"),
     READY,
     ("Status", "string", ".status.conditions[?(@.type==\"Ready\")].message"),

@@ -22,7 +22,6 @@ spec:
   mesh:
     trustDomain: example.com
     trustDomainAliases: [cluster.local]
-    meshId: mesh-1
     network: net-1
     cluster: Kubernetes
     mtls: {mode: STRICT}
@@ -42,7 +41,7 @@ spec:
     podAnnotations: {a: b}
     networkPolicy: true
   ca: {secretRef: {name: root}, rootRotation: {overlap: 30d}, workloadCertTTL: 12h}
-  virtualMachines: {expose: false, tokenTTL: 2h, disconnectGrace: 30s, rejoinWindow: 14d}
+  virtualMachines: {rejoinWindow: 14d}
   update:
     strategy: Canary
     canary:
@@ -84,7 +83,6 @@ fn what_is_absent_has_its_default() {
     assert_eq!(read.ca.workload_cert_ttl.get(), Duration::from_secs(86_400));
     assert_eq!(read.ca.root_rotation.overlap.to_string(), "90d");
     assert_eq!(read.virtual_machines.rejoin_window.to_string(), "7d");
-    assert!(read.virtual_machines.expose);
     assert_eq!(read.update.strategy, Strategy::InPlace);
     let read = installation(&patched(INSTALLATION, "spec: {update: {canary: {steps: null}}}"));
     let steps = &read.update.canary.as_ref().expect("a canary").steps;
@@ -101,13 +99,16 @@ fn what_can_be_installed_is_accepted() {
             "spec: {mesh: {accessLog: {format: {text: null, json: {a: '%PROTOCOL%'}}}}}",
             "spec: {mesh: {accessLog: {}}}",
             "spec: {ca: {secretRef: null, selfSigned: {}}}",
-            "spec: {ca: {secretRef: null, kubernetesSigner: {signerName: example.com/mesh}}}",
             "spec: {discovery: {replicas: null, autoscaling: {maxReplicas: 5}}}",
         ],
     );
     warns(
         INSTALLATION,
         &[
+            ("spec: {mesh: {meshId: shops}}", "spec.mesh.meshId", "Unsupported"),
+            ("spec: {virtualMachines: {expose: true}}", "spec.virtualMachines.expose", "Unsupported"),
+            ("spec: {virtualMachines: {tokenTTL: 2h}}", "spec.virtualMachines.tokenTTL", "Unsupported"),
+            ("spec: {virtualMachines: {disconnectGrace: 30s}}", "spec.virtualMachines.disconnectGrace", "Unsupported"),
             ("spec: {mesh: {tracing: {anything: at all}}}", "spec.mesh.tracing", "Unsupported"),
             ("spec: {mesh: {gateways: {proxyProtocol: {}}}}", "spec.mesh.gateways.proxyProtocol", "Unsupported"),
             ("spec: {mesh: {gateways: {http3: {}}}}", "spec.mesh.gateways.http3", "Unsupported"),
@@ -171,6 +172,11 @@ const REFUSED: &[support::Case] = &[
         "spec: {ca: {secretRef: null, kubernetesSigner: {signerName: a}}}",
         "spec.ca.kubernetesSigner.signerName",
         "InvalidValue",
+    ),
+    (
+        "spec: {ca: {secretRef: null, kubernetesSigner: {signerName: example.com/mesh}}}",
+        "spec.ca.kubernetesSigner",
+        "UnsupportedSigner",
     ),
     ("spec: {ca: {workloadCertTTL: 4s}}", "spec.ca.workloadCertTTL", "OutOfRange"),
     ("spec: {ca: {rootRotation: {overlap: 1w}}}", "spec.ca.rootRotation.overlap", "InvalidValue"),

@@ -16,8 +16,10 @@ pub enum Failure {
     NamespaceMissing,
     /// The namespace is being deleted: nothing new can be made in it.
     Terminating,
-    /// RBAC or an admission policy says no, or the token counts no more (401, 403).
+    /// RBAC says no, or the token counts no more (401, 403).
     Forbidden,
+    /// Whoever asked may ask, and what he wrote is refused: by a quota, by Pod Security, by an admission policy (403).
+    Refused,
     /// The object is not what the schema or a webhook accepts (400, 413, 422 and the like).
     Invalid,
     /// Too many requests (429); the API server may say how long to wait.
@@ -44,6 +46,7 @@ impl Failure {
             404 if status.message.starts_with("namespaces ") => Self::NamespaceMissing,
             404 | 410 => Self::NotFound,
             403 if caused("NamespaceTerminating") => Self::Terminating,
+            403 if !is_for_lack_of_permission(&status.message) => Self::Refused,
             401 | 403 => Self::Forbidden,
             429 => {
                 let seconds = details.map(|details| details.retry_after_seconds).filter(|seconds| *seconds > 0);
@@ -63,6 +66,7 @@ impl Failure {
             Self::NamespaceMissing => "NamespaceMissing",
             Self::Terminating => "NamespaceTerminating",
             Self::Forbidden => "MissingPermission",
+            Self::Refused => "Refused",
             Self::Invalid => "Rejected",
             Self::Throttled(_) => "Throttled",
             Self::Unavailable => "ApiServerUnavailable",
@@ -80,6 +84,7 @@ impl Failure {
             Self::Forbidden => {
                 "grant the verb and resource it names to the ServiceAccount: the chart's roles have them"
             }
+            Self::Refused => "change what is asked for, or the quota or policy it names",
             Self::Invalid => "change the field it names",
             Self::Throttled(_) | Self::Unavailable => "it is tried again; if it stays so, look at the API server",
         }
@@ -87,12 +92,24 @@ impl Failure {
 
     /// True where nothing will change before somebody changes something.
     pub fn needs_people(self) -> bool {
-        matches!(self, Self::Foreign | Self::NamespaceMissing | Self::Terminating | Self::Forbidden | Self::Invalid)
+        match self {
+            Self::Foreign | Self::NamespaceMissing | Self::Terminating => true,
+            Self::Forbidden | Self::Refused | Self::Invalid => true,
+            Self::Conflict | Self::NotFound | Self::Throttled(_) | Self::Unavailable => false,
+        }
     }
 
     fn pace(self) -> Pace {
         if self.needs_people() { Pace::Late } else { Pace::Soon }
     }
+}
+
+/// What the API server says where RBAC does not permit a call: `User "x" cannot patch resource "pods" ...`, or `cannot get path`;
+/// and where a role would hand out what its author does not have. What admission refuses is 403 as well, in other words.
+fn is_for_lack_of_permission(message: &str) -> bool {
+    let cannot = message.split(" cannot ").skip(1);
+    cannot.filter_map(|rest| rest.split(' ').nth(1)).any(|what| ["resource", "path"].contains(&what))
+        || message.contains("attempting to grant RBAC permissions not currently held")
 }
 
 /// How fast attempts follow one another.
@@ -175,7 +192,7 @@ mod tests {
         for (code, expected) in [
             (400, Failure::Invalid),
             (401, Failure::Forbidden),
-            (403, Failure::Forbidden),
+            (403, Failure::Refused),
             (404, Failure::NotFound),
             (409, Failure::Conflict),
             (410, Failure::NotFound),
@@ -195,6 +212,29 @@ mod tests {
         assert_eq!(failure(403, Some(terminating)), Failure::Terminating);
         let throttled = details(json!({"retryAfterSeconds": 7}));
         assert_eq!(failure(429, Some(throttled)), Failure::Throttled(Some(Duration::from_secs(7))));
+    }
+
+    #[test]
+    fn a_refusal_is_for_lack_of_permission_where_the_api_server_says_so() {
+        let of = |message: &str| {
+            let status = Status { code: 403, ..Status::failure(message, "Forbidden") };
+            Failure::of(&kube::Error::Api(Box::new(status)))
+        };
+        for message in [
+            r#"pods is forbidden: User "x" cannot list resource "pods" in API group "" in the namespace "a""#,
+            r#"forbidden: User "x" cannot get path "/openid/v1/jwks""#,
+            r#"roles "b" is forbidden: user "x" (groups=["y"]) is attempting to grant RBAC permissions not currently held:"#,
+        ] {
+            assert_eq!(of(message), Failure::Forbidden, "{message}");
+        }
+        for message in [
+            r#"pods "a" is forbidden: exceeded quota: few, requested: pods=1, used: pods=3, limited: pods=3"#,
+            r#"pods "a" is forbidden: violates PodSecurity "restricted:latest": runAsNonRoot != true"#,
+            r#"deployments "a" is forbidden: ValidatingAdmissionPolicy 'p' with binding 'b' denied request: you cannot have more"#,
+        ] {
+            assert_eq!(of(message), Failure::Refused, "{message}");
+            assert!(Failure::Refused.needs_people());
+        }
     }
 
     #[test]

@@ -1,11 +1,13 @@
 //! What there is to be, and what there is: putting the one in place of the other.
 
 mod prune;
+mod standing;
 
 pub(crate) use prune::unwanted;
+pub(crate) use standing::Standing;
 
 use crate::{
-    failure::Failure,
+    failure::{Failure, Retry},
     kinds::Kind,
     names::{HANDOVER, MANAGER},
 };
@@ -79,7 +81,7 @@ impl Applier {
 
     /// Makes an object as it is wanted. `live`: what is stored, if it was found among what is ours.
     ///
-    /// An object of ours is put right whoever changed it; one of another owner is touched only where nobody else owns the fields.
+    /// An object of ours is put right whoever changed it; one that is somebody else's is left alone.
     pub(crate) async fn apply(&self, wanted: &Wanted, live: Option<&Live>) -> Result<Live, Failure> {
         let (kind, namespace, name) = wanted.id();
         let force = live.is_some() || self.is_ours(wanted).await?;
@@ -88,14 +90,21 @@ impl Applier {
         stored.map(|object| Live { kind, object }).map_err(|error| Failure::of_call(&doing(), &error))
     }
 
-    /// True where an object was not found by its labels, and is ours all the same: somebody took the labels away.
+    /// True where an object was not found by its labels, and is ours all the same: somebody took the labels away. False where there
+    /// is none, or one that nobody has any more.
     async fn is_ours(&self, wanted: &Wanted) -> Result<bool, Failure> {
         let (kind, namespace, name) = wanted.id();
         let found = kind.objects(&self.client, &namespace).get_metadata_opt(&name).await;
-        let doing = format!("read {}", described(kind, &namespace, &name));
-        let found = found.map_err(|error| Failure::of_call(&doing, &error))?;
-        let owner = &wanted.body["metadata"]["ownerReferences"][0]["uid"];
-        Ok(found.is_some_and(|found| found.metadata.owner_references.iter().flatten().any(|by| *owner == *by.uid)))
+        let described = described(kind, &namespace, &name);
+        let found = found.map_err(|error| Failure::of_call(&format!("read {described}"), &error))?;
+        match found.map(|found| Standing::of(&found.metadata, wanted)) {
+            Some(Standing::Ours) => Ok(true),
+            None | Some(Standing::Left) => Ok(false),
+            Some(Standing::Foreign(whose)) => {
+                let message = format!("{described} is {whose} and left alone: delete or rename it");
+                Err(Failure { reason: "ForeignObject", message, retry: Retry::Later })
+            }
+        }
     }
 
     /// Gives a count of replicas to a manager of its own: it stays as it is when the operator no longer states one.

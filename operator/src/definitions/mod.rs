@@ -1,5 +1,15 @@
 //! Our CustomResourceDefinitions: put in place where they are absent or older, left alone where they are newer or another's.
 
+mod defined;
+mod gateway_api;
+mod keep;
+
+pub(crate) use defined::Defined;
+pub(crate) use gateway_api::GatewayApi;
+#[cfg(test)]
+pub(crate) use gateway_api::tests::with as gateway_api_with;
+pub(crate) use keep::keep;
+
 use crate::{
     condition::Verdict,
     context::Context,
@@ -8,21 +18,19 @@ use crate::{
     names::{CRD_VERSION, MANAGER},
     release,
 };
-use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::{
-    Api, ResourceExt,
+    ResourceExt,
     api::{DynamicObject, Patch, PatchParams},
-    runtime::{conditions, wait::await_condition},
 };
-use serde_json::Value;
-use std::time::Duration;
+use serde_json::{Value, json};
+use std::collections::HashMap;
 
 macro_rules! files {
     ($($name:literal),* $(,)?) => { [$(($name, include_str!(concat!("../../../crds/", $name, ".yaml")))),*] };
 }
 
 /// Names and contents, as `cargo xtask crds` writes them.
-const FILES: [(&str, &str); 6] = files![
+pub(crate) const FILES: [(&str, &str); 6] = files![
     "meshinstallations.mesh.tombolo.dev",
     "meshrevisions.mesh.tombolo.dev",
     "meshrevisiontags.mesh.tombolo.dev",
@@ -49,6 +57,27 @@ pub(crate) enum Finding {
     Foreign { name: String },
 }
 
+/// What there is of our definitions.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct State {
+    /// What was found last; nothing until all were looked at.
+    findings: Vec<Finding>,
+    /// Why not all are as they should be, if that lasts.
+    failure: Option<Failure>,
+    /// How often the Gateway API's changed.
+    gateway_api: u64,
+}
+
+impl State {
+    /// Whether all were looked at, or it is known why not.
+    pub(crate) fn is_known(&self) -> bool {
+        self.failure.is_some() || !self.findings.is_empty()
+    }
+}
+
+/// Which generations of our definitions are as they should be, by uid.
+type Intact = HashMap<String, i64>;
+
 /// Looks at the definition that is stored in the place of ours.
 fn judge(name: &str, stored: Option<&DynamicObject>) -> Finding {
     let Some(stored) = stored else { return Finding::Replaced };
@@ -62,39 +91,87 @@ fn judge(name: &str, stored: Option<&DynamicObject>) -> Finding {
     }
 }
 
-/// Puts our definitions in place, and notes what was found there.
-pub(crate) async fn settle(context: &Context) -> Result<(), Failure> {
-    let mut findings = Vec::new();
+/// Puts our definitions in place; what was found there. One that fails keeps none of the others from it.
+async fn settle(context: &Context, intact: &mut Intact) -> Result<Vec<Finding>, Failure> {
+    let (mut findings, mut failed) = (Vec::new(), None);
     for (name, file) in FILES {
-        let stored = context.get(kinds::DEFINITION, name).await?;
-        let finding = judge(name, stored.as_ref().map(|stored| &stored.object));
-        if finding == Finding::Replaced {
-            replace(context, name, file).await?;
+        match settle_one(context, name, file, intact).await {
+            Ok(finding) => findings.push(finding),
+            Err(failure) => failed = failed.or(Some(failure)),
         }
-        findings.push(finding);
     }
-    context.found_definitions(findings);
-    Ok(())
+    failed.map_or(Ok(findings), Err)
 }
 
-/// Writes a definition and waits until the API server serves it.
-async fn replace(context: &Context, name: &str, file: &str) -> Result<(), Failure> {
+async fn settle_one(context: &Context, name: &str, file: &str, intact: &mut Intact) -> Result<Finding, Failure> {
     let wanted: Value = serde_saphyr::from_str(file).unwrap_or_default(); // a test reads all of them
-    let doing = format!("apply CustomResourceDefinition {name}");
+    let stored = context.get(kinds::DEFINITION, name).await?.map(|stored| stored.object);
+    let finding = judge(name, stored.as_ref());
+    let settled = match (&finding, &stored) {
+        (Finding::Replaced, _) => false,
+        (Finding::Current, Some(stored)) => {
+            is_known(stored, intact) || covers(&json!({"spec": stored.data["spec"]}), &json!({"spec": wanted["spec"]}))
+        }
+        _ => true,
+    };
+    if !settled {
+        let stored = apply(context, name, &wanted).await?;
+        // What the API server made of it is as good as it gets.
+        intact.insert(stored.uid().unwrap_or_default(), stored.metadata.generation.unwrap_or_default());
+    }
+    Ok(finding)
+}
+
+fn is_known(stored: &DynamicObject, intact: &Intact) -> bool {
+    let known = stored.metadata.uid.as_ref().and_then(|uid| intact.get(uid));
+    known.is_some_and(|generation| Some(*generation) == stored.metadata.generation)
+}
+
+/// Whether all that is wanted is there. The API server leaves out what is empty, and fills in what is not said.
+fn covers(stored: &Value, wanted: &Value) -> bool {
+    match (stored, wanted) {
+        (Value::Object(stored), Value::Object(wanted)) => {
+            wanted.iter().all(|(name, wanted)| covers(stored.get(name).unwrap_or(&Value::Null), wanted))
+        }
+        (Value::Array(stored), Value::Array(wanted)) => {
+            stored.len() == wanted.len() && stored.iter().zip(wanted).all(|(stored, wanted)| covers(stored, wanted))
+        }
+        (Value::Null, wanted) => is_empty(wanted),
+        (Value::Number(stored), Value::Number(wanted)) => stored.as_f64() == wanted.as_f64(),
+        (stored, wanted) => stored == wanted,
+    }
+}
+
+fn is_empty(value: &Value) -> bool {
+    match value {
+        Value::Null | Value::Bool(false) => true,
+        Value::String(text) => text.is_empty(),
+        Value::Array(items) => items.is_empty(),
+        Value::Object(fields) => fields.is_empty(),
+        Value::Bool(true) | Value::Number(_) => false,
+    }
+}
+
+/// Writes a definition.
+async fn apply(context: &Context, name: &str, wanted: &Value) -> Result<DynamicObject, Failure> {
     let definitions = kinds::DEFINITION.objects(&context.client, "");
     let parameters = PatchParams::apply(MANAGER).force();
     let patched = definitions.patch(name, &parameters, &Patch::Apply(wanted)).await;
-    patched.map_err(|error| Failure::of_call(&doing, &error))?;
+    let patched =
+        patched.map_err(|error| Failure::of_call(&format!("apply CustomResourceDefinition {name}"), &error))?;
     tracing::info!(name, version = release::OWN, "applied a CustomResourceDefinition");
-    let typed: Api<CustomResourceDefinition> = Api::all(context.client.clone());
-    let established = await_condition(typed, name, conditions::is_crd_established());
-    // Whoever reads it then fails by himself, and tries again.
-    _ = tokio::time::timeout(Duration::from_secs(10), established).await;
-    Ok(())
+    Ok(patched)
 }
 
-/// What is said of our definitions.
-pub(crate) fn verdict(findings: &[Finding]) -> Verdict {
+/// What is said of our definitions; nothing before they were looked at.
+pub(crate) fn verdict(state: &State) -> Option<Verdict> {
+    if let Some(failure) = &state.failure {
+        return Some(Verdict::new("Definitions", false, failure.reason, &failure.message).alarming());
+    }
+    (!state.findings.is_empty()).then(|| of_findings(&state.findings))
+}
+
+fn of_findings(findings: &[Finding]) -> Verdict {
     let strange: Vec<String> = findings
         .iter()
         .filter_map(|finding| match finding {
@@ -116,31 +193,11 @@ pub(crate) fn verdict(findings: &[Finding]) -> Verdict {
     Verdict::new("Definitions", false, reason, message)
 }
 
-/// The newest bundle of the Gateway API that is known here.
-const GATEWAY_API: &str = "1.6.3";
-
-/// What is said of the Gateway API's definitions, by the bundle's version that stands at GatewayClass. They are never ours to install.
-pub(crate) fn gateway_api(definition: Option<&DynamicObject>) -> Verdict {
-    let bundle = definition.map(|definition| {
-        let version = definition.annotations().get("gateway.networking.k8s.io/bundle-version");
-        version.map_or("unknown", |version| version.trim_start_matches('v')).to_owned()
-    });
-    let fix = format!("install version {GATEWAY_API} of its CRDs");
-    match bundle {
-        None => Verdict::new("GatewayAPI", false, "Missing", format!("Gateways are not served: {fix}")),
-        Some(version) if release::is_older(&version, GATEWAY_API) => {
-            let message = format!("version {version} is older than {GATEWAY_API}: what it lacks is not served; {fix}");
-            Verdict::new("GatewayAPI", false, "Outdated", message)
-        }
-        Some(version) => Verdict::new("GatewayAPI", true, "Installed", format!("version {version}")),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::condition::Truth;
-    use serde_json::json;
+    use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 
     fn stored(annotations: &Value) -> DynamicObject {
         serde_json::from_value(json!({"metadata": {"name": "a", "annotations": annotations}})).unwrap()
@@ -158,9 +215,9 @@ mod tests {
 
     #[test]
     fn what_is_left_alone_is_named() {
-        assert_eq!(verdict(&[Finding::Current, Finding::Replaced]).truth, Truth::True);
+        assert_eq!(of_findings(&[Finding::Current, Finding::Replaced]).truth, Truth::True);
         let foreign = Finding::Foreign { name: "serviceentries.networking.istio.io".to_owned() };
-        let said = verdict(&[Finding::Current, foreign]);
+        let said = of_findings(&[Finding::Current, foreign]);
         assert_eq!((said.truth, &*said.reason), (Truth::False, "ForeignOwner"));
         assert!(said.message.contains("serviceentries.networking.istio.io"));
     }
@@ -176,10 +233,31 @@ mod tests {
     }
 
     #[test]
-    fn an_absent_or_older_gateway_api_is_said() {
-        let bundle = |version: &str| json!({"gateway.networking.k8s.io/bundle-version": version});
-        assert_eq!(gateway_api(None).reason, "Missing");
-        assert_eq!(gateway_api(Some(&stored(&bundle("v1.4.0")))).reason, "Outdated");
-        assert_eq!(gateway_api(Some(&stored(&bundle("v1.6.3")))).truth, Truth::True);
+    fn a_change_of_ours_is_seen_and_what_the_api_server_adds_is_none() {
+        for (name, file) in FILES {
+            let wanted: Value = serde_saphyr::from_str(file).unwrap();
+            // What comes of it in the types that the API server keeps, and what it fills in.
+            let typed: CustomResourceDefinition = serde_json::from_value(wanted.clone()).unwrap();
+            let mut stored = serde_json::to_value(typed).unwrap();
+            stored["spec"]["conversion"] = json!({"strategy": "None"});
+            assert!(covers(&stored["spec"], &wanted["spec"]), "{name}");
+            let schema = "/spec/versions/0/schema/openAPIV3Schema/properties/spec";
+            for change in [json!({"type": "object"}), Value::Null] {
+                let mut changed = stored.clone();
+                *changed.pointer_mut(schema).unwrap() = change;
+                assert!(!covers(&changed["spec"], &wanted["spec"]), "{name}");
+            }
+            stored["spec"]["versions"][0]["served"] = false.into();
+            assert!(!covers(&stored["spec"], &wanted["spec"]), "{name}");
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_written_is_said() {
+        let failure = Failure::of_user("MissingPermission", "cannot apply CustomResourceDefinition a: no");
+        assert_eq!(verdict(&State::default()), None, "nobody looked");
+        let state = State { findings: vec![Finding::Current], failure: Some(failure), gateway_api: 0 };
+        let said = verdict(&state).unwrap();
+        assert_eq!((said.truth, &*said.reason, said.alarming), (Truth::False, "MissingPermission", true));
     }
 }

@@ -2,7 +2,7 @@
 
 use super::{dereference::Seen, validate::Installation};
 use crate::{
-    apply::Wanted,
+    apply::{Standing, Wanted},
     kinds::{self, Kind},
     names,
 };
@@ -14,7 +14,12 @@ const TAKEN: [&str; 6] = ["namespace", "images", "mesh", "discovery", "ca", "vir
 /// In place, there is one revision, named after the installation; and the default tag names it.
 pub(super) fn objects(installation: &Installation, seen: &Seen) -> Vec<Wanted> {
     let mut objects = vec![revision(installation), tag(installation)];
-    objects.extend(seen.gateway_api.is_some().then(|| class(installation)));
+    if seen.gateway_api.has_classes() {
+        let class = class(installation);
+        let stored = seen.class.as_ref().map(|live| Standing::of(&live.object.metadata, &class));
+        // Somebody's own serves as well, or is told of: see `status`.
+        objects.extend((!matches!(stored, Some(Standing::Foreign(_)))).then_some(class));
+    }
     objects
 }
 
@@ -60,7 +65,7 @@ fn metadata(installation: &Installation, name: &str, (key, value): (&str, &str))
 #[cfg(test)]
 mod tests {
     use super::{super::validate::tests::installation, *};
-    use crate::apply::Live;
+    use crate::{apply::Live, definitions::gateway_api_with};
     use tombolo_api::mesh::{MeshRevision, MeshRevisionTag};
 
     fn built(spec: &Value, seen: &Seen) -> Vec<Value> {
@@ -84,11 +89,25 @@ mod tests {
         assert_eq!((&*tag.targets[0].revision, tag.targets[0].weight), ("default", 100));
     }
 
+    fn seen(class: Option<&Value>) -> Seen {
+        let live = |object: &Value| Live {
+            kind: kinds::GATEWAY_CLASS,
+            object: serde_json::from_value(object.clone()).unwrap(),
+        };
+        Seen { gateway_api: gateway_api_with(&[]), class: class.map(live), ..Seen::default() }
+    }
+
     #[test]
     fn a_gateway_class_is_made_where_there_are_such() {
         assert_eq!(built(&json!({}), &Seen::default()).len(), 2);
-        let object = serde_json::from_value(json!({"metadata": {"name": "gatewayclasses"}})).unwrap();
-        let seen = Seen { gateway_api: Some(Live { kind: kinds::DEFINITION, object }), ..Seen::default() };
-        assert_eq!(built(&json!({}), &seen)[2]["spec"]["controllerName"], "mesh.tombolo.dev/gateway-controller");
+        assert_eq!(built(&json!({}), &seen(None))[2]["spec"]["controllerName"], "mesh.tombolo.dev/gateway-controller");
+    }
+
+    #[test]
+    fn somebodys_own_gateway_class_is_left_alone() {
+        let theirs = json!({"metadata": {"name": "tombolo"}, "spec": {"controllerName": names::GATEWAY_CONTROLLER}});
+        assert_eq!(built(&json!({}), &seen(Some(&theirs))).len(), 2);
+        let ours = built(&json!({}), &seen(None)).remove(2);
+        assert_eq!(built(&json!({}), &seen(Some(&ours))).len(), 3);
     }
 }

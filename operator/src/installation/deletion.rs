@@ -68,19 +68,28 @@ pub(super) async fn reconcile(
         set_finalizer(object, context, false).await?;
         return done(Vec::new(), None);
     };
+    done(vec![refusal(&hindrance)], Some(ASK_AGAIN))
+}
+
+fn refusal(hindrance: &str) -> Verdict {
     let message = format!("not deleted: {hindrance}; disconnect them, or set spec.deletionPolicy to Delete");
-    done(vec![Verdict::new("Progressing", true, "DeletionRefused", message).alarming()], Some(ASK_AGAIN))
+    Verdict::new("Progressing", true, "DeletionRefused", message).alarming()
 }
 
 /// Who is still connected; `None` if nobody is. Whoever does not answer may have somebody.
 async fn connected(object: &DynamicObject, context: &Context) -> Result<Option<String>, Failure> {
-    let namespace = object.data.pointer("/spec/namespace").and_then(Value::as_str).unwrap_or("tombolo-system");
+    let namespace = super::namespace(object);
     let labels = format!("app.kubernetes.io/name={}", names::DISCOVERY);
     let pods = Api::<Pod>::namespaced(context.client.clone(), namespace);
     let pods = pods.list(&ListParams::default().labels(&labels)).await;
     let pods = match pods {
         Ok(pods) => pods.items,
-        Err(error) => return Err(Failure { retry: Retry::Later, ..Failure::of_call("list Pods", &error) }),
+        Err(error) => {
+            let failure = Failure { retry: Retry::Later, ..Failure::of_call("list Pods", &error) };
+            let failure = context.explained(failure, namespace).await;
+            // Nor is anything in it.
+            return if failure.reason == "NamespaceMissing" { Ok(None) } else { Err(failure) };
+        }
     };
     let mut proxies = 0;
     for pod in pods.iter().filter(|pod| crate::proxies::may_serve(pod)) {
@@ -92,4 +101,17 @@ async fn connected(object: &DynamicObject, context: &Context) -> Result<Option<S
         }
     }
     Ok((proxies > 0).then(|| format!("{proxies} proxies are connected")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::condition;
+
+    #[test]
+    fn a_refusal_is_told_once() {
+        let refusal = [refusal("2 proxies are connected")];
+        assert_eq!(condition::news(&refusal, &[]).len(), 1);
+        assert_eq!(condition::news(&refusal, &condition::settle(&refusal, &[], 1, "t")).len(), 0);
+    }
 }

@@ -1,6 +1,6 @@
 //! What an installation's reconciliation reads.
 
-use crate::{apply::Live, context::Context, failure::Failure, kinds, names};
+use crate::{apply::Live, context::Context, definitions::GatewayApi, failure::Failure, kinds, names};
 use kube::{ResourceExt, api::DynamicObject};
 
 /// What there is beside an installation.
@@ -12,16 +12,14 @@ pub(crate) struct Seen {
     pub(crate) tag: Option<Live>,
     /// The GatewayClass `tombolo`.
     pub(crate) class: Option<Live>,
-    /// The definition of GatewayClass.
-    pub(crate) gateway_api: Option<Live>,
+    /// The definitions of the Gateway API.
+    pub(crate) gateway_api: GatewayApi,
 }
 
 pub(super) async fn read(object: &DynamicObject, context: &Context) -> Result<Seen, Failure> {
-    let gateway_api = context.get(kinds::DEFINITION, "gatewayclasses.gateway.networking.k8s.io").await?;
-    let class = match gateway_api {
-        Some(_) => context.get(kinds::GATEWAY_CLASS, names::GATEWAY_CLASS).await?,
-        None => None,
-    };
+    let gateway_api = GatewayApi::read(context).await?;
+    let class =
+        if gateway_api.has_classes() { context.get(kinds::GATEWAY_CLASS, names::GATEWAY_CLASS).await? } else { None };
     Ok(Seen {
         revision: context.get(kinds::REVISION, &object.name_any()).await?,
         tag: context.get(kinds::TAG, names::DEFAULT_TAG).await?,

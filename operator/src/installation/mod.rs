@@ -14,6 +14,7 @@ use crate::{
     kinds::{self, Kind},
 };
 use kube::api::DynamicObject;
+use serde_json::Value;
 use tombolo_api::mesh::{CERTIFICATE_AUTHORITY_READY, MeshInstallationStatus, TRUST_DOMAIN_IN_EFFECT};
 
 /// Makes of a MeshInstallation its revisions and tags.
@@ -28,6 +29,7 @@ impl Reconciler for Installation {
         "GatewayAPI",
         "Progressing",
         "Ready",
+        "SettingsInEffect",
         TRUST_DOMAIN_IN_EFFECT,
     ];
     type Status = MeshInstallationStatus;
@@ -36,12 +38,16 @@ impl Reconciler for Installation {
         if object.metadata.deletion_timestamp.is_some() {
             return deletion::reconcile(object, context).await;
         }
-        crate::definitions::settle(context).await?;
         deletion::settle_finalizer(object, context).await?;
         let seen = dereference::read(object, context).await?;
         let installation = validate::check(object, &seen, context)?;
         let wanted = build::objects(&installation, &seen);
         let applied = apply::apply(context, &installation, &seen, &wanted).await?;
-        Ok(status::outcome(&installation, &applied, &seen, &context.definitions()))
+        Ok(status::outcome(&installation, &applied, &seen, &context.definitions.borrow()))
     }
+}
+
+/// Where its control planes are, whatever else the spec says.
+fn namespace(object: &DynamicObject) -> &str {
+    object.data.pointer("/spec/namespace").and_then(Value::as_str).unwrap_or("tombolo-system")
 }

@@ -5,8 +5,7 @@ use crate::{
     apply::Live,
     condition::{Truth, Verdict},
     controller::Outcome,
-    definitions::{self, Finding},
-    status,
+    definitions, names, status,
 };
 use tombolo_api::mesh::{
     Condition, FOUND_BY_CONTROL_PLANE, MeshInstallationStatus, MeshRevisionStatus, MeshRevisionTagStatus,
@@ -17,7 +16,7 @@ pub(super) fn outcome(
     installation: &Installation,
     applied: &Applied,
     seen: &Seen,
-    findings: &[Finding],
+    definitions: &definitions::State,
 ) -> Outcome<MeshInstallationStatus> {
     let revision: MeshRevisionStatus = status::of(&applied.revision.object);
     let tag: MeshRevisionTagStatus = status::of(&applied.tag.object);
@@ -29,8 +28,9 @@ pub(super) fn outcome(
         *ready = wrong;
     }
     verdicts.extend(found(&revision.conditions, current));
-    verdicts.push(definitions::verdict(findings));
-    verdicts.push(definitions::gateway_api(seen.gateway_api.as_ref().map(|live| &live.object)));
+    verdicts.extend(definitions::verdict(definitions));
+    verdicts.push(seen.class.as_ref().and_then(of_class).unwrap_or_else(|| seen.gateway_api.verdict()));
+    verdicts.push(of_settings(&installation.warnings));
     let row = RevisionStatus {
         name: installation.name.clone(),
         version: revision.serving_version,
@@ -71,6 +71,26 @@ fn found(conditions: &[Condition], current: bool) -> Vec<Verdict> {
         Some(if truth == Truth::False { verdict.alarming() } else { verdict })
     };
     FOUND_BY_CONTROL_PLANE.into_iter().filter_map(said).collect()
+}
+
+/// What is wrong with the GatewayClass of our name. One of somebody's own serves as well, if it is to be served by us.
+fn of_class(class: &Live) -> Option<Verdict> {
+    let controller = class.object.data.pointer("/spec/controllerName")?.as_str()?;
+    (controller != names::GATEWAY_CONTROLLER).then(|| {
+        let (name, ours) = (names::GATEWAY_CLASS, names::GATEWAY_CONTROLLER);
+        let message = format!(
+            "GatewayClass {name} is of {controller} and left alone: delete it, or make another whose controllerName is {ours}"
+        );
+        Verdict::new("GatewayAPI", false, "ForeignObject", message)
+    })
+}
+
+/// What is said of settings that are taken and change nothing, or not all that they seem to.
+fn of_settings(warnings: &[String]) -> Verdict {
+    if warnings.is_empty() {
+        return Verdict::new("SettingsInEffect", true, "InEffect", "all that is set has its effect");
+    }
+    Verdict::new("SettingsInEffect", false, "Warnings", warnings.join("\n"))
 }
 
 /// What keeps proxies from finding a control plane that serves.
@@ -136,6 +156,25 @@ mod tests {
         let of_it: Vec<_> = of_revision(&conditions, true).into_iter().map(|v| v.truth).collect();
         assert_eq!(of_it, [Truth::True, Truth::False, Truth::False]);
         assert_eq!(found(&conditions, false), [], "it was not said of this spec");
+    }
+
+    #[test]
+    fn somebodys_own_gateway_class_serves_if_it_is_to_be_served_by_us() {
+        let class = |controller: &str| {
+            let object = serde_json::json!({"metadata": {"name": "tombolo"}, "spec": {"controllerName": controller}});
+            of_class(&Live { kind: crate::kinds::GATEWAY_CLASS, object: serde_json::from_value(object).unwrap() })
+        };
+        assert_eq!(class(names::GATEWAY_CONTROLLER), None);
+        let said = class("example.com/other").unwrap();
+        assert_eq!((said.truth, &*said.reason), (Truth::False, "ForeignObject"));
+        assert!(said.message.contains("example.com/other"), "{}", said.message);
+    }
+
+    #[test]
+    fn warnings_are_told() {
+        assert_eq!(of_settings(&[]).truth, Truth::True);
+        let said = of_settings(&["spec.mesh.meshId: no".to_owned(), "spec.mesh.tracing: no".to_owned()]);
+        assert_eq!((said.truth, &*said.message), (Truth::False, "spec.mesh.meshId: no\nspec.mesh.tracing: no"));
     }
 
     #[test]

@@ -17,6 +17,8 @@ pub(crate) struct Installation {
     pub(crate) spec: Map<String, Value>,
     /// Where its control planes are.
     pub(crate) namespace: String,
+    /// What is set without effect, or should not be.
+    pub(crate) warnings: Vec<String>,
 }
 
 pub(super) fn check(object: &DynamicObject, seen: &Seen, context: &Context) -> Result<Installation, Failure> {
@@ -29,7 +31,7 @@ pub(super) fn check(object: &DynamicObject, seen: &Seen, context: &Context) -> R
 fn read(object: &DynamicObject) -> Result<Installation, Failure> {
     let name = object.name_any();
     let spec = object.data.get("spec").and_then(Value::as_object).cloned().unwrap_or_default();
-    let (settings, _) = revision::settings(&name, &Value::Object(spec.clone()))?;
+    let revision::Settings { settings, warnings, .. } = revision::settings(&name, &Value::Object(spec.clone()))?;
     if settings.update.strategy == Strategy::Canary {
         let message = "spec.update.strategy: Canary is not supported yet; what runs stays as it is: use InPlace";
         return Err(Failure::of_user("Unsupported", message));
@@ -41,6 +43,7 @@ fn read(object: &DynamicObject) -> Result<Installation, Failure> {
         version: release.version,
         spec,
         namespace: settings.namespace.to_string(),
+        warnings,
     })
 }
 
@@ -85,6 +88,13 @@ pub(super) mod tests {
     pub(crate) fn installation(spec: &Value) -> Result<Installation, Failure> {
         let metadata = json!({"name": "default", "uid": "uid-1"});
         read(&serde_json::from_value(json!({"metadata": metadata, "spec": spec})).unwrap())
+    }
+
+    #[test]
+    fn what_is_set_without_effect_is_remembered() {
+        assert_eq!(installation(&json!({})).unwrap().warnings, [""; 0]);
+        let warnings = installation(&json!({"mesh": {"meshId": "a"}})).unwrap().warnings;
+        assert!(warnings.len() == 1 && warnings[0].contains("spec.mesh.meshId"), "{warnings:?}");
     }
 
     fn reason(spec: &Value, seen: &Seen) -> &'static str {

@@ -13,6 +13,17 @@ fn context(api: &Api) -> Arc<Context> {
     Arc::new(Context::new(api.client(), "me".to_owned(), namespaces, "r".to_owned(), Metrics::default()))
 }
 
+/// One that has the namespaces where control planes may be.
+fn api() -> Api {
+    let api = Api::default();
+    for name in ["system", "other"] {
+        api.put(NAMESPACES, serde_json::json!({"metadata": {"name": name}}));
+    }
+    api
+}
+
+const NAMESPACES: &str = "/api/v1/namespaces";
+
 fn begin(api: &Api) -> (Readiness, CancellationToken, impl Future<Output = ()> + use<>) {
     let (readiness, stop) = (Readiness::default(), CancellationToken::new());
     let settled = settle(context(api), readiness.clone(), stop.clone());
@@ -34,7 +45,7 @@ async fn each_question_keeps_it_from_being_ready_until_it_is_answered() {
     let questions = questions().await;
     for question in &questions {
         for how in [Fails::With(503), Fails::With(403), Fails::Never] {
-            let api = Api::default();
+            let api = api();
             api.fail(question, how);
             let (readiness, _stop, settled) = begin(&api);
             tokio::spawn(settled);
@@ -44,7 +55,8 @@ async fn each_question_keeps_it_from_being_ready_until_it_is_answered() {
             sleep(LATER).await;
             assert_eq!(readiness.told(), Ok(()), "{question}");
             // What was answered is not asked again.
-            let once: Vec<_> = api.asked().into_iter().filter(|asked| asked != question).collect();
+            let is_once = |asked: &String| asked != question && !asked.starts_with(&format!("{NAMESPACES}?"));
+            let once: Vec<_> = api.asked().into_iter().filter(is_once).collect();
             assert_eq!(once.len(), questions.len() - 1, "{once:#?}");
         }
     }
@@ -56,9 +68,9 @@ async fn what_is_asked_is_what_controllers_watch_and_the_definitions() {
     let (defined, listed): (Vec<_>, Vec<_>) = questions.into_iter().partition(|asked| !asked.contains("limit=1"));
     let named = |(asked, name): (&String, &str)| asked.ends_with(&format!("/customresourcedefinitions/{name}"));
     assert!(defined.len() == definitions::names().count() && defined.iter().zip(definitions::names()).all(named));
-    let (api, stop) = (Api::default(), CancellationToken::new());
-    let context = context(&api);
-    tokio::spawn(async move { crate::app::control(&context, &stop).await });
+    let api = Api::default();
+    api.define();
+    tokio::spawn(crate::app::lead(context(&api), CancellationToken::new()));
     sleep(LATER).await;
     let watched: BTreeSet<_> =
         api.asked().iter().filter_map(|asked| asked.strip_suffix("limit=500")).map(str::to_owned).collect();
@@ -74,7 +86,7 @@ async fn what_is_asked_is_what_controllers_watch_and_the_definitions() {
 
 #[tokio::test(start_paused = true)]
 async fn what_it_waits_for_is_told() {
-    let api = Api::default();
+    let api = api();
     api.fail("/namespaces/other/configmaps", Fails::With(403));
     let (readiness, _stop, settled) = begin(&api);
     assert!(readiness.told().unwrap_err().contains("not answered yet"));
@@ -93,6 +105,20 @@ async fn a_kind_that_is_not_defined_is_an_answer() {
     api.fail("/meshinstallations?", Fails::With(404));
     let (readiness, _stop, settled) = begin(&api);
     tokio::spawn(settled);
+    sleep(LATER).await;
+    assert_eq!(readiness.told(), Ok(()));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_namespace_that_is_gone_is_not_waited_for() {
+    let api = api();
+    api.fail("/namespaces/other/", Fails::With(403));
+    let (readiness, _stop, settled) = begin(&api);
+    tokio::spawn(settled);
+    sleep(LATER).await;
+    readiness.told().unwrap_err();
+    api.delete(NAMESPACES, "other");
+    api.delete(NAMESPACES, "system"); // the answer is of one name
     sleep(LATER).await;
     assert_eq!(readiness.told(), Ok(()));
 }

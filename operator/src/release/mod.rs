@@ -47,6 +47,11 @@ pub(crate) fn known() -> String {
     RELEASES.iter().map(|release| release.version).collect::<Vec<_>>().join(", ")
 }
 
+/// True for what can be compared with other versions.
+pub(crate) fn is_version(text: &str) -> bool {
+    Version::parse(text).is_ok()
+}
+
 /// True where the first version is older than the second; false where one of them is no version.
 pub(crate) fn is_older(version: &str, than: &str) -> bool {
     matches!((Version::parse(version), Version::parse(than)), (Ok(version), Ok(than)) if version < than)

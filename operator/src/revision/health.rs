@@ -18,6 +18,8 @@ pub(crate) struct Health {
     pub(crate) available: u32,
     /// How many are of the version that is wanted.
     pub(crate) updated: u32,
+    /// None is of another version than the one that is wanted.
+    pub(crate) uniform: bool,
     /// All serve, and all are as wanted.
     pub(crate) complete: bool,
     /// What keeps it from that, if it is more than a little patience.
@@ -45,8 +47,9 @@ pub(crate) fn of(deployment: &Deployment, pods: &[Pod], now: Timestamp) -> Healt
     let (total, updated) = (count(status.replicas), count(status.updated_replicas));
     let available = count(status.available_replicas);
     let complete = seen && updated == wanted && total == wanted && available == wanted;
+    let uniform = seen && total == updated;
     let trouble = (!complete && seen).then(|| trouble(deployment, pods, now)).flatten();
-    Health { wanted, available, updated, complete, trouble }
+    Health { wanted, available, updated, uniform, complete, trouble }
 }
 
 /// A pod's own reason before the Deployment's: it says more. Pods that are to go have nothing to say.
@@ -161,6 +164,17 @@ mod tests {
             assert!(!complete(status), "{field} {value}");
         }
         assert!(!complete(json!({})));
+    }
+
+    #[test]
+    fn an_update_has_pods_of_two_versions_and_a_lost_pod_is_none() {
+        let of = |status: Value| of(&deployment(&status), &[], at("10:21"));
+        let updating = of(serde_json::from_str(UPDATING).unwrap());
+        assert!(!updating.uniform && !updating.complete);
+        let lost = of(json!({"observedGeneration": 2, "replicas": 2, "updatedReplicas": 2, "availableReplicas": 1}));
+        assert!(lost.uniform && !lost.complete);
+        let unseen = of(json!({"observedGeneration": 1, "replicas": 2, "updatedReplicas": 2, "availableReplicas": 2}));
+        assert!(!unseen.uniform, "nobody has seen what is wanted");
     }
 
     #[test]

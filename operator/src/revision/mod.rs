@@ -9,7 +9,7 @@ mod status;
 mod validate;
 
 pub(crate) use build::ports;
-pub(crate) use validate::{release, settings};
+pub(crate) use validate::{Settings, release, settings};
 
 use crate::{
     context::Context,
@@ -29,11 +29,15 @@ impl Reconciler for Revision {
     const CONDITIONS: &'static [&'static str] = &["Degraded", "InUse", "Progressing", "Ready"];
     type Status = MeshRevisionStatus;
 
+    fn namespace(object: &DynamicObject) -> Option<&str> {
+        object.data.pointer("/spec/namespace")?.as_str()
+    }
+
     async fn reconcile(object: &DynamicObject, context: &Context) -> Result<Outcome<MeshRevisionStatus>, Failure> {
         if object.metadata.deletion_timestamp.is_some() {
             return Ok(Outcome { status: crate::status::of(object), verdicts: Vec::new(), again: None });
         }
-        let revision = validate::check(object, &context.registry)?;
+        let revision = validate::check(object, context.namespace(), &context.registry)?;
         let seen = dereference::read(context, &revision).await?;
         let wanted = build::objects(&revision, &seen);
         let applied = apply::apply(context, &revision, &seen, &wanted).await?;

@@ -10,10 +10,11 @@ use crate::{condition::Verdict, controller::Outcome, status};
 use k8s_openapi::{api::core::v1::Pod, jiff::Timestamp};
 use kube::api::DynamicObject;
 use std::time::Duration;
-use tombolo_api::mesh::MeshRevisionStatus;
+use tombolo_api::mesh::{Condition, MeshRevisionStatus};
 
-/// A pod's reasons do not show at its Deployment, which is what is watched.
-const WHILE_UPDATING: Duration = Duration::from_secs(3);
+/// A pod's reasons do not show at its Deployment, which is what is watched: it is looked at again, at first so soon, and at last
+/// so seldom.
+const LOOK: (Duration, Duration) = (Duration::from_secs(3), Duration::from_secs(30));
 
 pub(super) fn outcome(
     object: &DynamicObject,
@@ -28,7 +29,7 @@ pub(super) fn outcome(
     let version = revision.release.version;
     let mut verdicts = of_health(&health, version, &before.serving_version);
     verdicts.push(in_use(seen));
-    let serving_version = if health.complete { version.to_owned() } else { before.serving_version };
+    let serving_version = if health.complete { version.to_owned() } else { before.serving_version.clone() };
     Outcome {
         status: MeshRevisionStatus {
             serving_version,
@@ -37,8 +38,16 @@ pub(super) fn outcome(
             ..MeshRevisionStatus::default()
         },
         verdicts,
-        again: (!health.complete).then_some(WHILE_UPDATING),
+        again: (!health.complete).then(|| look(&before.conditions, now)),
     }
+}
+
+/// When to look again at what is not complete: after a tenth of the time that it has taken.
+fn look(before: &[Condition], now: Timestamp) -> Duration {
+    let progressing = before.iter().find(|condition| condition.r#type == "Progressing" && condition.status == "True");
+    let since = progressing.and_then(|condition| condition.last_transition_time.parse::<Timestamp>().ok());
+    let taken = since.map(|since| now.duration_since(since).unsigned_abs()).unwrap_or_default();
+    (taken / 10).clamp(LOOK.0, LOOK.1)
 }
 
 fn of_health(health: &Health, version: &str, serving: &str) -> Vec<Verdict> {
@@ -61,18 +70,27 @@ fn of_health(health: &Health, version: &str, serving: &str) -> Vec<Verdict> {
         (available, serving) if serving == version => format!("{available} serve"),
         (available, serving) => format!("{available} serve, of version {serving} too"),
     };
-    match &health.trouble {
-        None => vec![
-            Verdict::new("Ready", false, "Updating", format!("{progress}; {still}")),
-            Verdict::new("Progressing", true, "Updating", format!("{progress}; {still}")),
-            Verdict::new("Degraded", false, "Healthy", ""),
-        ],
-        Some(trouble) => vec![
-            Verdict::new("Ready", false, &trouble.reason, format!("{}; {still}", trouble.message)),
-            Verdict::new("Progressing", true, "Updating", format!("{progress}; {still}")),
-            Verdict::new("Degraded", true, &trouble.reason, format!("{}; {still}", trouble.message)).alarming(),
-        ],
+    let degraded = match &health.trouble {
+        None => Verdict::new("Degraded", false, "Healthy", ""),
+        Some(trouble) => {
+            Verdict::new("Degraded", true, &trouble.reason, format!("{}; {still}", trouble.message)).alarming()
+        }
+    };
+    // No update is under way: a pod is lost or one more is asked for, and the others serve.
+    if health.uniform && health.available > 0 && serving == version {
+        let message = format!("{} of {} replicas of version {version} serve", health.available, health.wanted);
+        return vec![
+            Verdict::new("Ready", true, "Serving", &message),
+            Verdict::new("Progressing", true, "Scaling", message),
+            degraded,
+        ];
     }
+    let progress = format!("{progress}; {still}");
+    let ready = match &health.trouble {
+        None => Verdict::new("Ready", false, "Updating", &progress),
+        Some(trouble) => Verdict::new("Ready", false, &trouble.reason, &degraded.message),
+    };
+    vec![ready, Verdict::new("Progressing", true, "Updating", progress), degraded]
 }
 
 fn in_use(seen: &Seen) -> Verdict {
@@ -102,7 +120,7 @@ mod tests {
             reason: "ImagePullBackOff".to_owned(),
             message: "pod d-1: ImagePullBackOff: not found".to_owned(),
         });
-        let health = Health { wanted: 2, available: 2, updated: 1, complete: false, trouble };
+        let health = Health { wanted: 2, available: 2, updated: 1, uniform: false, complete: false, trouble };
         let expected = [
             ("Ready", "False", "ImagePullBackOff"),
             ("Progressing", "True", "Updating"),
@@ -115,9 +133,43 @@ mod tests {
 
     #[test]
     fn what_serves_is_ready() {
-        let health = Health { wanted: 2, available: 2, updated: 2, complete: true, trouble: None };
+        let health = Health { wanted: 2, available: 2, updated: 2, uniform: true, complete: true, trouble: None };
         assert_eq!(said(&health)[0], ("Ready", "True", "Serving".to_owned()));
-        let updating = Health { complete: false, ..health };
+        let updating = Health { complete: false, uniform: false, ..health };
         assert_eq!(said(&updating)[1], ("Progressing", "True", "Updating".to_owned()));
+    }
+
+    #[test]
+    fn a_lost_pod_or_one_more_leaves_ready_what_serves() {
+        let lost = Health { wanted: 2, available: 1, updated: 2, uniform: true, complete: false, trouble: None };
+        let more = Health { wanted: 3, available: 2, ..lost.clone() };
+        for health in [&lost, &more] {
+            let said: Vec<_> =
+                of_health(health, "0.2.0", "0.2.0").into_iter().map(|v| (v.truth.as_str(), v.reason)).collect();
+            assert_eq!(said[..2], [("True", "Serving".to_owned()), ("True", "Scaling".to_owned())]);
+        }
+        assert_eq!(said(&lost)[0].1, "False", "it served another version until now: the update is not through");
+        let none = Health { available: 0, ..lost };
+        assert_eq!(of_health(&none, "0.2.0", "0.2.0")[0].truth.as_str(), "False");
+        let trouble = Some(Trouble { reason: "Unschedulable".to_owned(), message: "no node".to_owned() });
+        let said = of_health(&Health { trouble, ..more }, "0.2.0", "0.2.0");
+        let said: Vec<_> = said.into_iter().map(|v| (v.truth.as_str(), v.reason)).collect();
+        assert_eq!((said[0].0, said[2].0, &*said[2].1), ("True", "True", "Unschedulable"));
+    }
+
+    #[test]
+    fn what_hangs_is_looked_at_less_and_less() {
+        let condition = |status: &str| Condition {
+            r#type: "Progressing".to_owned(),
+            status: status.to_owned(),
+            reason: String::new(),
+            message: String::new(),
+            last_transition_time: "2026-01-01T10:00:00Z".to_owned(),
+            observed_generation: 1,
+        };
+        let seconds = |at: &str| look(&[condition("True")], format!("2026-01-01T{at}Z").parse().unwrap()).as_secs();
+        assert_eq!(["10:00:01", "10:01:00", "10:05:00", "23:00:00"].map(seconds), [3, 6, 30, 30]);
+        assert_eq!(look(&[condition("False")], Timestamp::MAX), LOOK.0);
+        assert_eq!(look(&[], Timestamp::MAX), LOOK.0);
     }
 }

@@ -9,6 +9,7 @@ use kube::{ResourceExt, api::DynamicObject};
 use serde_json::{Value, json};
 use std::sync::Arc;
 use tombolo_api::{AnyObject, Object, manifest, mesh::MeshInstallation};
+use tombolo_core::Problem;
 use xxhash_rust::xxh3::xxh3_64;
 
 /// A revision that can be made.
@@ -23,6 +24,8 @@ pub(crate) struct Revision {
     pub(crate) document: String,
     /// Host and path before the names of images.
     pub(crate) registry: String,
+    /// The namespace of the operator, which asks control planes who is connected.
+    pub(crate) operators: String,
 }
 
 impl Revision {
@@ -41,8 +44,17 @@ impl Revision {
     }
 }
 
+/// What a spec says.
+pub(crate) struct Settings {
+    pub(crate) settings: Arc<Object<MeshInstallation>>,
+    /// The same as it is written.
+    document: Value,
+    /// What is said of it, though it can be made.
+    pub(crate) warnings: Vec<String>,
+}
+
 /// Reads a spec as a MeshInstallation's, whose checks hold for it.
-pub(crate) fn settings(name: &str, spec: &Value) -> Result<(Arc<Object<MeshInstallation>>, Value), Failure> {
+pub(crate) fn settings(name: &str, spec: &Value) -> Result<Settings, Failure> {
     let document = json!({
         "apiVersion": format!("{}/v1alpha1", tombolo_api::mesh::GROUP),
         "kind": "MeshInstallation",
@@ -50,13 +62,15 @@ pub(crate) fn settings(name: &str, spec: &Value) -> Result<(Arc<Object<MeshInsta
         "spec": spec,
     });
     let decoded = manifest::decode_stored(document.clone());
+    let (errors, warnings): (Vec<_>, Vec<_>) = decoded.problems.iter().partition(|problem| problem.is_error());
     match decoded.object {
-        Some(AnyObject::MeshInstallation(settings)) => Ok((settings, document)),
-        _ => {
-            let problems = decoded.problems.iter().filter(|problem| problem.is_error()).map(ToString::to_string);
-            Err(Failure::of_user("InvalidSettings", problems.collect::<Vec<_>>().join("\n")))
-        }
+        Some(AnyObject::MeshInstallation(settings)) => Ok(Settings { settings, document, warnings: texts(&warnings) }),
+        _ => Err(Failure::of_user("InvalidSettings", texts(&errors).join("\n"))),
     }
+}
+
+fn texts(problems: &[&Problem]) -> Vec<String> {
+    problems.iter().map(ToString::to_string).collect()
 }
 
 /// What a version needs.
@@ -70,9 +84,10 @@ pub(crate) fn release(version: &str) -> Result<&'static Release, Failure> {
     })
 }
 
-/// Checks a revision. `registry`: where images come from if it does not say so.
-pub(crate) fn check(object: &DynamicObject, registry: &str) -> Result<Revision, Failure> {
-    let (settings, document) = settings(&short(&object.name_any()), object.data.get("spec").unwrap_or(&Value::Null))?;
+/// Checks a revision. `operators`: the namespace of the operator. `registry`: where images come from if it does not say so.
+pub(crate) fn check(object: &DynamicObject, operators: &str, registry: &str) -> Result<Revision, Failure> {
+    let spec = object.data.get("spec").unwrap_or(&Value::Null);
+    let Settings { settings, document, .. } = settings(&short(&object.name_any()), spec)?;
     let registry = settings.images.registry.as_deref().unwrap_or(registry).to_owned();
     let document = serde_saphyr::to_string(&handed_over(document, &registry))
         .map_err(|error| Failure::of_user("InvalidSettings", format!("cannot be written as YAML: {error}")))?;
@@ -81,6 +96,7 @@ pub(crate) fn check(object: &DynamicObject, registry: &str) -> Result<Revision, 
         uid: object.uid().unwrap_or_default(),
         release: release(settings.version.as_deref().unwrap_or(release::OWN))?,
         registry,
+        operators: operators.to_owned(),
         settings,
         document,
     })
@@ -110,7 +126,7 @@ pub(super) mod tests {
     pub(crate) fn revision(spec: &Value) -> Result<Revision, Failure> {
         let metadata = json!({"name": "default", "uid": "uid-1", "generation": 1});
         let object = json!({"apiVersion": "mesh.tombolo.dev/v1alpha1", "kind": "MeshRevision", "metadata": metadata, "spec": spec});
-        check(&serde_json::from_value(object).unwrap(), "ghcr.io/tombolo-mesh")
+        check(&serde_json::from_value(object).unwrap(), "operators", "ghcr.io/tombolo-mesh")
     }
 
     #[test]

@@ -24,8 +24,11 @@ pub(super) fn metadata(tag: &Tag, namespace: Option<&str>) -> Value {
         "name": names::of_tag(&tag.name),
         "labels": {
             "app.kubernetes.io/name": names::DISCOVERY,
+            "app.kubernetes.io/instance": tag.name,
+            "app.kubernetes.io/component": "control-plane",
             "app.kubernetes.io/part-of": "tombolo",
             names::MANAGED_BY: names::MANAGER,
+            names::REVISION: tag.revision,
             names::TAG: tag.name,
         },
         "ownerReferences": [{
@@ -50,5 +53,7 @@ mod tests {
         assert_eq!(serde_json::to_value(&service).unwrap(), wanted.body, "every field is one of a Service");
         assert_eq!((wanted.name(), wanted.namespace()), ("tombolo-discovery", "mesh"));
         assert_eq!(wanted.body["spec"]["selector"]["istio.io/rev"], "a");
+        let labels = &wanted.body["metadata"]["labels"];
+        assert_eq!((&labels["istio.io/rev"], &labels["istio.io/tag"]), (&json!("a"), &json!("default")));
     }
 }

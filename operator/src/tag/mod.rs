@@ -24,6 +24,8 @@ pub(crate) enum Tag {}
 impl Reconciler for Tag {
     const KIND: Kind = kinds::TAG;
     const CONDITIONS: &'static [&'static str] = &["Admission", "Degraded", "Progressing", "Ready"];
+    /// Attempts to make its webhook.
+    const BESIDE: Kind = kinds::VALIDATING_WEBHOOK;
     type Status = MeshRevisionTagStatus;
 
     async fn reconcile(object: &DynamicObject, context: &Context) -> Result<Outcome<MeshRevisionTagStatus>, Failure> {
@@ -34,7 +36,9 @@ impl Reconciler for Tag {
         let seen = dereference::read(object, &spec, context).await?;
         let tag = validate::check(object, &spec, &seen)?;
         let wanted = build::service(&tag);
-        apply::apply(context, &tag, &seen, &wanted).await?;
+        if let Err(failure) = apply::apply(context, &tag, &seen, &wanted).await {
+            return Err(context.explained(failure, &tag.namespace).await);
+        }
         let admission = admission::settle(context, &tag).await;
         Ok(status::outcome(&tag, admission))
     }

@@ -20,7 +20,7 @@ pub struct CertificateAuthority {
     pub self_signed: Option<SelfSigned>,
     /// An intermediate that somebody else signed.
     pub secret_ref: Option<SecretReference>,
-    /// A signer of Kubernetes' certificates API.
+    /// A signer of Kubernetes' certificates API. Not supported yet: an installation that sets it is not made.
     pub kubernetes_signer: Option<KubernetesSigner>,
     /// How a new root takes over.
     pub root_rotation: RootRotation,

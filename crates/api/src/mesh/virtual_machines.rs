@@ -8,24 +8,19 @@ use serde::Deserialize;
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct VirtualMachines {
-    /// Whether the control plane can be reached from outside the cluster; true where absent.
-    pub expose: bool,
-    /// How long a token to join with is valid; 1h where absent.
+    /// Whether the control plane can be reached from outside the cluster. Not supported yet, and without effect.
+    pub expose: Option<bool>,
+    /// How long a token to join with is valid. Not supported yet, and without effect.
     #[serde(rename = "tokenTTL")]
-    pub token_ttl: Period,
-    /// How long a machine may be disconnected before it is no longer an endpoint; 10s where absent.
-    pub disconnect_grace: Period,
+    pub token_ttl: Option<Period>,
+    /// How long a machine may be disconnected before it is no longer an endpoint. Not supported yet, and without effect.
+    pub disconnect_grace: Option<Period>,
     /// How long after its certificate expired a machine may come back by proof of its key; 7d where absent.
     pub rejoin_window: Period,
 }
 
 impl Default for VirtualMachines {
     fn default() -> Self {
-        Self {
-            expose: true,
-            token_ttl: Period::from_secs(3600),
-            disconnect_grace: Period::from_secs(10),
-            rejoin_window: Period::from_secs(7 * 86_400),
-        }
+        Self { expose: None, token_ttl: None, disconnect_grace: None, rejoin_window: Period::from_secs(7 * 86_400) }
     }
 }

@@ -67,7 +67,10 @@ fn api_server(refusals: usize, code: u16) -> (Client, Arc<AtomicUsize>) {
         let node =
             json!({"metadata": {"name": "a"}, "status": {"addresses": inner("192.0.2.1"), "conditions": conditions}});
         let (code, body) = match of_nodes {
-            _ if refused => (code, json!({"status": "Failure", "code": code, "message": "no", "reason": ""})),
+            _ if refused => {
+                let message = r#"nodes is forbidden: User "x" cannot list resource "nodes""#;
+                (code, json!({"status": "Failure", "code": code, "message": message, "reason": ""}))
+            }
             true => (200, json!({"metadata": {"resourceVersion": "1"}, "items": [node]})),
             false => (200, json!({"metadata": {"resourceVersion": "1"}, "items": [{"metadata": {"name": "edge"}}]})),
         };

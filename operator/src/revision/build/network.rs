@@ -33,8 +33,13 @@ fn service(revision: &Revision) -> Wanted {
 }
 
 /// Proxies may be anywhere, outside of the cluster too, and so may be the API server and the kubelet; metrics and debug pages
-/// are for the installation's namespace and for namespaces that say that they monitor.
+/// are for the installation's namespace, for namespaces that say that they monitor, and for the operator, wherever it is: it asks who
+/// is connected.
 fn policy(revision: &Revision) -> Wanted {
+    let operator = json!({
+        "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": revision.operators}},
+        "podSelector": {"matchLabels": {"app.kubernetes.io/name": names::MANAGER}},
+    });
     let open = [port::DISCOVERY, port::WEBHOOK, port::HEALTH].map(|port| json!({"port": port, "protocol": "TCP"}));
     let body = json!({
         "metadata": metadata(revision, kinds::NETWORK_POLICY, &revision.objects()),
@@ -48,6 +53,7 @@ fn policy(revision: &Revision) -> Wanted {
                     "from": [
                         {"podSelector": {}},
                         {"namespaceSelector": {"matchLabels": {names::MONITORING: "true"}}},
+                        operator,
                     ],
                 },
             ],

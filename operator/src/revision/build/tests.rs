@@ -91,6 +91,21 @@ fn what_is_optional_is_made_where_it_is_asked_for() {
 }
 
 #[test]
+fn the_operator_may_ask_who_is_connected_from_its_own_namespace() {
+    let (_, objects) = of(&everything());
+    let policy: NetworkPolicy = serde_json::from_value(objects["NetworkPolicy"].clone()).unwrap();
+    let rules = policy.spec.unwrap().ingress.unwrap();
+    let monitoring = json!(rules[1]);
+    assert_eq!(monitoring["ports"], json!([{"port": 15014, "protocol": "TCP"}]));
+    // Labels of the chart's pods.
+    let operator = json!({
+        "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "operators"}},
+        "podSelector": {"matchLabels": {"app.kubernetes.io/name": "tombolo-operator"}},
+    });
+    assert!(monitoring["from"].as_array().unwrap().contains(&operator), "{monitoring:#}");
+}
+
+#[test]
 fn everything_is_owned_and_labelled() {
     for (kind, body) in of(&everything()).1 {
         let metadata = &body["metadata"];

@@ -11,12 +11,7 @@ mod webhook;
 pub(crate) const SHOWN: [&str; 2] = [certificates::CERTIFICATE, certificates::KEY];
 
 use super::validate::Tag;
-use crate::{
-    condition::Verdict,
-    context::Context,
-    failure::{Failure, Retry},
-    kinds, names,
-};
+use crate::{condition::Verdict, context::Context, failure::Failure, kinds, names};
 use std::time::Duration;
 
 /// Certificates are looked at this often: a step of a rotation comes that much late.
@@ -34,6 +29,7 @@ pub(super) struct Admission {
 pub(super) async fn settle(context: &Context, tag: &Tag) -> Admission {
     match put_in_place(context, tag).await {
         Ok(()) => {
+            context.succeeded(kinds::VALIDATING_WEBHOOK, &tag.name);
             let message = format!("what is written is reviewed, and warned of, by revision {}", tag.revision);
             Admission { verdict: Some(Verdict::new("Admission", true, "Reviewing", message)), again: LOOK }
         }
@@ -42,9 +38,9 @@ pub(super) async fn settle(context: &Context, tag: &Tag) -> Admission {
             tracing::warn!(reason = failure.reason, "no admission: {failure}");
             let hint = if failure.reason == "MissingPermission" { ": for tags in operator.tags" } else { "" };
             let verdict = || Verdict::new("Admission", false, failure.reason, format!("{failure}{hint}")).alarming();
-            // What helps itself is nobody's concern.
-            let verdict = (failure.retry != Retry::Soon).then(verdict);
-            Admission { verdict, again: failure.delay(2).unwrap_or(LOOK) }
+            let before = context.failed(kinds::VALIDATING_WEBHOOK, &tag.name);
+            let verdict = failure.is_told(before).then(verdict);
+            Admission { verdict, again: failure.delay(before).unwrap_or(LOOK) }
         }
     }
 }

@@ -6,7 +6,7 @@ use crate::{
     kubernetes::check,
     mesh::{
         AccessLog, AccessLogFormat, Canary, CertificateAuthority, Discovery, Images, MeshSettings, Period, Strategy,
-        Update,
+        Update, VirtualMachines,
         schema::{MOST_ALIASES, MOST_IMAGE, MOST_SIGNER},
     },
     syntax,
@@ -39,6 +39,7 @@ impl crate::Spec for MeshInstallation {
         check_mesh(&spec.mesh, &at.key("mesh"), report);
         check_discovery(&spec.discovery, &at.key("discovery"), report);
         check_ca(&spec.ca, &at.key("ca"), report);
+        check_virtual_machines(&spec.virtual_machines, &at.key("virtualMachines"), report);
         check_update(&spec.update, &at.key("update"), report);
     }
 }
@@ -106,6 +107,9 @@ fn check_mesh(mesh: &MeshSettings, at: &FieldPath, report: &mut Report) {
     if mesh.gateways.http3.is_some() {
         report.unsupported(gateways.key("http3"), "remove it: HTTPS listeners speak HTTP/2 and HTTP/1.1");
     }
+    if !mesh.mesh_id.is_empty() {
+        report.unsupported(at.key("meshId"), "remove it: a mesh is told from others by its trust domain");
+    }
     if mesh.tracing.is_some() {
         report.unsupported(at.key("tracing"), "remove it");
     }
@@ -166,7 +170,8 @@ fn check_ca(ca: &CertificateAuthority, at: &FieldPath, report: &mut Report) {
         report.error(at.key("secretRef").key("name"), "InvalidValue", message, "name a Secret");
     }
     if let Some(signer) = &ca.kubernetes_signer {
-        let at = at.key("kubernetesSigner").key("signerName");
+        let (signers, at) = (at.key("kubernetesSigner"), at.key("kubernetesSigner").key("signerName"));
+        let before = report.len();
         check::no_longer(report, &at, &signer.signer_name, MOST_SIGNER);
         let valid = |(domain, path): (&str, &str)| is_name(domain) && !path.is_empty();
         if !signer.signer_name.split_once('/').is_some_and(valid) {
@@ -174,8 +179,25 @@ fn check_ca(ca: &CertificateAuthority, at: &FieldPath, report: &mut Report) {
             let fix = "write domain/path, as in clusterissuers.cert-manager.io/mesh";
             report.error(at, "InvalidValue", message, fix);
         }
+        if report.len() == before {
+            // A mesh that went on without it would trust a root that nobody chose.
+            let fix = "use secretRef with an intermediate that it signed, or selfSigned";
+            report.error(signers, "UnsupportedSigner", "not supported yet: it would sign nothing", fix);
+        }
     }
     check_lifetime(ca.workload_cert_ttl, &at.key("workloadCertTTL"), report);
+}
+
+fn check_virtual_machines(machines: &VirtualMachines, at: &FieldPath, report: &mut Report) {
+    for (field, set) in [
+        ("expose", machines.expose.is_some()),
+        ("tokenTTL", machines.token_ttl.is_some()),
+        ("disconnectGrace", machines.disconnect_grace.is_some()),
+    ] {
+        if set {
+            report.unsupported(at.key(field), "remove it");
+        }
+    }
 }
 
 /// Short ones are for trying out what happens when they end: a control plane that is away for longer stops the mesh.

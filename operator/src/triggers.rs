@@ -1,0 +1,131 @@
+//! What asks for reconciliations of a kind: its own objects, what is made of them, and whatever else concerns them.
+
+use crate::{
+    context::Context,
+    controller::{self, Reconciler},
+    kinds::Kind,
+    watched::{self, Watched},
+    watching,
+};
+use futures::{
+    FutureExt as _, Stream, StreamExt as _,
+    future::BoxFuture,
+    stream::{self, BoxStream, SelectAll},
+};
+use kube::{
+    ResourceExt as _,
+    api::DynamicObject,
+    runtime::{
+        Config, WatchStreamExt as _, applier,
+        controller::Error,
+        reflector::{ObjectRef, Store, reflector, store::Writer},
+        watcher,
+    },
+};
+use std::{convert::Infallible, future::ready, sync::Arc, time::Duration};
+use tokio_util::sync::CancellationToken;
+
+/// Several changes at once are one reconciliation.
+const DEBOUNCE: Duration = Duration::from_millis(100);
+/// Objects that are reconciled at once.
+const AT_ONCE: u16 = 4;
+
+/// An object of a kind.
+pub(crate) type Reference = ObjectRef<DynamicObject>;
+
+/// What asks for reconciliations of a kind.
+///
+/// kube's `Controller` lets all of its watches wait for one that failed, and takes the owner of an object in a namespace for one in
+/// that namespace: ours have none.
+pub(crate) struct Triggers {
+    kind: Kind,
+    context: Arc<Context>,
+    known: Store<DynamicObject>,
+    requests: SelectAll<BoxStream<'static, Reference>>,
+}
+
+impl Triggers {
+    /// The objects themselves, those that are deleted too: then nothing is to be remembered of them.
+    pub(crate) fn of(kind: Kind, context: &Arc<Context>) -> Self {
+        let writer = Writer::new(kind.resource());
+        let known = writer.as_reader();
+        let mut triggers = Self { kind, context: context.clone(), known, requests: SelectAll::new() };
+        let events = watching::events(watched::all(kind), kind.objects(&context.client, ""), context);
+        let touched = reflector(writer, events.map(Ok::<_, watcher::Error>)).touched_objects();
+        let own = touched.filter_map(move |object| {
+            ready(object.ok().map(|object| ObjectRef::from_obj_with(&object, kind.resource())))
+        });
+        triggers.requests.push(own.boxed());
+        triggers
+    }
+
+    /// The objects that are known now.
+    pub(crate) fn known(&self) -> Store<DynamicObject> {
+        self.known.clone()
+    }
+
+    /// What the operator made of them.
+    pub(crate) fn on_owned(self, watched: impl Iterator<Item = Watched>) -> Self {
+        let kind = self.kind;
+        watched.fold(self, |triggers, watched| triggers.on(watched, move |object| owners(object, kind)))
+    }
+
+    /// Other objects, given whom each of them concerns.
+    pub(crate) fn on(
+        mut self,
+        watched: Watched,
+        concerned: impl Fn(&DynamicObject) -> Vec<Reference> + Clone + Send + 'static,
+    ) -> Self {
+        for objects in watched.apis(&self.context) {
+            let concerned = concerned.clone();
+            let touched = watching::events(watched, objects, &self.context).map(Ok::<_, watcher::Error>);
+            let asked = touched.touched_objects().filter_map(|object| ready(object.ok()));
+            self.requests.push(asked.flat_map(move |object| stream::iter(concerned(&object))).boxed());
+        }
+        self
+    }
+
+    /// Other objects that concern all.
+    pub(crate) fn all_on(self, watched: Watched) -> Self {
+        let (known, kind) = (self.known(), self.kind);
+        self.on(watched, move |_| all(&known, kind))
+    }
+
+    /// News that concern all.
+    pub(crate) fn all_when(mut self, news: impl Stream<Item = ()> + Send + 'static) -> Self {
+        let (known, kind) = (self.known(), self.kind);
+        self.requests.push(news.flat_map(move |()| stream::iter(all(&known, kind))).boxed());
+        self
+    }
+
+    /// Reconciles until it is told to stop: then what is under way is finished.
+    pub(crate) fn drive<R: Reconciler>(self, stop: &CancellationToken) -> BoxFuture<'static, ()> {
+        let queue = self.requests.map(Ok::<_, Infallible>).take_until(stop.clone().cancelled_owned());
+        let (config, context) = (Config::default().debounce(DEBOUNCE).concurrency(AT_ONCE), self.context.clone());
+        let reconcile = |object, context| controller::reconcile::<R>(object, context).boxed();
+        let results = applier(reconcile, controller::on_failure::<R>, self.context, self.known, queue, config);
+        results
+            .for_each(move |result| {
+                // Failures of reconciliations are told where they are handled.
+                if let Err(Error::ObjectNotFound(gone)) = result {
+                    controller::forget::<R>(&context, &gone.name);
+                }
+                ready(())
+            })
+            .boxed()
+    }
+}
+
+fn all(known: &Store<DynamicObject>, kind: Kind) -> Vec<Reference> {
+    known.state().iter().map(|object| ObjectRef::from_obj_with(&**object, kind.resource())).collect()
+}
+
+/// The owners of an object that are of a kind without namespaces.
+fn owners(object: &DynamicObject, kind: Kind) -> Vec<Reference> {
+    let owners = object.owner_references().iter();
+    let of_kind = owners.filter(|owner| owner.kind == kind.name && owner.api_version == kind.api_version());
+    of_kind.map(|owner| ObjectRef::new_with(&owner.name, kind.resource())).collect()
+}
+
+#[cfg(test)]
+mod tests;
