@@ -3,7 +3,7 @@
 use crate::{
     admission::{Admission, AdmissionMetrics},
     args::Args,
-    gateways::{Gateways, Ingress, Nodes, Place},
+    gateways::{Gateways, Place, Reached},
     identity::{Publisher, Settings, Start},
     metrics::{Memory, WatchMetrics},
     observed::Observed,
@@ -13,7 +13,10 @@ use crate::{
 use anyhow::{Context, bail};
 use kube::Client;
 use prometheus_client::registry::Registry;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::{
+    net::SocketAddr,
+    sync::{Arc, PoisonError, RwLock},
+};
 use tokio::{net::TcpListener, runtime::Handle, sync::watch, task::JoinSet};
 use tokio_util::sync::CancellationToken;
 use tombolo_controlplane::{
@@ -44,10 +47,14 @@ async fn serve(args: Args) -> anyhow::Result<()> {
     check(&args)?;
     let mut told = Told::new()?;
     let client = program::client(args.kubeconfig.as_deref()).await?;
+    serve_until(told.stop(), args, client).await
+}
+
+/// Whatever waits for the API server is a task: pages are there from the start, and whoever says to stop is heard.
+async fn serve_until(told: impl Future<Output = ()>, args: Args, client: Client) -> anyhow::Result<()> {
     let id = SourceId::new(args.cluster.as_str());
-    let ingress = Ingress::read(client.clone(), id.clone()).await;
-    let nodes = Nodes::read(client.clone(), id.clone()).await;
     let (watches, observed) = (WatchMetrics::default(), Arc::new(Observed::default()));
+    let (reached, awaited) = Reached::new(client.clone(), id.clone());
     let source = Cluster {
         id: id.clone(),
         client: client.clone(),
@@ -56,7 +63,7 @@ async fn serve(args: Args) -> anyhow::Result<()> {
         metrics: watches.clone(),
     };
     let settings = Settings::read(&args, client.clone())?;
-    let plane = start_plane(vec![Box::new(settings), Box::new(source)], known(&args, &ingress, &nodes))?;
+    let plane = start_plane(vec![Box::new(settings), Box::new(awaited), Box::new(source)], known(&args))?;
     let mut registry = Registry::default();
     let statuses = StatusMetrics::default();
     watches.register(&mut registry);
@@ -68,23 +75,24 @@ async fn serve(args: Args) -> anyhow::Result<()> {
     let registry = Arc::new(RwLock::new(registry));
     serve_pages(&args, &plane, registry.clone(), &unready, &mut pages).await?;
     serve_plaintext(&args, &plane, &stop, &mut servers)?;
-    pages.spawn(ingress.follow(plane.clone()));
-    pages.spawn(nodes.follow(plane.clone()));
+    pages.spawn(reached.run(plane.clone()));
     let (lease, writer) = lease(&args, client.clone());
-    let election = tokio::spawn(lease.run(stop.clone()));
-    // Gateways that cannot connect are not deployed: a plaintext port is open to this machine alone.
-    if args.plaintext.is_none() {
-        let place = Place { namespace: args.namespace.clone(), revision: args.revision.clone() };
-        pages.spawn(Gateways::new(client.clone(), plane.clone(), id.clone(), place, writer.clone()).run());
+    let election = tokio::spawn(stand(lease, args.writes(), plane.clone(), stop.clone()));
+    if args.writes() {
+        let status = StatusWriter {
+            plane: plane.clone(),
+            client: client.clone(),
+            observed,
+            cluster: id.clone(),
+            metrics: statuses,
+        };
+        write(&args, status, id, &writer, &mut pages);
     }
-    let status =
-        StatusWriter { plane: plane.clone(), client: client.clone(), observed, cluster: id, metrics: statuses };
-    write_statuses(&args, status, &writer, &mut pages);
     let secure = Secure { client, writer, registry, unready: unready.clone(), stop: stop.clone() };
     serve_secure(&args, &plane, secure, &mut servers)?;
     tracing::info!(revision = args.revision, namespace = args.namespace, "watching");
     let outcome = tokio::select! {
-        () = told.stop() => Ok(()),
+        () = told => Ok(()),
         Some(ended) = servers.join_next() => ended?,
         Some(ended) = pages.join_next() => Ok(ended?),
     };
@@ -103,7 +111,7 @@ fn start_plane(sources: Vec<Box<dyn Source>>, facts: Vec<(Relation, Fact)>) -> s
     ControlPlane::start(Setup { sources, facts, store: None, xds, clock })
 }
 
-/// Readiness has a port of its own, so that a policy may keep the pages from all but scrapers.
+/// Readiness has a port of its own, and that port nothing else: a policy keeps the pages from all but scrapers.
 async fn serve_pages(
     args: &Args,
     plane: &ControlPlane,
@@ -111,12 +119,15 @@ async fn serve_pages(
     unready: &watch::Sender<Option<&'static str>>,
     pages: &mut JoinSet<()>,
 ) -> anyhow::Result<()> {
-    for (address, registry) in [(args.monitoring, registry), (args.health, SharedRegistry::default())] {
-        let listener = TcpListener::bind(address).await.with_context(|| format!("cannot listen on {address}"))?;
-        let admin = Admin { plane: plane.clone(), identity: None, unready: unready.subscribe(), registry };
-        pages.spawn(admin::serve(listener, admin));
-    }
+    let (monitoring, health) = (bind(args.monitoring).await?, bind(args.health).await?);
+    let admin = Admin { plane: plane.clone(), identity: None, unready: unready.subscribe(), registry };
+    pages.spawn(admin::serve(monitoring, admin));
+    pages.spawn(admin::serve_readiness(health, plane.clone(), unready.subscribe()));
     Ok(())
+}
+
+async fn bind(address: SocketAddr) -> anyhow::Result<TcpListener> {
+    TcpListener::bind(address).await.with_context(|| format!("cannot listen on {address}"))
 }
 
 /// Whether this replica is ready does not depend on it.
@@ -135,24 +146,36 @@ async fn serve_webhook(
     Ok(())
 }
 
-/// What is known before anything is served: where Gateways are reached, and that somebody sees to that.
-fn known(args: &Args, ingress: &Ingress, nodes: &Nodes) -> Vec<(Relation, Fact)> {
-    let provisioned = args.plaintext.is_none().then_some((Relation::Provisioned, Fact::Unit));
-    ingress.facts().into_iter().chain(nodes.facts()).chain(provisioned).collect()
+/// What is known before anything is served: that somebody sees to Gateways.
+fn known(args: &Args) -> Vec<(Relation, Fact)> {
+    args.writes().then_some((Relation::Provisioned, Fact::Unit)).into_iter().collect()
 }
 
-/// What is said of objects, and of this revision itself.
-fn write_statuses(args: &Args, status: StatusWriter, writer: &watch::Receiver<bool>, pages: &mut JoinSet<()>) {
+/// What is written while this replica is the one that writes: what Gateways need, and what is said of objects and of this revision.
+fn write(args: &Args, status: StatusWriter, id: SourceId, writer: &watch::Receiver<bool>, tasks: &mut JoinSet<()>) {
     let (plane, client, metrics) = (status.plane.clone(), status.client.clone(), status.metrics.clone());
+    let place = Place { namespace: args.namespace.clone(), revision: args.revision.clone() };
+    tasks.spawn(Gateways::new(client.clone(), plane.clone(), id, place, writer.clone()).run());
     let revision = RevisionWriter { plane, client, revision: args.revision.clone(), metrics };
-    pages.spawn(revision.run(writer.clone()));
-    pages.spawn(status.run(writer.clone()));
+    tasks.spawn(revision.run(writer.clone()));
+    tasks.spawn(status.run(writer.clone()));
 }
 
 /// What one replica alone does, whichever revision it is of.
 fn lease(args: &Args, client: Client) -> (LeaseTask, watch::Receiver<bool>) {
     let identity = args.identity.clone().unwrap_or_else(|| format!("discovery-{:08x}", fastrand::u32(..)));
     Lease::new(client, &args.namespace, WRITER, &identity, LeaseConfig::default())
+}
+
+/// Stands for the Lease, if this replica writes at all: once everything was read, as who has not read it has nothing right to write.
+/// Not later, as the root is made by whoever holds it.
+async fn stand(lease: LeaseTask, writes: bool, plane: ControlPlane, stop: CancellationToken) {
+    if writes && stop.run_until_cancelled(plane.ready()).await.is_some() {
+        lease.run(stop).await;
+    } else {
+        // While the task is there, whoever follows it waits.
+        stop.cancelled().await;
+    }
 }
 
 fn serve_plaintext(
@@ -226,3 +249,6 @@ fn check(args: &Args) -> anyhow::Result<()> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;

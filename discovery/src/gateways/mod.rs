@@ -16,6 +16,7 @@ mod made;
 mod nodes;
 mod overlay;
 mod pod;
+mod reached;
 mod reconcile;
 mod retry;
 mod seen;
@@ -25,8 +26,9 @@ mod tests;
 mod wanted;
 mod watch;
 
-pub(crate) use ingress::Ingress;
-pub(crate) use nodes::Nodes;
+use ingress::Ingress;
+use nodes::Nodes;
+pub(crate) use reached::Reached;
 pub(crate) use settings::Place;
 
 use apply::Writer;
