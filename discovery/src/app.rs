@@ -79,14 +79,13 @@ async fn serve_until(told: impl Future<Output = ()>, args: Args, client: Client)
     let (lease, writer) = lease(&args, client.clone());
     let election = tokio::spawn(stand(lease, args.writes(), plane.clone(), stop.clone()));
     if args.writes() {
-        let status = StatusWriter {
-            plane: plane.clone(),
-            client: client.clone(),
-            observed,
-            cluster: id.clone(),
-            metrics: statuses,
-        };
-        write(&args, status, id, &writer, &mut pages);
+        let place = Place { namespace: args.namespace.clone(), revision: args.revision.clone() };
+        let gateways = Gateways::new(client.clone(), plane.clone(), id.clone(), place, writer.clone());
+        let judged = gateways.judged();
+        pages.spawn(gateways.run());
+        let (plane, client) = (plane.clone(), client.clone());
+        let status = StatusWriter { plane, client, observed, cluster: id, judged, metrics: statuses };
+        write_statuses(&args, status, &writer, &mut pages);
     }
     let secure = Secure { client, writer, registry, unready: unready.clone(), stop: stop.clone() };
     serve_secure(&args, &plane, secure, &mut servers)?;
@@ -151,14 +150,12 @@ fn known(args: &Args) -> Vec<(Relation, Fact)> {
     args.writes().then_some((Relation::Provisioned, Fact::Unit)).into_iter().collect()
 }
 
-/// What is written while this replica is the one that writes: what Gateways need, and what is said of objects and of this revision.
-fn write(args: &Args, status: StatusWriter, id: SourceId, writer: &watch::Receiver<bool>, tasks: &mut JoinSet<()>) {
+/// What is said of objects, and of this revision itself.
+fn write_statuses(args: &Args, status: StatusWriter, writer: &watch::Receiver<bool>, pages: &mut JoinSet<()>) {
     let (plane, client, metrics) = (status.plane.clone(), status.client.clone(), status.metrics.clone());
-    let place = Place { namespace: args.namespace.clone(), revision: args.revision.clone() };
-    tasks.spawn(Gateways::new(client.clone(), plane.clone(), id, place, writer.clone()).run());
     let revision = RevisionWriter { plane, client, revision: args.revision.clone(), metrics };
-    tasks.spawn(revision.run(writer.clone()));
-    tasks.spawn(status.run(writer.clone()));
+    pages.spawn(revision.run(writer.clone()));
+    pages.spawn(status.run(writer.clone()));
 }
 
 /// What one replica alone does, whichever revision it is of.

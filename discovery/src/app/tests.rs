@@ -44,10 +44,10 @@ impl Api {
                 let (path, query) = (request.uri().path().to_owned(), request.uri().query().unwrap_or_default());
                 api.asked.lock().unwrap().push((request.method().clone(), path.clone()));
                 _ = api.silent.subscribe().wait_for(|silent| !path.contains(silent)).await;
-                let (code, body) = match request.method() {
-                    &Method::GET if query.contains("sendInitialEvents") => refuse(422),
-                    &Method::GET if query.contains("watch=") => std::future::pending().await,
-                    &Method::GET => found(&path),
+                let (code, body) = match *request.method() {
+                    Method::GET if query.contains("sendInitialEvents") => refuse(422),
+                    Method::GET if query.contains("watch=") => std::future::pending().await,
+                    Method::GET => found(&path),
                     _ => refuse(403),
                 };
                 let body = Body::from(body.to_string().into_bytes());
