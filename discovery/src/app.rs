@@ -211,7 +211,6 @@ fn serve_secure(
     let Secure { client, writer, registry, unready, stop } = secure;
     unready.send_replace(Some("there is no certificate authority yet"));
     let listener = tombolo_xds::listen(address).with_context(|| format!("cannot serve agents on {address}"))?;
-    let cluster = SourceId::new(args.cluster.as_str());
     let start = Start {
         client: client.clone(),
         namespace: args.namespace.clone(),
@@ -227,7 +226,7 @@ fn serve_secure(
         identity.register(&mut registry.write().unwrap_or_else(PoisonError::into_inner));
         unready.send_replace(None);
         tracing::info!(%address, "agents are served");
-        let publisher = Publisher { client, plane: plane.clone(), cluster, bundles: identity.bundles(), writer };
+        let publisher = Publisher { client, plane: plane.clone(), bundles: identity.bundles(), writer };
         let (hub, stopped) = (plane.hub().clone(), stop.clone().cancelled_owned());
         let server = tombolo_xds::serve_behind(identity.front(), listener, hub, stopped);
         tokio::join!(server, stop.run_until_cancelled(publisher.run()));

@@ -121,9 +121,10 @@ impl ControlPlane {
         self.commands.replace(relation, facts).await
     }
 
-    /// Says all that is found of an object where it takes effect: conditions of its status, and problems.
-    pub async fn observe(&self, object: ObjectKey, findings: Vec<Finding>) -> Result<(), Stopped> {
-        self.commands.send(Command::Observe(object, findings)).await
+    /// Says all that is found of an object where it takes effect: conditions of its status, and problems. `by` is the part that finds it:
+    /// what others found of the same object stays.
+    pub async fn observe(&self, by: &'static str, object: ObjectKey, findings: Vec<Finding>) -> Result<(), Stopped> {
+        self.commands.send(Command::Observe(by, object, findings)).await
     }
 
     /// Resolves once [`ControlPlane::stop`] was called.
@@ -206,8 +207,8 @@ impl Graph {
                 self.publish(applied, changes);
                 _ = reply.send(counted); // whoever has gone meanwhile needs no answer
             }
-            Command::Observe(key, findings) => {
-                let applied = world.observe(&key, findings, self.clock.now());
+            Command::Observe(by, key, findings) => {
+                let applied = world.observe(by, &key, findings, self.clock.now());
                 self.publish(applied, Vec::new());
             }
             Command::Rejections => {
