@@ -28,6 +28,7 @@ use tombolo_kubernetes::{
     lease::{Lease, LeaseConfig, LeaseTask},
     program::{self, Told},
 };
+use tombolo_process::listenable;
 use tombolo_translate::engine::{Fact, Relation};
 
 /// Whoever holds this Lease writes.
@@ -54,7 +55,7 @@ async fn serve(args: Args) -> anyhow::Result<()> {
 async fn serve_until(told: impl Future<Output = ()>, args: Args, client: Client) -> anyhow::Result<()> {
     let id = SourceId::new(args.cluster.as_str());
     let (watches, observed) = (WatchMetrics::default(), Arc::new(Observed::default()));
-    let (reached, awaited) = Reached::new(client.clone(), id.clone());
+    let (reached, awaited) = Reached::new(client.clone(), id.clone(), watches.clone());
     let source = Cluster {
         id: id.clone(),
         client: client.clone(),
@@ -62,7 +63,7 @@ async fn serve_until(told: impl Future<Output = ()>, args: Args, client: Client)
         observed: observed.clone(),
         metrics: watches.clone(),
     };
-    let settings = Settings::read(&args, client.clone())?;
+    let settings = Settings::read(&args, client.clone(), watches.clone())?;
     let plane = start_plane(vec![Box::new(settings), Box::new(awaited), Box::new(source)], known(&args))?;
     let mut registry = Registry::default();
     let statuses = StatusMetrics::default();
@@ -80,14 +81,14 @@ async fn serve_until(told: impl Future<Output = ()>, args: Args, client: Client)
     let election = tokio::spawn(stand(lease, args.writes(), plane.clone(), stop.clone()));
     if args.writes() {
         let place = Place { namespace: args.namespace.clone(), revision: args.revision.clone() };
-        let gateways = Gateways::new(client.clone(), plane.clone(), id.clone(), place, writer.clone());
+        let gateways = Gateways::new(client.clone(), plane.clone(), id.clone(), place, writer.clone(), watches.clone());
         let judged = gateways.judged();
         pages.spawn(gateways.run());
         let (plane, client) = (plane.clone(), client.clone());
         let status = StatusWriter { plane, client, observed, cluster: id, judged, metrics: statuses };
         write_statuses(&args, status, &writer, &mut pages);
     }
-    let secure = Secure { client, writer, registry, unready: unready.clone(), stop: stop.clone() };
+    let secure = Secure { client, writer, watches, registry, unready: unready.clone(), stop: stop.clone() };
     serve_secure(&args, &plane, secure, &mut servers)?;
     tracing::info!(revision = args.revision, namespace = args.namespace, "watching");
     let outcome = tokio::select! {
@@ -126,7 +127,7 @@ async fn serve_pages(
 }
 
 async fn bind(address: SocketAddr) -> anyhow::Result<TcpListener> {
-    TcpListener::bind(address).await.with_context(|| format!("cannot listen on {address}"))
+    TcpListener::bind(listenable(address)).await.with_context(|| format!("cannot listen on {address}"))
 }
 
 /// Whether this replica is ready does not depend on it.
@@ -195,6 +196,7 @@ fn serve_plaintext(
 struct Secure {
     client: Client,
     writer: watch::Receiver<bool>,
+    watches: WatchMetrics,
     registry: SharedRegistry,
     unready: watch::Sender<Option<&'static str>>,
     stop: CancellationToken,
@@ -208,9 +210,10 @@ fn serve_secure(
     servers: &mut JoinSet<anyhow::Result<()>>,
 ) -> anyhow::Result<()> {
     let Some(address) = args.secure() else { return Ok(()) };
-    let Secure { client, writer, registry, unready, stop } = secure;
+    let Secure { client, writer, watches, registry, unready, stop } = secure;
     unready.send_replace(Some("there is no certificate authority yet"));
-    let listener = tombolo_xds::listen(address).with_context(|| format!("cannot serve agents on {address}"))?;
+    let listener =
+        tombolo_xds::listen(listenable(address)).with_context(|| format!("cannot serve agents on {address}"))?;
     let start = Start {
         client: client.clone(),
         namespace: args.namespace.clone(),
@@ -218,6 +221,7 @@ fn serve_secure(
         names: args.server_name.clone(),
         address,
         writer: writer.clone(),
+        watches: watches.clone(),
     };
     let plane = plane.clone();
     servers.spawn(async move {
@@ -226,7 +230,7 @@ fn serve_secure(
         identity.register(&mut registry.write().unwrap_or_else(PoisonError::into_inner));
         unready.send_replace(None);
         tracing::info!(%address, "agents are served");
-        let publisher = Publisher { client, plane: plane.clone(), bundles: identity.bundles(), writer };
+        let publisher = Publisher { client, plane: plane.clone(), bundles: identity.bundles(), writer, watches };
         let (hub, stopped) = (plane.hub().clone(), stop.clone().cancelled_owned());
         let server = tombolo_xds::serve_behind(identity.front(), listener, hub, stopped);
         tokio::join!(server, stop.run_until_cancelled(publisher.run()));

@@ -33,6 +33,7 @@ use nodes::Nodes;
 pub(crate) use reached::Reached;
 pub(crate) use settings::Place;
 
+use crate::metrics::WatchMetrics;
 use apply::Writer;
 use futures::StreamExt;
 use kube::Client;
@@ -74,6 +75,7 @@ pub(crate) struct Gateways {
     hindered: HashMap<ObjectKey, Hindrance>,
     /// Whether every Gateway was looked at since this replica leads.
     judged: channel::Sender<bool>,
+    metrics: WatchMetrics,
 }
 
 impl Gateways {
@@ -84,6 +86,7 @@ impl Gateways {
         source: SourceId,
         place: Place,
         leads: channel::Receiver<bool>,
+        metrics: WatchMetrics,
     ) -> Self {
         let reconciler = Reconciler {
             writer: Writer(client.clone()),
@@ -94,7 +97,7 @@ impl Gateways {
             referrers: Default::default(),
         };
         let (dirty, retries, hindered) = Default::default();
-        Self { reconciler, client, source, dirty, retries, hindered, judged: channel::Sender::new(false) }
+        Self { reconciler, client, source, dirty, retries, hindered, judged: channel::Sender::new(false), metrics }
     }
 
     /// Whether this replica leads and has looked at every Gateway since.
@@ -115,7 +118,7 @@ impl Gateways {
         let mut changes = self.reconciler.plane.subscribe();
         self.reconciler.plane.ready().await;
         let (told, mut news) = mpsc::channel(BACKLOG);
-        watch::start(&self.client, &told);
+        watch::start(&self.client, &self.metrics, &told);
         let mut leads = self.reconciler.leads.clone();
         let mut leading = *leads.borrow_and_update();
         self.mark_all().await;

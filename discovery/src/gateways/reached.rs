@@ -1,6 +1,7 @@
 //! Where Gateways are reached: read before anything is said of them, and followed from then on.
 
 use super::{Ingress, Nodes};
+use crate::metrics::WatchMetrics;
 use kube::Client;
 use tokio::{runtime::Handle, sync::oneshot};
 use tombolo_controlplane::{ControlPlane, Sink, Source, Update};
@@ -21,26 +22,27 @@ pub(crate) struct Awaited {
 pub(crate) struct Reached {
     client: Client,
     cluster: SourceId,
+    metrics: WatchMetrics,
     told: oneshot::Sender<()>,
 }
 
 impl Reached {
     /// Of the cluster with this name. Must be called within a tokio runtime.
-    pub(crate) fn new(client: Client, cluster: SourceId) -> (Self, Awaited) {
+    pub(crate) fn new(client: Client, cluster: SourceId, metrics: WatchMetrics) -> (Self, Awaited) {
         let (told, read) = oneshot::channel();
         let awaited = Awaited { id: SourceId::new(NAME), runtime: Handle::current(), read };
-        (Self { client, cluster, told }, awaited)
+        (Self { client, cluster, metrics, told }, awaited)
     }
 
     /// Reads it, as often as that takes, and keeps it current until the control plane stops.
     pub(crate) async fn run(self, plane: ControlPlane) {
-        let Self { client, cluster, told } = self;
+        let Self { client, cluster, metrics, told } = self;
         let (ingress, nodes) =
             tokio::join!(Ingress::read(client.clone(), cluster.clone()), Nodes::read(client, cluster));
         let facts = ingress.facts().into_iter().chain(nodes.facts()).collect();
         if plane.learn(facts).await.is_ok() {
             _ = told.send(()); // stopped: nobody waits
-            tokio::join!(ingress.follow(plane.clone()), nodes.follow(plane));
+            tokio::join!(ingress.follow(plane.clone(), &metrics), nodes.follow(plane, &metrics));
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use super::super::{Gateways, Place};
 use crate::{
+    metrics::WatchMetrics,
     observed::{Observed, Seen},
     status::{StatusMetrics, StatusWriter},
 };
@@ -129,7 +130,8 @@ async fn a_new_writer_does_not_say_that_a_gateway_is_well_before_it_has_looked()
     observed.see(&gateway, || Seen { version: "1".to_owned(), status: Value::Null });
     let (lease, leads) = watch::channel(false);
     let place = Place { namespace: "tombolo-system".into(), revision: "default".into() };
-    let gateways = Gateways::new(api.client(), plane.clone(), here.clone(), place, leads.clone());
+    let gateways =
+        Gateways::new(api.client(), plane.clone(), here.clone(), place, leads.clone(), WatchMetrics::default());
     let writer = StatusWriter {
         plane: plane.clone(),
         client: api.client(),

@@ -5,6 +5,7 @@ mod standing;
 #[cfg(test)]
 mod tests;
 
+use crate::{metrics::WatchMetrics, watched::Watched};
 use futures::{Stream, StreamExt, stream};
 use k8s_openapi::api::core::v1::{ConfigMap, Namespace};
 use kube::{
@@ -40,13 +41,14 @@ pub(crate) struct Publisher {
     pub(crate) bundles: watch::Receiver<Arc<str>>,
     /// Whether it is this replica that writes.
     pub(crate) writer: watch::Receiver<bool>,
+    /// How its watches are counted.
+    pub(crate) watches: WatchMetrics,
 }
 
 /// What was seen.
 enum News {
     Namespace(Event<PartialObjectMeta<Namespace>>),
     Map(usize, Event<ConfigMap>),
-    Failed(watcher::Error),
 }
 
 impl Publisher {
@@ -90,11 +92,12 @@ impl Publisher {
     fn news(&self) -> impl Stream<Item = News> + Send + use<> {
         let namespaces = Api::<PartialObjectMeta<Namespace>>::all(self.client.clone());
         let namespaces = watcher(namespaces, watcher::Config::default()).backoff(WatchBackoff::default());
-        let mut all = vec![namespaces.map(|event| event.map_or_else(News::Failed, News::Namespace)).boxed()];
+        let watched = |kind| Watched::new(&self.watches, kind, "root certificates");
+        let mut all = vec![watched("Namespace").events(namespaces).map(News::Namespace).boxed()];
         for (which, name) in NAMES.iter().enumerate() {
             let config = watcher::Config::default().fields(&format!("metadata.name={name}"));
             let maps = watcher(Api::<ConfigMap>::all(self.client.clone()), config).backoff(WatchBackoff::default());
-            all.push(maps.map(move |event| event.map_or_else(News::Failed, |event| News::Map(which, event))).boxed());
+            all.push(watched("ConfigMap").events(maps).map(move |event| News::Map(which, event)).boxed());
         }
         stream::select_all(all)
     }
@@ -149,9 +152,6 @@ fn take(ledger: &mut Ledger, news: News) {
     match news {
         News::Namespace(event) => ledger.namespace(event),
         News::Map(which, event) => ledger.map(which, event),
-        News::Failed(error) => {
-            tracing::warn!("the root certificate's ConfigMaps cannot be watched, trying again: {error}");
-        }
     }
 }
 

@@ -1,6 +1,7 @@
 //! What the publisher says of itself, to an API server with two namespaces that lets only one of them have what it asks for.
 
 use super::Publisher;
+use crate::metrics::WatchMetrics;
 use http::{Method, Request, Response, StatusCode};
 use kube::{Client, client::Body};
 use serde_json::{Value, json};
@@ -102,7 +103,13 @@ async fn what_is_refused_is_a_condition_until_it_is_written_or_another_publishes
     plane.ready().await;
     let (lease, writer) = watch::channel(true);
     let (_roots, bundles) = watch::channel("roots".into());
-    let publisher = Publisher { client: api_server(full.clone()), plane: plane.clone(), bundles, writer };
+    let publisher = Publisher {
+        client: api_server(full.clone()),
+        plane: plane.clone(),
+        bundles,
+        writer,
+        watches: WatchMetrics::default(),
+    };
     tokio::spawn(publisher.run());
     until(&plane, |said| {
         said.starts_with("\"False\" \"Refused\": \"2 ConfigMaps (full/tombolo-ca-root-cert, full/istio-ca-root-cert)")
