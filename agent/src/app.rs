@@ -32,6 +32,7 @@ use tombolo_agent::{
     state::StateDir,
     stream,
 };
+use tombolo_process::listenable;
 use tombolo_proto::bootstrap::{Bootstrap, Limits};
 use tracing::level_filters::LevelFilter;
 use tracing_subscriber::{Layer, filter::Targets, layer::SubscriberExt, util::SubscriberInitExt};
@@ -78,7 +79,7 @@ async fn serve(args: &RunArgs, config: Config) -> anyhow::Result<()> {
     let supervisor = Supervisor::from_environment();
     let state = wiring::state(&config).await?;
     let paths = Paths::new(state.root())?;
-    let listener = TcpListener::bind(config.admin).await;
+    let listener = TcpListener::bind(listenable(config.admin)).await;
     let listener = listener.with_context(|| format!("cannot serve --admin on {}", config.admin))?;
     let quit = CancellationToken::new();
     introduce(&state, listener.local_addr()?)?;

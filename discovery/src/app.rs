@@ -3,7 +3,7 @@
 use crate::{
     admission::{Admission, AdmissionMetrics},
     args::Args,
-    gateways::{Gateways, Ingress, Nodes, Place},
+    gateways::{Gateways, Place, Reached},
     identity::{Publisher, Settings, Start},
     metrics::{Memory, WatchMetrics},
     observed::Observed,
@@ -13,7 +13,10 @@ use crate::{
 use anyhow::{Context, bail};
 use kube::Client;
 use prometheus_client::registry::Registry;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::{
+    net::SocketAddr,
+    sync::{Arc, PoisonError, RwLock},
+};
 use tokio::{net::TcpListener, runtime::Handle, sync::watch, task::JoinSet};
 use tokio_util::sync::CancellationToken;
 use tombolo_controlplane::{
@@ -25,6 +28,7 @@ use tombolo_kubernetes::{
     lease::{Lease, LeaseConfig, LeaseTask},
     program::{self, Told},
 };
+use tombolo_process::listenable;
 use tombolo_translate::engine::{Fact, Relation};
 
 /// Whoever holds this Lease writes.
@@ -44,10 +48,14 @@ async fn serve(args: Args) -> anyhow::Result<()> {
     check(&args)?;
     let mut told = Told::new()?;
     let client = program::client(args.kubeconfig.as_deref()).await?;
+    serve_until(told.stop(), args, client).await
+}
+
+/// Whatever waits for the API server is a task: pages are there from the start, and whoever says to stop is heard.
+async fn serve_until(told: impl Future<Output = ()>, args: Args, client: Client) -> anyhow::Result<()> {
     let id = SourceId::new(args.cluster.as_str());
-    let ingress = Ingress::read(client.clone(), id.clone()).await;
-    let nodes = Nodes::read(client.clone(), id.clone()).await;
     let (watches, observed) = (WatchMetrics::default(), Arc::new(Observed::default()));
+    let (reached, awaited) = Reached::new(client.clone(), id.clone(), watches.clone());
     let source = Cluster {
         id: id.clone(),
         client: client.clone(),
@@ -55,8 +63,8 @@ async fn serve(args: Args) -> anyhow::Result<()> {
         observed: observed.clone(),
         metrics: watches.clone(),
     };
-    let settings = Settings::read(&args, client.clone())?;
-    let plane = start_plane(vec![Box::new(settings), Box::new(source)], known(&args, &ingress, &nodes))?;
+    let settings = Settings::read(&args, client.clone(), watches.clone())?;
+    let plane = start_plane(vec![Box::new(settings), Box::new(awaited), Box::new(source)], known(&args))?;
     let mut registry = Registry::default();
     let statuses = StatusMetrics::default();
     watches.register(&mut registry);
@@ -68,23 +76,23 @@ async fn serve(args: Args) -> anyhow::Result<()> {
     let registry = Arc::new(RwLock::new(registry));
     serve_pages(&args, &plane, registry.clone(), &unready, &mut pages).await?;
     serve_plaintext(&args, &plane, &stop, &mut servers)?;
-    pages.spawn(ingress.follow(plane.clone()));
-    pages.spawn(nodes.follow(plane.clone()));
+    pages.spawn(reached.run(plane.clone()));
     let (lease, writer) = lease(&args, client.clone());
-    let election = tokio::spawn(lease.run(stop.clone()));
-    // Gateways that cannot connect are not deployed: a plaintext port is open to this machine alone.
-    if args.plaintext.is_none() {
+    let election = tokio::spawn(stand(lease, args.writes(), plane.clone(), stop.clone()));
+    if args.writes() {
         let place = Place { namespace: args.namespace.clone(), revision: args.revision.clone() };
-        pages.spawn(Gateways::new(client.clone(), plane.clone(), id.clone(), place, writer.clone()).run());
+        let gateways = Gateways::new(client.clone(), plane.clone(), id.clone(), place, writer.clone(), watches.clone());
+        let judged = gateways.judged();
+        pages.spawn(gateways.run());
+        let (plane, client) = (plane.clone(), client.clone());
+        let status = StatusWriter { plane, client, observed, cluster: id, judged, metrics: statuses };
+        write_statuses(&args, status, &writer, &mut pages);
     }
-    let status =
-        StatusWriter { plane: plane.clone(), client: client.clone(), observed, cluster: id, metrics: statuses };
-    write_statuses(&args, status, &writer, &mut pages);
-    let secure = Secure { client, writer, registry, unready: unready.clone(), stop: stop.clone() };
+    let secure = Secure { client, writer, watches, registry, unready: unready.clone(), stop: stop.clone() };
     serve_secure(&args, &plane, secure, &mut servers)?;
     tracing::info!(revision = args.revision, namespace = args.namespace, "watching");
     let outcome = tokio::select! {
-        () = told.stop() => Ok(()),
+        () = told => Ok(()),
         Some(ended) = servers.join_next() => ended?,
         Some(ended) = pages.join_next() => Ok(ended?),
     };
@@ -103,7 +111,7 @@ fn start_plane(sources: Vec<Box<dyn Source>>, facts: Vec<(Relation, Fact)>) -> s
     ControlPlane::start(Setup { sources, facts, store: None, xds, clock })
 }
 
-/// Readiness has a port of its own, so that a policy may keep the pages from all but scrapers.
+/// Readiness has a port of its own, and that port nothing else: a policy keeps the pages from all but scrapers.
 async fn serve_pages(
     args: &Args,
     plane: &ControlPlane,
@@ -111,12 +119,15 @@ async fn serve_pages(
     unready: &watch::Sender<Option<&'static str>>,
     pages: &mut JoinSet<()>,
 ) -> anyhow::Result<()> {
-    for (address, registry) in [(args.monitoring, registry), (args.health, SharedRegistry::default())] {
-        let listener = TcpListener::bind(address).await.with_context(|| format!("cannot listen on {address}"))?;
-        let admin = Admin { plane: plane.clone(), identity: None, unready: unready.subscribe(), registry };
-        pages.spawn(admin::serve(listener, admin));
-    }
+    let (monitoring, health) = (bind(args.monitoring).await?, bind(args.health).await?);
+    let admin = Admin { plane: plane.clone(), identity: None, unready: unready.subscribe(), registry };
+    pages.spawn(admin::serve(monitoring, admin));
+    pages.spawn(admin::serve_readiness(health, plane.clone(), unready.subscribe()));
     Ok(())
+}
+
+async fn bind(address: SocketAddr) -> anyhow::Result<TcpListener> {
+    TcpListener::bind(listenable(address)).await.with_context(|| format!("cannot listen on {address}"))
 }
 
 /// Whether this replica is ready does not depend on it.
@@ -135,10 +146,9 @@ async fn serve_webhook(
     Ok(())
 }
 
-/// What is known before anything is served: where Gateways are reached, and that somebody sees to that.
-fn known(args: &Args, ingress: &Ingress, nodes: &Nodes) -> Vec<(Relation, Fact)> {
-    let provisioned = args.plaintext.is_none().then_some((Relation::Provisioned, Fact::Unit));
-    ingress.facts().into_iter().chain(nodes.facts()).chain(provisioned).collect()
+/// What is known before anything is served: that somebody sees to Gateways.
+fn known(args: &Args) -> Vec<(Relation, Fact)> {
+    args.writes().then_some((Relation::Provisioned, Fact::Unit)).into_iter().collect()
 }
 
 /// What is said of objects, and of this revision itself.
@@ -153,6 +163,17 @@ fn write_statuses(args: &Args, status: StatusWriter, writer: &watch::Receiver<bo
 fn lease(args: &Args, client: Client) -> (LeaseTask, watch::Receiver<bool>) {
     let identity = args.identity.clone().unwrap_or_else(|| format!("discovery-{:08x}", fastrand::u32(..)));
     Lease::new(client, &args.namespace, WRITER, &identity, LeaseConfig::default())
+}
+
+/// Stands for the Lease, if this replica writes at all: once everything was read, as who has not read it has nothing right to write.
+/// Not later, as the root is made by whoever holds it.
+async fn stand(lease: LeaseTask, writes: bool, plane: ControlPlane, stop: CancellationToken) {
+    if writes && stop.run_until_cancelled(plane.ready()).await.is_some() {
+        lease.run(stop).await;
+    } else {
+        // While the task is there, whoever follows it waits.
+        stop.cancelled().await;
+    }
 }
 
 fn serve_plaintext(
@@ -175,6 +196,7 @@ fn serve_plaintext(
 struct Secure {
     client: Client,
     writer: watch::Receiver<bool>,
+    watches: WatchMetrics,
     registry: SharedRegistry,
     unready: watch::Sender<Option<&'static str>>,
     stop: CancellationToken,
@@ -188,10 +210,10 @@ fn serve_secure(
     servers: &mut JoinSet<anyhow::Result<()>>,
 ) -> anyhow::Result<()> {
     let Some(address) = args.secure() else { return Ok(()) };
-    let Secure { client, writer, registry, unready, stop } = secure;
+    let Secure { client, writer, watches, registry, unready, stop } = secure;
     unready.send_replace(Some("there is no certificate authority yet"));
-    let listener = tombolo_xds::listen(address).with_context(|| format!("cannot serve agents on {address}"))?;
-    let cluster = SourceId::new(args.cluster.as_str());
+    let listener =
+        tombolo_xds::listen(listenable(address)).with_context(|| format!("cannot serve agents on {address}"))?;
     let start = Start {
         client: client.clone(),
         namespace: args.namespace.clone(),
@@ -199,6 +221,7 @@ fn serve_secure(
         names: args.server_name.clone(),
         address,
         writer: writer.clone(),
+        watches: watches.clone(),
     };
     let plane = plane.clone();
     servers.spawn(async move {
@@ -207,7 +230,7 @@ fn serve_secure(
         identity.register(&mut registry.write().unwrap_or_else(PoisonError::into_inner));
         unready.send_replace(None);
         tracing::info!(%address, "agents are served");
-        let publisher = Publisher { client, plane: plane.clone(), cluster, bundles: identity.bundles(), writer };
+        let publisher = Publisher { client, plane: plane.clone(), bundles: identity.bundles(), writer, watches };
         let (hub, stopped) = (plane.hub().clone(), stop.clone().cancelled_owned());
         let server = tombolo_xds::serve_behind(identity.front(), listener, hub, stopped);
         tokio::join!(server, stop.run_until_cancelled(publisher.run()));
@@ -226,3 +249,6 @@ fn check(args: &Args) -> anyhow::Result<()> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;

@@ -40,7 +40,8 @@ pub(crate) struct Args {
     #[arg(long, value_name = "NAME")]
     pub(crate) server_name: Vec<String>,
 
-    /// Serve proxies without TLS here, and ask nobody who he is: for measuring on one machine. Loopback only.
+    /// Serve proxies without TLS here, and ask nobody who he is: for measuring on one machine. Loopback only. Nothing is written to
+    /// the cluster then, whatever the kubeconfig allows: no status, no gateway's objects, no root, and no Lease is stood for.
     #[arg(long, value_name = "ADDRESS")]
     pub(crate) plaintext: Option<SocketAddr>,
 
@@ -63,6 +64,12 @@ pub(crate) struct Args {
 }
 
 impl Args {
+    /// Whether it writes to the cluster at all. Gateways that cannot connect are not to be deployed, and a plaintext port is open to this
+    /// machine alone.
+    pub(crate) fn writes(&self) -> bool {
+        self.plaintext.is_none()
+    }
+
     /// Where agents are served.
     pub(crate) fn secure(&self) -> Option<SocketAddr> {
         let default = SocketAddr::from((std::net::Ipv6Addr::UNSPECIFIED, 15012));

@@ -9,6 +9,7 @@ mod metrics;
 mod observed;
 mod status;
 mod watch;
+mod watched;
 
 use clap::Parser;
 use std::process::ExitCode;

@@ -12,33 +12,40 @@ use prometheus_client::{
 };
 use std::fmt;
 use tikv_jemalloc_ctl::{epoch, stats};
-use tombolo_api::Kind;
 
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct OfKind {
-    kind: &'static str,
+/// A watch: of what kind, and what for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(crate) struct Watching {
+    /// The kind, as Kubernetes calls it.
+    pub(crate) kind: &'static str,
+    /// What its objects are read for.
+    pub(crate) purpose: &'static str,
 }
 
 /// How watches fare. A handle: clones are the same one.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct WatchMetrics {
-    failures: Family<OfKind, Counter>,
-    failing: Family<OfKind, Gauge>,
+    failures: Family<Watching, Counter>,
+    failing: Family<Watching, Gauge>,
 }
 
 impl WatchMetrics {
     pub(crate) fn register(&self, registry: &mut Registry) {
         registry.register("tombolo_watch_failures", "Lists and watches that failed", self.failures.clone());
-        registry.register("tombolo_watch_failing", "1 while a kind cannot be watched", self.failing.clone());
+        registry.register(
+            "tombolo_watch_failing",
+            "1 while a kind cannot be watched for what it is read for",
+            self.failing.clone(),
+        );
     }
 
-    pub(crate) fn failed(&self, kind: Kind) {
-        self.failures.get_or_create(&OfKind { kind: kind.name() }).inc();
-        self.failing.get_or_create(&OfKind { kind: kind.name() }).set(1);
+    pub(crate) fn failed(&self, what: Watching) {
+        self.failures.get_or_create(&what).inc();
+        self.failing.get_or_create(&what).set(1);
     }
 
-    pub(crate) fn recovered(&self, kind: Kind) {
-        self.failing.get_or_create(&OfKind { kind: kind.name() }).set(0);
+    pub(crate) fn recovered(&self, what: Watching) {
+        self.failing.get_or_create(&what).set(0);
     }
 }
 

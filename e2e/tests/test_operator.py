@@ -110,7 +110,7 @@ class OperatorTest(MeshTest):
         self.mesh.until_quiet()
         self.mesh.kubectl("delete", "secret", "cacerts", f"--namespace={SYSTEM}")
         self.until_equal(before)
-        self.assertEqual(self.owned_conditions("tombolo-writer"), {"CertificateAuthorityReady", "TrustDomainInEffect"})
+        self.assertEqual(self.owned_conditions("tombolo-writer"), {"CertificateAuthorityReady", "RootCertificatePublished", "TrustDomainInEffect"})
         self.assertEqual(self.owned_conditions("tombolo-operator"), {"Degraded", "InUse", "Progressing", "Ready"})
 
     def said(self, about):

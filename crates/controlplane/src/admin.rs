@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 use std::{
     collections::BTreeMap,
     convert::Infallible,
+    future::Future,
     sync::{Arc, PoisonError, RwLock},
     time::Duration,
 };
@@ -19,6 +20,7 @@ use tokio::{
     net::TcpListener,
     sync::{Semaphore, watch},
 };
+use tombolo_core::SourceId;
 
 /// Connections at once: this is for people and scrapers.
 const CONNECTIONS: usize = 64;
@@ -47,6 +49,31 @@ pub async fn serve(listener: TcpListener, admin: Admin) {
         admin.plane.metrics().register(&mut registry);
     }
     let admin = Arc::new(admin);
+    accept(listener, move |request| answer(admin.clone(), request)).await;
+}
+
+/// Serves readiness and nothing else until it is dropped: for a port that everybody reaches. `unready` is as in [`Admin`].
+pub async fn serve_readiness(
+    listener: TcpListener,
+    plane: ControlPlane,
+    unready: watch::Receiver<Option<&'static str>>,
+) {
+    const ALONE: &str = "there is /ready alone: other pages have a port of their own\n";
+    let answer = move |request: Request<Incoming>| {
+        let page = match request.uri().path() {
+            "/healthz/ready" | "/ready" => readiness(&plane, *unready.borrow()),
+            _ => text(StatusCode::NOT_FOUND, ALONE.to_owned()),
+        };
+        std::future::ready(respond(page))
+    };
+    accept(listener, answer).await;
+}
+
+async fn accept<A, F>(listener: TcpListener, answer: A)
+where
+    A: Fn(Request<Incoming>) -> F + Clone + Send + Sync + 'static,
+    F: Future<Output = Response<Full<Bytes>>> + Send,
+{
     let places = Arc::new(Semaphore::new(CONNECTIONS));
     loop {
         let Ok(place) = places.clone().acquire_owned().await else { return };
@@ -54,9 +81,13 @@ pub async fn serve(listener: TcpListener, admin: Admin) {
             tokio::time::sleep(Duration::from_millis(100)).await; // out of files: others must end first
             continue;
         };
-        let admin = admin.clone();
+        let answer = answer.clone();
         tokio::spawn(async move {
-            let service = service_fn(|request| answer(admin.clone(), request));
+            let answered = |request| {
+                let answered = answer(request);
+                async move { Ok::<_, Infallible>(answered.await) }
+            };
+            let service = service_fn(answered);
             let mut server = http1::Builder::new();
             server.timer(TokioTimer::new()).header_read_timeout(Duration::from_secs(10));
             _ = server.serve_connection(TokioIo::new(stream), service).await; // clients come and go
@@ -65,13 +96,13 @@ pub async fn serve(listener: TcpListener, admin: Admin) {
     }
 }
 
-async fn answer(admin: Arc<Admin>, request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Infallible> {
-    let (status, kind, body) = match request.uri().path() {
+async fn answer(admin: Arc<Admin>, request: Request<Incoming>) -> Response<Full<Bytes>> {
+    respond(match request.uri().path() {
         "/ca/rotate" if request.method() == Method::POST => rotate(admin.identity.as_ref()).await,
         "/ca/rotate" => text(StatusCode::METHOD_NOT_ALLOWED, "POST begins a rotation of the root\n".to_owned()),
         "/" => text(StatusCode::OK, PAGES.to_owned()),
         "/metrics" => metrics(&admin),
-        "/healthz/ready" | "/ready" => readiness(&admin),
+        "/healthz/ready" | "/ready" => readiness(&admin.plane, *admin.unready.borrow()),
         "/debug/proxies" => json(Ok(json!(admin.plane.hub().proxies()))),
         "/debug/resources" => proxy::resources(admin.plane.hub(), request.uri().query()),
         "/debug/config" => proxy::config(admin.plane.hub(), request.uri().query()).await,
@@ -79,11 +110,14 @@ async fn answer(admin: Arc<Admin>, request: Request<Incoming>) -> Result<Respons
         "/debug/status" => json(admin.plane.ask(statuses).await),
         "/debug/problems" => json(admin.plane.ask(|world| json!(world.problems())).await),
         _ => text(StatusCode::NOT_FOUND, format!("there is no such page; there are:\n{PAGES}")),
-    };
+    })
+}
+
+fn respond((status, kind, body): Page) -> Response<Full<Bytes>> {
     let mut response = Response::new(Full::new(Bytes::from(body)));
     *response.status_mut() = status;
     response.headers_mut().insert("content-type", hyper::header::HeaderValue::from_static(kind));
-    Ok(response)
+    response
 }
 
 type Page = (StatusCode, &'static str, String);
@@ -99,9 +133,13 @@ fn json(value: Result<Value, Stopped>) -> Page {
     }
 }
 
-fn readiness(admin: &Admin) -> Page {
-    let unread = (!admin.plane.hub().is_open()).then_some("not everything is read yet");
-    match unread.or(*admin.unready.borrow()) {
+fn readiness(plane: &ControlPlane, unready: Option<&str>) -> Page {
+    let unread = plane.unread();
+    let names = || unread.iter().map(SourceId::as_str).collect::<Vec<_>>().join(", ");
+    match unready {
+        _ if !unread.is_empty() => {
+            text(StatusCode::SERVICE_UNAVAILABLE, format!("not everything is read yet: {}\n", names()))
+        }
         Some(why) => text(StatusCode::SERVICE_UNAVAILABLE, format!("{why}\n")),
         None => text(StatusCode::OK, "ready\n".to_owned()),
     }

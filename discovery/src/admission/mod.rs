@@ -24,6 +24,7 @@ use std::{net::SocketAddr, path::PathBuf, sync::Arc};
 use tokio::net::TcpListener;
 use tombolo_controlplane::ControlPlane;
 use tombolo_core::SourceId;
+use tombolo_process::listenable;
 
 /// What answers reviews.
 pub(crate) struct Admission {
@@ -41,7 +42,8 @@ impl Admission {
     /// Listens; what it gives serves until it is dropped.
     pub(crate) async fn listen(self) -> anyhow::Result<impl Future<Output = ()> + Send> {
         let Self { address, certificate, plane, cluster, metrics } = self;
-        let listener = TcpListener::bind(address).await.with_context(|| format!("cannot listen on {address}"))?;
+        let listener =
+            TcpListener::bind(listenable(address)).await.with_context(|| format!("cannot listen on {address}"))?;
         let shown = Arc::new(Shown::new(certificate, metrics.clone()));
         let tls = Arc::new(certificate::server_config(shown.clone())?);
         Ok(async move {

@@ -6,6 +6,7 @@ use kube::{
     api::{DeleteParams, DynamicObject, Patch, PatchParams},
 };
 use tombolo_core::NamespacedName;
+use tombolo_kubernetes::retry::Pace;
 use tombolo_translate::gateway_api::{MANAGED_BY, MANAGED_LABEL};
 
 /// Who writes.
@@ -45,6 +46,14 @@ pub(super) enum Trouble {
 }
 
 impl Trouble {
+    /// How soon it may be worth trying again where nothing is heard of the Gateway or its objects meanwhile.
+    pub(super) fn pace(&self) -> Pace {
+        match self {
+            Self::Refused { .. } | Self::Taken { .. } => Pace::Late,
+            Self::Unavailable { .. } => Pace::Soon,
+        }
+    }
+
     pub(super) fn of(kind: &'static str, name: &NamespacedName, error: kube::Error) -> Self {
         let name = name.clone();
         match error {

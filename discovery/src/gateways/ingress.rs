@@ -1,5 +1,6 @@
 //! What load balancers gave to Services: facts for translation, which says where Gateways are reached.
 
+use crate::{metrics::WatchMetrics, watched::Watched};
 use futures::StreamExt;
 use k8s_openapi::api::core::v1::Service;
 use kube::{
@@ -63,19 +64,12 @@ impl Ingress {
     }
 
     /// Keeps it current.
-    pub(crate) async fn follow(mut self, plane: ControlPlane) {
+    pub(crate) async fn follow(mut self, plane: ControlPlane, metrics: &WatchMetrics) {
         let api = Api::<Service>::all(self.client.clone());
-        let mut events =
-            pin!(watcher(api, watcher::Config::default().fields(SELECTOR)).backoff(WatchBackoff::default()));
+        let events = watcher(api, watcher::Config::default().fields(SELECTOR)).backoff(WatchBackoff::default());
+        let mut events = pin!(Watched::new(metrics, "Service", "load balancers").events(events));
         while let Some(event) = events.next().await {
-            let changed = match event {
-                Ok(event) => self.take(event),
-                Err(error) => {
-                    tracing::debug!("Services of load balancers cannot be watched: {error}");
-                    continue;
-                }
-            };
-            for name in changed {
+            for name in self.take(event) {
                 if self.tell(&plane, &name).await.is_err() {
                     return;
                 }

@@ -4,9 +4,11 @@
 //! Five steps: what is wanted is looked up ([`wanted`]), and its parameters read; the objects are built from that alone
 //! ([`build`]), compared with those that are there ([`seen`]), applied ([`apply`]), and what stood in the way becomes a fact that
 //! translation makes a status of. Where a Gateway is reached is no business of this: translation reads it off the Service, its
-//! endpoints, and what its load balancer gave ([`ingress`]) or where nodes are reached ([`nodes`]).
+//! endpoints, and what its load balancer gave ([`ingress`]) or where nodes are reached ([`nodes`]), which is read before anything is
+//! said ([`reached`]).
 //!
-//! Every replica looks; the one that leads writes.
+//! Every replica looks; the one that leads writes. What stands in the way of writing, only that one knows: so whoever begins to lead
+//! looks at every Gateway before anything is said of them ([`Gateways::judged`]).
 
 mod apply;
 mod build;
@@ -16,6 +18,7 @@ mod made;
 mod nodes;
 mod overlay;
 mod pod;
+mod reached;
 mod reconcile;
 mod retry;
 mod seen;
@@ -25,10 +28,12 @@ mod tests;
 mod wanted;
 mod watch;
 
-pub(crate) use ingress::Ingress;
-pub(crate) use nodes::Nodes;
+use ingress::Ingress;
+use nodes::Nodes;
+pub(crate) use reached::Reached;
 pub(crate) use settings::Place;
 
+use crate::metrics::WatchMetrics;
 use apply::Writer;
 use futures::StreamExt;
 use kube::Client;
@@ -46,7 +51,7 @@ use tokio::{
     time::Instant,
 };
 use tombolo_api::{Kind, ObjectKey};
-use tombolo_controlplane::{Applied, ControlPlane};
+use tombolo_controlplane::{Applied, Cause, ControlPlane};
 use tombolo_core::{NamespacedName, SourceId};
 use tombolo_translate::{
     engine::{Fact, Relation},
@@ -68,6 +73,9 @@ pub(crate) struct Gateways {
     retries: Retries<ObjectKey>,
     /// What was said to stand in a Gateway's way.
     hindered: HashMap<ObjectKey, Hindrance>,
+    /// Whether every Gateway was looked at since this replica leads.
+    judged: channel::Sender<bool>,
+    metrics: WatchMetrics,
 }
 
 impl Gateways {
@@ -78,6 +86,7 @@ impl Gateways {
         source: SourceId,
         place: Place,
         leads: channel::Receiver<bool>,
+        metrics: WatchMetrics,
     ) -> Self {
         let reconciler = Reconciler {
             writer: Writer(client.clone()),
@@ -88,7 +97,12 @@ impl Gateways {
             referrers: Default::default(),
         };
         let (dirty, retries, hindered) = Default::default();
-        Self { reconciler, client, source, dirty, retries, hindered }
+        Self { reconciler, client, source, dirty, retries, hindered, judged: channel::Sender::new(false), metrics }
+    }
+
+    /// Whether this replica leads and has looked at every Gateway since.
+    pub(crate) fn judged(&self) -> channel::Receiver<bool> {
+        self.judged.subscribe()
     }
 
     /// Until the control plane stops.
@@ -104,8 +118,9 @@ impl Gateways {
         let mut changes = self.reconciler.plane.subscribe();
         self.reconciler.plane.ready().await;
         let (told, mut news) = mpsc::channel(BACKLOG);
-        watch::start(&self.client, &told);
+        watch::start(&self.client, &self.metrics, &told);
         let mut leads = self.reconciler.leads.clone();
+        let mut leading = *leads.borrow_and_update();
         self.mark_all().await;
         loop {
             let next = self.retries.next();
@@ -117,7 +132,10 @@ impl Gateways {
                 },
                 Some(news) = news.recv() => self.hear(news),
                 changed = leads.changed() => match changed {
-                    Ok(()) => self.mark_all().await,
+                    Ok(()) => {
+                        leading = *leads.borrow_and_update();
+                        self.mark_all().await;
+                    }
                     Err(_) => return,
                 },
                 () = until(next) => {}
@@ -126,6 +144,9 @@ impl Gateways {
             self.dirty.extend(self.retries.due(Instant::now()));
             if lock(&self.reconciler.seen).is_complete() {
                 self.settle().await;
+                // Whoever lost the Lease meanwhile has not looked at all of them.
+                let judged = leading && leads.has_changed().is_ok_and(|changed| !changed);
+                self.judged.send_if_modified(|known| std::mem::replace(known, judged) != judged);
             }
         }
     }
@@ -145,8 +166,9 @@ impl Gateways {
         if objects.clone().any(|key| matches!(key.kind, Kind::GatewayClass | Kind::MeshInstallation)) {
             return self.mark_all().await;
         }
-        let gateways =
-            objects.chain(&change.statuses).filter(|key| key.kind == Kind::Gateway && key.source == self.source);
+        // What follows from facts, such as a hindrance that was just told, changes nothing of what is wanted.
+        let said = matches!(change.cause, Cause::Source(_)).then_some(&change.statuses).into_iter().flatten();
+        let gateways = objects.chain(said).filter(|key| key.kind == Kind::Gateway && key.source == self.source);
         self.dirty.extend(gateways.cloned());
     }
 
@@ -193,7 +215,7 @@ impl Gateways {
         match &trouble {
             Some(trouble) => {
                 tracing::warn!(gateway = %key.name, "not deployed as it should be, trying again: {trouble}");
-                self.retries.failed(key.clone(), Instant::now());
+                self.retries.failed(key.clone(), trouble.pace(), Instant::now());
             }
             None => self.retries.worked(&key),
         }

@@ -3,6 +3,7 @@
 //! Nodes are watched only while there is such a Gateway. Of a node its addresses and whether it is ready are kept, and nothing is said
 //! where these stay as they are: heartbeats cost no more than to be read.
 
+use crate::{metrics::WatchMetrics, watched::Watched};
 use futures::StreamExt;
 use k8s_openapi::{
     ClusterResourceScope,
@@ -184,12 +185,12 @@ impl Nodes {
     }
 
     /// Keeps it current until the control plane stops.
-    pub(crate) async fn follow(mut self, plane: ControlPlane) {
+    pub(crate) async fn follow(mut self, plane: ControlPlane, metrics: &WatchMetrics) {
         // Stopped: nobody reads it.
-        _ = self.run(&plane).await;
+        _ = self.run(&plane, metrics).await;
     }
 
-    async fn run(&mut self, plane: &ControlPlane) -> Result<(), Stopped> {
+    async fn run(&mut self, plane: &ControlPlane, metrics: &WatchMetrics) -> Result<(), Stopped> {
         let mut changes = plane.subscribe();
         plane.ready().await;
         let source = self.source.clone();
@@ -199,37 +200,31 @@ impl Nodes {
                 self.tell(plane).await?;
                 until(&source, plane, &mut changes, true).await?;
             }
-            self.watch(plane, &mut changes).await?;
+            self.watch(plane, &mut changes, metrics).await?;
         }
     }
 
     /// Watches while anybody wants to know.
-    async fn watch(&mut self, plane: &ControlPlane, changes: &mut Receiver<Arc<Applied>>) -> Result<(), Stopped> {
+    async fn watch(
+        &mut self,
+        plane: &ControlPlane,
+        changes: &mut Receiver<Arc<Applied>>,
+        metrics: &WatchMetrics,
+    ) -> Result<(), Stopped> {
         let config = watcher::Config::default().page_size(PAGE);
         let api = Api::<Node>::all(self.client.clone());
-        let mut events = pin!(watcher(api, config).backoff(WatchBackoff::default()));
+        let events = watcher(api, config).backoff(WatchBackoff::default());
+        let mut events = pin!(Watched::new(metrics, "Node", "addresses").events(events));
         let source = self.source.clone();
         let mut unwanted = pin!(until(&source, plane, changes, false));
-        let mut failing = false;
         loop {
             let event = tokio::select! {
                 stopped = &mut unwanted => return stopped,
                 event = events.next() => event,
             };
-            match event {
-                Some(Ok(event)) => {
-                    failing = false;
-                    self.known.take(event);
-                    self.tell(plane).await?;
-                }
-                Some(Err(error)) if !std::mem::replace(&mut failing, true) => {
-                    tracing::warn!(
-                        "nodes, by whose addresses Gateways are reached, cannot be watched, trying again: {error}"
-                    );
-                }
-                Some(Err(_)) => {}
-                None => return Ok(()),
-            }
+            let Some(event) = event else { return Ok(()) };
+            self.known.take(event);
+            self.tell(plane).await?;
         }
     }
 

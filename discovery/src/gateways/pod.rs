@@ -21,7 +21,7 @@ const STARTUP_SECONDS: u32 = 600;
 
 /// The `PodSpec`.
 pub(super) fn spec(of: &Deployable) -> Value {
-    json!({
+    let mut spec = json!({
         "serviceAccountName": of.name(),
         "automountServiceAccountToken": false,
         "terminationGracePeriodSeconds": GRACE_SECONDS,
@@ -39,7 +39,12 @@ pub(super) fn spec(of: &Deployable) -> Value {
             {"name": "state", "emptyDir": {"medium": "Memory"}},
             {"name": "temporary", "emptyDir": {"medium": "Memory"}},
         ],
-    })
+    });
+    let secrets: Vec<_> = of.settings.pull_secrets.iter().map(|name| json!({"name": &**name})).collect();
+    if !secrets.is_empty() {
+        spec["imagePullSecrets"] = secrets.into();
+    }
+    spec
 }
 
 fn container(of: &Deployable) -> Value {

@@ -15,10 +15,10 @@ impl<K> Default for Retries<K> {
 }
 
 impl<K: Clone + Eq + Hash> Retries<K> {
-    /// Something failed, maybe again.
-    pub(super) fn failed(&mut self, what: K, now: Instant) {
+    /// Something failed, maybe again: it is tried again at this pace.
+    pub(super) fn failed(&mut self, what: K, pace: Pace, now: Instant) {
         let times = self.0.get(&what).map_or(0, |(times, _)| *times);
-        self.0.insert(what, (times.saturating_add(1), now + Pace::Soon.wait(times)));
+        self.0.insert(what, (times.saturating_add(1), now + pace.wait(times)));
     }
 
     /// Something worked.
@@ -40,19 +40,28 @@ impl<K: Clone + Eq + Hash> Retries<K> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::time::Duration;
 
     #[test]
     fn what_fails_is_due_later_each_time_until_it_works() {
         let (mut retries, now) = (Retries::default(), Instant::now());
-        retries.failed("a", now);
+        retries.failed("a", Pace::Soon, now);
         let first = retries.next().unwrap();
         for _ in 0..8 {
-            retries.failed("a", now);
+            retries.failed("a", Pace::Soon, now);
         }
         let last = retries.next().unwrap();
         assert!(last > first && retries.due(first).is_empty());
         assert_eq!(retries.due(last), ["a"]);
         retries.worked(&"a");
         assert_eq!(retries.next(), None);
+    }
+
+    #[test]
+    fn what_needs_people_is_tried_seldom() {
+        let (mut retries, now) = (Retries::default(), Instant::now());
+        retries.failed("refused", Pace::Late, now);
+        retries.failed("unavailable", Pace::Soon, now);
+        assert_eq!(retries.due(now + Duration::from_secs(10)), ["unavailable"]);
     }
 }

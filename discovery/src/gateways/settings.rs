@@ -1,5 +1,6 @@
 //! What the pods of all gateways have in common.
 
+use std::sync::Arc;
 use tombolo_api::mesh::{MeshInstallation, PullPolicy};
 
 /// Where images are where nobody says otherwise.
@@ -27,6 +28,8 @@ pub(crate) struct Settings {
     pub(crate) image: String,
     /// When it is pulled.
     pub(crate) pull_policy: &'static str,
+    /// Secrets of a Gateway's own namespace that open the registry.
+    pub(crate) pull_secrets: Vec<Arc<str>>,
     /// Of the identities.
     pub(crate) trust_domain: String,
     /// The cluster's name; empty where it has none.
@@ -51,6 +54,7 @@ impl Settings {
                 PullPolicy::Always => "Always",
                 PullPolicy::Never => "Never",
             },
+            pull_secrets: images.pull_secrets.clone(),
             trust_domain: mesh.trust_domain.to_string(),
             cluster: mesh.cluster.to_string(),
             concurrency: CONCURRENCY,

@@ -1,9 +1,16 @@
 //! What is made for Gateways, as recorded in `snapshots/`: `INSTA_UPDATE=always cargo test` makes the records anew.
 
+mod leads;
+
 use super::{build::Deployable, overlay, settings::Settings};
 use serde_json::Value;
 use std::collections::BTreeMap;
-use tombolo_api::{AnyObject, gateway::Gateway, manifest};
+use tombolo_api::{
+    AnyObject,
+    gateway::Gateway,
+    manifest,
+    mesh::{Images, MeshInstallation},
+};
 use tombolo_translate::gateway_api::Deployed;
 
 fn gateway(yaml: &str) -> std::sync::Arc<tombolo_api::Object<Gateway>> {
@@ -16,11 +23,15 @@ fn gateway(yaml: &str) -> std::sync::Arc<tombolo_api::Object<Gateway>> {
 }
 
 fn built(yaml: &str, parameters: &[(&str, &str)]) -> Vec<Value> {
+    let place = super::Place { namespace: "tombolo-system".into(), revision: "default".into() };
+    built_with(yaml, parameters, Settings::of(None, &place))
+}
+
+fn built_with(yaml: &str, parameters: &[(&str, &str)], settings: Settings) -> Vec<Value> {
     let gateway = gateway(yaml);
     assert!(matches!(Deployed::of(&gateway), Deployed::ByUs(_)));
     let ports = gateway.listeners.iter().map(|l| (l.port, l.protocol.clone())).collect::<BTreeMap<_, _>>();
-    let place = super::Place { namespace: "tombolo-system".into(), revision: "default".into() };
-    let settings = Settings { image: "example.com/tombolo-proxy:1".into(), ..Settings::of(None, &place) };
+    let settings = Settings { image: "example.com/tombolo-proxy:1".into(), ..settings };
     let data: BTreeMap<String, String> = parameters.iter().map(|(k, v)| (k.to_string(), v.to_string())).collect();
     let overlays = overlay::read(&data).unwrap();
     let made = Deployable { gateway, ports, settings }.build(&overlays);
@@ -92,6 +103,17 @@ fn infrastructure_and_parameters_are_on_everything_that_is_made() {
 
 fn template_selector() -> Value {
     serde_json::json!({tombolo_controlplane::GATEWAY_LABEL: "edge"})
+}
+
+#[test]
+fn secrets_of_the_registry_are_named_in_pods() {
+    let place = super::Place { namespace: "tombolo-system".into(), revision: "default".into() };
+    let images = Images { pull_secrets: vec!["registry".into(), "mirror".into()], ..Images::default() };
+    let installation = MeshInstallation { images, ..MeshInstallation::default() };
+    let spec = |made: &[Value]| made[2]["spec"]["template"]["spec"].clone();
+    let made = built_with(PLAIN, &[], Settings::of(Some(&installation), &place));
+    assert_eq!(spec(&made)["imagePullSecrets"], serde_json::json!([{"name": "registry"}, {"name": "mirror"}]));
+    assert_eq!(spec(&built(PLAIN, &[])).get("imagePullSecrets"), None, "an API server stores no empty list");
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! Watching what is made for Gateways, and what parametrises it.
 
 use super::made::MadeKind;
+use crate::{metrics::WatchMetrics, watched::Watched};
 use futures::{Stream, StreamExt};
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::{
@@ -31,12 +32,13 @@ pub(super) enum News {
 }
 
 /// Watches until nobody listens.
-pub(super) fn start(client: &Client, told: &mpsc::Sender<News>) {
+pub(super) fn start(client: &Client, metrics: &WatchMetrics, told: &mpsc::Sender<News>) {
     let config = || watcher::Config::default().labels(&format!("{MANAGED_LABEL}={MANAGED_BY}"));
     for kind in MadeKind::ALL {
         let api = Api::<DynamicObject>::all_with(client.clone(), &kind.resource());
         let events = watcher(api, config()).backoff(WatchBackoff::default());
-        tokio::spawn(tell(kind.name(), events, told.clone(), move |event| Some(News::Made(kind, Box::new(event)))));
+        let events = Watched::new(metrics, kind.name(), "gateways").events(events);
+        tokio::spawn(tell(events, told.clone(), move |event| Some(News::Made(kind, Box::new(event)))));
     }
     let api = Api::<PartialObjectMeta<ConfigMap>>::all(client.clone());
     let events = watcher(api, watcher::Config::default().fields(NO_PARAMETERS)).backoff(WatchBackoff::default());
@@ -46,37 +48,26 @@ pub(super) fn start(client: &Client, told: &mpsc::Sender<News>) {
         }
         Event::Init | Event::InitDone => None,
     };
-    tokio::spawn(tell("ConfigMap", events, told.clone(), parameters));
+    let events = Watched::new(metrics, "ConfigMap", "parameters").events(events);
+    tokio::spawn(tell(events, told.clone(), parameters));
 }
 
 async fn tell<T>(
-    kind: &'static str,
-    events: impl Stream<Item = watcher::Result<Event<T>>> + Send,
+    events: impl Stream<Item = Event<T>> + Send,
     told: mpsc::Sender<News>,
     news: impl Fn(Event<T>) -> Option<News> + Send,
 ) {
     let mut events = pin!(events);
-    let mut failing = false;
     loop {
         let event = tokio::select! {
             event = events.next() => event,
             () = told.closed() => return,
         };
-        match event {
-            Some(Ok(event)) => {
-                failing = false;
-                if let Some(news) = news(event)
-                    && told.send(news).await.is_err()
-                {
-                    return;
-                }
-            }
-            Some(Err(error)) => {
-                if !std::mem::replace(&mut failing, true) {
-                    tracing::warn!(kind, "what is made for Gateways cannot be watched, trying again: {error}");
-                }
-            }
-            None => return,
+        let Some(event) = event else { return };
+        if let Some(news) = news(event)
+            && told.send(news).await.is_err()
+        {
+            return;
         }
     }
 }

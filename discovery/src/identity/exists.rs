@@ -1,6 +1,7 @@
 //! Who still is, in a cluster: by ServiceAccounts, the pods that run as them, and the workloads outside that do.
 
 use super::present::{Present, Uid, ask};
+use crate::metrics::WatchMetrics;
 use k8s_openapi::api::core::v1::{Pod, Secret, ServiceAccount};
 use kube::Client;
 use std::error::Error;
@@ -18,8 +19,9 @@ pub(super) struct InCluster {
 
 impl InCluster {
     /// Returns once all ServiceAccounts and pods were read.
-    pub(super) async fn start(plane: ControlPlane, client: Client) -> Self {
-        let (accounts, pods) = (Present::start(client.clone()), Present::start(client.clone()));
+    pub(super) async fn start(plane: ControlPlane, client: Client, metrics: &WatchMetrics) -> Self {
+        let accounts = Present::start(client.clone(), "ServiceAccount", metrics);
+        let pods = Present::start(client.clone(), "Pod", metrics);
         tokio::join!(accounts.listed(), pods.listed());
         Self { plane, client, accounts, pods }
     }

@@ -59,6 +59,10 @@ impl FetchKeys for ApiServer {
     fn fetch(&self) -> Answer<'_, Result<Jwks, FetchError>> {
         Box::pin(self.keys())
     }
+
+    fn issuer(&self) -> Answer<'_, Result<Option<String>, FetchError>> {
+        Box::pin(async { Self::issuer(self).await.map(Some) })
+    }
 }
 
 impl ReviewTokens for ApiServer {
@@ -136,13 +140,12 @@ fn by_keys(server: ApiServer, domain: &TrustDomain, issuer: String, keys: Jwks) 
     (TokenVerifier::new(TokenRules::new(domain.clone(), issuer), ring), source)
 }
 
-/// Reads the keys again now and then. A token with a new key does not wait for that.
+/// Reads the keys and the issuer's name again now and then. A token with a new key, or of a new name, does not wait for that.
 async fn follow(ring: Arc<KeyRing>, source: Arc<dyn FetchKeys>) {
     loop {
         sleep(again()).await;
-        match source.fetch().await {
-            Ok(keys) => ring.replace(keys),
-            Err(error) => tracing::debug!("{error}; the keys read before stay in use"),
+        if let Err(error) = ring.read(&*source).await {
+            tracing::debug!("{error}; the keys read before stay in use");
         }
     }
 }
@@ -160,7 +163,10 @@ mod tests {
     use serde_json::{Value, json};
     use std::{
         convert::Infallible,
-        sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed},
+        sync::{
+            Mutex,
+            atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed},
+        },
         time::SystemTime,
     };
     use tombolo_ca::{
@@ -174,6 +180,8 @@ mod tests {
     #[derive(Clone)]
     struct Server {
         issuer: Arc<LocalIssuer>,
+        /// What it calls itself.
+        name: Arc<Mutex<&'static str>>,
         gives: Arc<AtomicBool>,
         keys_asked: Arc<AtomicUsize>,
         reviews: Arc<AtomicUsize>,
@@ -182,7 +190,13 @@ mod tests {
     impl Server {
         fn new(gives: bool) -> Self {
             let issuer = Arc::new(LocalIssuer::create(ISSUER).unwrap());
-            Self { issuer, gives: Arc::new(gives.into()), keys_asked: Arc::default(), reviews: Arc::default() }
+            Self {
+                issuer,
+                name: Arc::new(Mutex::new(ISSUER)),
+                gives: Arc::new(gives.into()),
+                keys_asked: Arc::default(),
+                reviews: Arc::default(),
+            }
         }
 
         fn client(&self) -> Client {
@@ -197,7 +211,7 @@ mod tests {
 
         fn answer(&self, path: &str) -> (StatusCode, Value) {
             match path {
-                CONFIGURATION => (StatusCode::OK, json!({ "issuer": ISSUER })),
+                CONFIGURATION => (StatusCode::OK, json!({ "issuer": *self.name.lock().unwrap() })),
                 JWKS => {
                     self.keys_asked.fetch_add(1, Relaxed);
                     if self.gives.load(Relaxed) {
@@ -216,7 +230,19 @@ mod tests {
             }
         }
 
+        /// It is called otherwise from now on, and signs with the same key. Returns a token as it makes them now.
+        fn rename(&self, name: &'static str) -> String {
+            *self.name.lock().unwrap() = name;
+            let mut issuer: Value = serde_json::from_slice(&self.issuer.to_json().unwrap()).unwrap();
+            issuer["issuer"] = name.into();
+            Self::token_of(&LocalIssuer::from_json(issuer.to_string().as_bytes()).unwrap())
+        }
+
         fn token(&self) -> String {
+            Self::token_of(&self.issuer)
+        }
+
+        fn token_of(issuer: &LocalIssuer) -> String {
             let spec = TokenSpec {
                 namespace: "shop",
                 service_account: "reviews",
@@ -225,7 +251,7 @@ mod tests {
                 lifetime: Duration::from_secs(3600),
                 ..TokenSpec::default()
             };
-            self.issuer.token(&spec, SystemTime::now()).unwrap()
+            issuer.token(&spec, SystemTime::now()).unwrap()
         }
 
         /// Waits for the keys to be asked for once more than `before`.
@@ -268,6 +294,25 @@ mod tests {
         assert_eq!(server.reviews.load(Relaxed), 2, "checked here");
         assert!(!takes(&authority, &Server::new(true).token()).await, "a foreign key");
         assert_eq!(server.reviews.load(Relaxed), 2);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_issuer_that_is_renamed_is_known_by_both_names() {
+        let server = Server::new(true);
+        let authority = authority(&server).await;
+        let old = server.token();
+        let new = server.rename("https://cluster.example.com");
+        assert!(takes(&authority, &new).await, "its name is read again");
+        assert!(takes(&authority, &old).await, "tokens outlive the change");
+        let asked = server.keys_asked.load(Relaxed);
+        let other = server.rename("https://other.example.com");
+        *server.name.lock().unwrap() = ISSUER;
+        assert!(!takes(&authority, &other).await);
+        assert!(!takes(&authority, &other).await);
+        assert!(server.keys_asked.load(Relaxed) <= asked + 1, "not for each token");
+        *server.name.lock().unwrap() = "https://other.example.com";
+        server.asked_again(asked).await;
+        assert!(takes(&authority, &other).await, "now and then it is asked anyway");
     }
 
     #[tokio::test(start_paused = true)]

@@ -19,6 +19,7 @@ mod version;
 pub(crate) use publish::Publisher;
 pub(crate) use settings::Settings;
 
+use crate::metrics::WatchMetrics;
 use anyhow::Context;
 use exists::InCluster;
 use kube::Client;
@@ -47,6 +48,8 @@ pub(crate) struct Start {
     pub(crate) address: SocketAddr,
     /// Whether it is this replica that writes.
     pub(crate) writer: watch::Receiver<bool>,
+    /// How its watches are counted.
+    pub(crate) watches: WatchMetrics,
 }
 
 impl Start {
@@ -55,13 +58,13 @@ impl Start {
     /// # Errors
     /// What waiting would not help against: settings and Secrets that cannot be used.
     pub(crate) async fn run(self, plane: &ControlPlane) -> anyhow::Result<Identity> {
-        let Self { client, namespace, revision, names, address, writer } = self;
+        let Self { client, namespace, revision, names, address, writer, watches } = self;
         plane.ready().await;
         let (installation, provided) = plane.ask(|world| (installation(world), ProvidedFiles::of(world))).await?;
         let trust_domain = TrustDomain::parse(&installation.mesh.trust_domain).context("spec.mesh.trustDomain")?;
-        let exists = InCluster::start(plane.clone(), client.clone()).await;
+        let exists = InCluster::start(plane.clone(), client.clone(), &watches).await;
         let tokens = vec![issuer::open(&client, &trust_domain).await];
-        let store = KubeStore::open(client, &namespace, ROOT, writer).await?;
+        let store = KubeStore::open(client, &namespace, ROOT, writer, &watches).await?;
         let (settings, rotation) = periods(&installation, trust_domain);
         let setup = IdentitySetup {
             settings,

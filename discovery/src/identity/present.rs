@@ -1,6 +1,7 @@
 //! Which objects of one kind there are: names and UIDs alone, kept current by a watch of their metadata.
 
-use futures::StreamExt;
+use crate::{metrics::WatchMetrics, watched::Watched};
+use futures::Stream;
 use k8s_openapi::NamespaceResourceScope;
 use kube::{
     Api, Client, Resource, ResourceExt,
@@ -126,10 +127,13 @@ where
     K: Resource<Scope = NamespaceResourceScope, DynamicType = ()> + Clone + DeserializeOwned + Debug + Send + 'static,
 {
     /// Follows them from now on, until it is dropped.
-    pub(super) fn start(client: Client) -> Self {
+    pub(super) fn start(client: Client, kind: &'static str, metrics: &WatchMetrics) -> Self {
         let (told, listed) = watch::channel(false);
         let memory = Arc::<Mutex<Memory>>::default();
-        tokio::spawn(follow::<K>(Api::all(client.clone()), memory.clone(), told));
+        let api = Api::<PartialObjectMeta<K>>::all(client.clone());
+        let events = watcher(api, watcher::Config::default()).backoff(WatchBackoff::default());
+        let watched = Watched::new(metrics, kind, "identities");
+        tokio::spawn(follow(events, watched, memory.clone(), told));
         Self { client, memory, listed, kind: std::marker::PhantomData }
     }
 
@@ -189,25 +193,22 @@ fn lock(memory: &Mutex<Memory>) -> MutexGuard<'_, Memory> {
     memory.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-async fn follow<K>(api: Api<PartialObjectMeta<K>>, memory: Arc<Mutex<Memory>>, told: watch::Sender<bool>)
-where
-    K: Resource<DynamicType = ()> + Clone + DeserializeOwned + Debug + Send + 'static,
-{
-    let kind = K::kind(&());
-    let mut events = pin!(watcher(api, watcher::Config::default()).backoff(WatchBackoff::default()));
+async fn follow<K: Resource>(
+    events: impl Stream<Item = watcher::Result<Event<K>>> + Send,
+    mut watched: Watched,
+    memory: Arc<Mutex<Memory>>,
+    told: watch::Sender<bool>,
+) {
+    let mut events = pin!(events);
     while !told.is_closed() {
-        match events.next().await {
-            Some(Ok(event)) => {
+        let Some(event) = watched.next(&mut events).await else { return };
+        match watched.event(event) {
+            Some(event) => {
                 if lock(&memory).take(event) {
                     told.send_replace(true);
                 }
             }
-            Some(Err(error)) => {
-                if !std::mem::replace(&mut lock(&memory).failing, true) {
-                    tracing::warn!(%kind, "cannot be watched, what was read last goes on being used: {error}");
-                }
-            }
-            None => return,
+            None => lock(&memory).failing = true,
         }
     }
 }

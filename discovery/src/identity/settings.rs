@@ -1,7 +1,7 @@
 //! The settings of this revision, as the one MeshInstallation that is there whatever the cluster says, and the Secret that they
 //! name.
 
-use crate::args::Args;
+use crate::{args::Args, metrics::WatchMetrics, watched::Watched};
 use anyhow::{Context, bail, ensure};
 use futures::StreamExt;
 use k8s_openapi::api::core::v1::Secret;
@@ -28,6 +28,7 @@ pub(crate) struct Settings {
     installation: AnyObject,
     /// The Secret with the provided intermediate, which need not be there.
     provided: NamespacedName,
+    watches: WatchMetrics,
 }
 
 impl Settings {
@@ -35,7 +36,7 @@ impl Settings {
     ///
     /// # Errors
     /// The file is not one MeshInstallation, or is for another namespace.
-    pub(crate) fn read(args: &Args, client: Client) -> anyhow::Result<Self> {
+    pub(crate) fn read(args: &Args, client: Client, watches: WatchMetrics) -> anyhow::Result<Self> {
         let installation = match &args.settings {
             Some(file) => read(file)?,
             None => defaults(&args.namespace)?,
@@ -49,24 +50,19 @@ impl Settings {
         );
         let name = object.ca.secret_ref.as_ref().map_or(ProvidedFiles::DEFAULT_SECRET, |secret| &secret.name);
         let provided = NamespacedName::new(args.namespace.as_str(), name);
-        Ok(Self { id: SourceId::new("settings"), client, runtime: Handle::current(), installation, provided })
+        Ok(Self { id: SourceId::new("settings"), client, runtime: Handle::current(), installation, provided, watches })
     }
 
     async fn tell(self, sink: &Sink) {
         let config = watcher::Config::default().fields(&format!("metadata.name={}", self.provided.name));
         let secrets = Api::<Secret>::namespaced(self.client, &self.provided.namespace);
-        let mut events = pin!(watcher(secrets, config).backoff(WatchBackoff::default()));
-        let mut provided = Provided {
-            key: ObjectKey { source: self.id, kind: Kind::Secret, name: self.provided },
-            listed: false,
-            failing: false,
-        };
+        let events = watcher(secrets, config).backoff(WatchBackoff::default());
+        let mut events = pin!(Watched::new(&self.watches, "Secret", "intermediate").events(events));
+        let mut provided =
+            Provided { key: ObjectKey { source: self.id, kind: Kind::Secret, name: self.provided }, listed: false };
         let mut update = Update { edits: vec![Edit::Apply(self.installation, None)], ..Update::default() };
         while let Some(event) = events.next().await {
-            match event {
-                Ok(event) => provided.take(event, &mut update),
-                Err(error) => provided.failed(&error),
-            }
+            provided.take(event, &mut update);
             // Nothing is said before the Secret was read, or is known not to be there.
             if !provided.listed {
                 continue;
@@ -84,7 +80,6 @@ struct Provided {
     key: ObjectKey,
     /// Whether a list is complete.
     listed: bool,
-    failing: bool,
 }
 
 impl Provided {
@@ -99,15 +94,8 @@ impl Provided {
                 update.edits.retain(|edit| !matches!(edit, Edit::Delete(_)));
                 update.edits.extend(object(&secret).map(|object| Edit::Apply(object, None)));
             }
-            Event::InitDone => (self.listed, self.failing, update.synced) = (true, false, true),
+            Event::InitDone => (self.listed, update.synced) = (true, true),
             Event::Delete(_) => update.edits.push(Edit::Delete(self.key.clone())),
-        }
-    }
-
-    fn failed(&mut self, error: &watcher::Error) {
-        if !std::mem::replace(&mut self.failing, true) {
-            let secret = &self.key.name;
-            tracing::warn!("Secret {secret}, of which an intermediate may come, cannot be read, trying again: {error}");
         }
     }
 }

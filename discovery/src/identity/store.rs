@@ -4,6 +4,7 @@
 //! write at once one succeeds; the other reads again.
 
 use super::version::is_newer;
+use crate::{metrics::WatchMetrics, watched::Watched};
 use futures::StreamExt;
 use k8s_openapi::{ByteString, api::core::v1::Secret};
 use kube::{
@@ -49,6 +50,7 @@ impl KubeStore {
         namespace: &str,
         name: &str,
         writer: watch::Receiver<bool>,
+        metrics: &WatchMetrics,
     ) -> anyhow::Result<Arc<Self>> {
         let api = Api::<Secret>::namespaced(client, namespace);
         let mut said = false;
@@ -67,7 +69,7 @@ impl KubeStore {
         let (namespace, name, runtime) = (namespace.to_owned(), name.to_owned(), Handle::current());
         let image = watch::Sender::new(secret.map(Image::of));
         let store = Arc::new(Self { api, namespace, name, runtime, image, told: watch::Sender::new(()), writer });
-        tokio::spawn(follow(store.clone()));
+        tokio::spawn(follow(store.clone(), Watched::new(metrics, "Secret", "root")));
         Ok(store)
     }
 
@@ -193,25 +195,21 @@ impl Image {
     }
 }
 
-async fn follow(store: Arc<KubeStore>) {
+async fn follow(store: Arc<KubeStore>, watched: Watched) {
     let config = watcher::Config::default().fields(&format!("metadata.name={}", store.name));
-    let mut events = pin!(watcher(store.api.clone(), config).backoff(WatchBackoff::default()));
-    let (mut listed, mut failing) = (false, false);
+    let mut events = pin!(watched.events(watcher(store.api.clone(), config).backoff(WatchBackoff::default())));
+    let mut listed = false;
     while let Some(event) = events.next().await {
         match event {
-            Ok(watcher::Event::Init) => listed = false,
-            Ok(watcher::Event::InitApply(secret)) => {
+            watcher::Event::Init => listed = false,
+            watcher::Event::InitApply(secret) => {
                 listed = true;
                 store.see(secret);
             }
-            Ok(watcher::Event::InitDone) if !listed => store.miss(),
-            Ok(watcher::Event::InitDone) => failing = false,
-            Ok(watcher::Event::Apply(secret)) => store.see(secret),
-            Ok(watcher::Event::Delete(_)) => store.miss(),
-            Err(error) if !std::mem::replace(&mut failing, true) => {
-                tracing::warn!("{} cannot be watched, trying again: {error}", store.name);
-            }
-            Err(_) => {}
+            watcher::Event::InitDone if !listed => store.miss(),
+            watcher::Event::InitDone => {}
+            watcher::Event::Apply(secret) => store.see(secret),
+            watcher::Event::Delete(_) => store.miss(),
         }
     }
 }

@@ -28,16 +28,18 @@ use futures::{StreamExt, stream::FuturesUnordered};
 use kube::Client;
 use queue::{End, Queue, Why};
 use serde_json::Value;
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 use tokio::{
     sync::{broadcast::error::RecvError, watch},
-    time::{Instant, sleep_until},
+    time::{Instant, sleep_until, timeout},
 };
 use tombolo_api::{Kind, ObjectKey};
 use tombolo_controlplane::{ControlPlane, Stopped, TimedStatus, World};
 use tombolo_core::SourceId;
 use tombolo_kubernetes::retry::Failure;
 
+/// So long a new writer waits for what stands in Gateways' way: longer than it takes, unless the API server does not answer.
+const HOLD: Duration = Duration::from_secs(10);
 /// Writes under way at a time.
 const IN_FLIGHT: usize = 16;
 
@@ -51,6 +53,8 @@ pub(crate) struct StatusWriter {
     pub(crate) observed: Arc<Observed>,
     /// The cluster whose objects are written.
     pub(crate) cluster: SourceId,
+    /// Whether it was looked, since this replica writes, what stands in Gateways' way: else they would be said to be well for a moment.
+    pub(crate) judged: watch::Receiver<bool>,
     /// Counts.
     pub(crate) metrics: StatusMetrics,
 }
@@ -85,6 +89,7 @@ impl StatusWriter {
         // Heard from before everything is gone through, so that nothing falls in between.
         let (mut said, seen) = (self.plane.subscribe(), self.observed.listen());
         let (mut queue, mut flights) = (Queue::default(), FuturesUnordered::new());
+        _ = timeout(HOLD, self.judged.clone().wait_for(|judged| *judged)).await;
         self.everything(&mut queue).await?;
         loop {
             self.metrics.waiting(queue.len());

@@ -5,7 +5,7 @@ use super::{
     inventory::{Inventory, News},
     stored::{Stored, resource},
 };
-use crate::metrics::WatchMetrics;
+use crate::watched::Watched;
 use futures::{Stream, StreamExt};
 use kube::{
     Api, Client,
@@ -14,23 +14,13 @@ use kube::{
         watcher::{self, Event, watcher},
     },
 };
-use std::{
-    pin::pin,
-    time::{Duration, Instant},
-};
-use tokio::{
-    sync::{mpsc, watch},
-    time::timeout,
-};
+use std::pin::pin;
+use tokio::sync::{mpsc, watch};
 use tombolo_api::Kind;
 use tombolo_kubernetes::watch::WatchBackoff;
 
 /// Events that are taken in together, at most.
 const TOGETHER: usize = 512;
-
-/// A watch that failed and does not fail again for so long has gone on, even where nothing happens: longer than it takes to fail to
-/// connect, and the wait before that.
-const QUIET: Duration = Duration::from_secs(40);
 
 /// A kind, and how it is watched.
 pub(super) struct Watch {
@@ -40,7 +30,7 @@ pub(super) struct Watch {
     pub(super) served: watch::Receiver<Option<&'static str>>,
     pub(super) inventory: Inventory,
     pub(super) told: mpsc::Sender<Told>,
-    pub(super) metrics: WatchMetrics,
+    pub(super) watched: Watched,
     /// Whether lists are asked for as streams.
     pub(super) streaming: bool,
 }
@@ -88,54 +78,22 @@ impl Watch {
     }
 
     async fn follow(&mut self, version: &'static str) -> Ended {
-        let mut failing: Option<Instant> = None;
         let mut chunks = pin!(self.stream(version).ready_chunks(TOGETHER));
-        loop {
-            let chunk = match failing {
-                None => chunks.next().await,
-                Some(_) => match timeout(QUIET, chunks.next()).await {
-                    Ok(chunk) => chunk,
-                    Err(_) => {
-                        self.recovered(&mut failing);
-                        continue;
-                    }
-                },
-            };
-            let Some(chunk) = chunk else { return Ended::Gone };
+        while let Some(chunk) = self.watched.next(&mut chunks).await {
             let mut news = News::default();
             for event in chunk {
-                match event {
-                    Ok(event) => {
-                        // That a list begins says nothing yet.
-                        if !matches!(event, Event::Init) {
-                            self.recovered(&mut failing);
-                        }
-                        self.inventory.take(event, &mut news);
-                    }
-                    Err(error) if self.streaming && cannot_stream(&error) => return Ended::Unstreamed,
-                    Err(error) => self.failed(&error, &mut failing),
+                if self.streaming && event.as_ref().is_err_and(cannot_stream) {
+                    return Ended::Unstreamed;
+                }
+                if let Some(event) = self.watched.event(event) {
+                    self.inventory.take(event, &mut news);
                 }
             }
             if self.tell(news).await.is_err() {
                 return Ended::Unheard;
             }
         }
-    }
-
-    fn recovered(&self, failing: &mut Option<Instant>) {
-        if let Some(since) = failing.take() {
-            self.metrics.recovered(self.kind);
-            tracing::info!(kind = %self.kind, seconds = since.elapsed().as_secs(), "watched again");
-        }
-    }
-
-    fn failed(&self, error: &watcher::Error, failing: &mut Option<Instant>) {
-        if failing.is_none() {
-            let fix = fix(error);
-            tracing::warn!(kind = %self.kind, "cannot be watched, what was read last goes on being used: {error}{fix}");
-            *failing = Some(Instant::now());
-        }
-        self.metrics.failed(self.kind);
+        Ended::Gone
     }
 
     async fn tell(&self, news: News) -> Result<(), mpsc::error::SendError<Told>> {
@@ -162,15 +120,5 @@ fn cannot_stream(error: &watcher::Error) -> bool {
         watcher::Error::WatchError(status) => status.message.contains("RequestWatchProgress"),
         watcher::Error::WatchStartFailed(kube::Error::Api(status)) => status.code == 422 || status.code == 400,
         _ => false,
-    }
-}
-
-fn fix(error: &watcher::Error) -> &'static str {
-    let (watcher::Error::InitialListFailed(inner) | watcher::Error::WatchStartFailed(inner)) = error else { return "" };
-    match inner {
-        kube::Error::Api(status) if status.code == 403 => {
-            ": the ServiceAccount may not list or watch it; grant that in its ClusterRole"
-        }
-        _ => "",
     }
 }

@@ -7,7 +7,7 @@ mod stored;
 
 pub(crate) use stored::resource;
 
-use crate::{metrics::WatchMetrics, observed::Observed};
+use crate::{metrics::WatchMetrics, observed::Observed, watched::Watched};
 use inventory::{Inventory, News};
 use kind::Watch;
 use kube::Client;
@@ -96,7 +96,7 @@ impl Cluster {
                 served: presence.of(kind),
                 inventory: Inventory::new(kind, self.id.clone(), self.observed.clone()),
                 told: told.clone(),
-                metrics: self.metrics.clone(),
+                watched: Watched::new(&self.metrics, kind.name(), "objects"),
                 streaming: true,
             };
             self.runtime.spawn(watch.run());

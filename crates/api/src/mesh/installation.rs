@@ -61,7 +61,8 @@ pub struct Images {
     pub registry: Option<Arc<str>>,
     /// When images are pulled; `IfNotPresent` where absent.
     pub pull_policy: PullPolicy,
-    /// Secrets of the installation's namespace that open the registry.
+    /// Secrets that open the registry, by name. Control planes use those of the installation's namespace, a Gateway's pods those of
+    /// the Gateway's: nobody copies them, so they must be in each of these namespaces.
     #[schemars(inner(length(min = 1, max = 253), regex(pattern = SUBDOMAIN)))]
     pub pull_secrets: Vec<Arc<str>>,
     /// The image of gateways' Envoys, in full; the one that the version was tested with where absent.

@@ -31,8 +31,11 @@ pub const GROUP: &str = "mesh.tombolo.dev";
 pub const CERTIFICATE_AUTHORITY_READY: &str = "CertificateAuthorityReady";
 /// A condition: whether identities are of the trust domain that is to be.
 pub const TRUST_DOMAIN_IN_EFFECT: &str = "TrustDomainInEffect";
+/// A condition: whether every namespace has the root certificates, where agents read them.
+pub const ROOT_CERTIFICATE_PUBLISHED: &str = "RootCertificatePublished";
 /// The conditions that a control plane finds itself. In a cluster it writes them in the status of its MeshRevision.
-pub const FOUND_BY_CONTROL_PLANE: [&str; 2] = [CERTIFICATE_AUTHORITY_READY, TRUST_DOMAIN_IN_EFFECT];
+pub const FOUND_BY_CONTROL_PLANE: [&str; 3] =
+    [CERTIFICATE_AUTHORITY_READY, TRUST_DOMAIN_IN_EFFECT, ROOT_CERTIFICATE_PUBLISHED];
 /// Annotation of a WorkloadEntry, or of a WorkloadGroup for all of its entries: where the workload's agent runs.
 pub const AGENT_ANNOTATION: &str = "mesh.tombolo.dev/agent";
 /// The value of [`AGENT_ANNOTATION`] for an agent beside the control plane, on one machine with it.

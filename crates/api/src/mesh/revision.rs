@@ -42,7 +42,8 @@ pub struct MeshRevision {
 pub struct MeshRevisionStatus {
     /// The generation of the spec that this is about.
     pub observed_generation: i64,
-    /// `Ready`, `Progressing`, `Degraded` and `InUse`; by the control plane `CertificateAuthorityReady` and `TrustDomainInEffect`.
+    /// `Ready`, `Progressing`, `Degraded` and `InUse`; by the control plane `CertificateAuthorityReady`, `TrustDomainInEffect` and
+    /// `RootCertificatePublished`.
     #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"]))]
     pub conditions: Vec<Condition>,
     /// The version that serves: it differs from the spec's until an update is through.

@@ -9,8 +9,8 @@ use serde::{Deserialize, Serialize};
 pub struct MeshInstallationStatus {
     /// The generation of the spec that this is about.
     pub observed_generation: i64,
-    /// `Ready`, `Progressing` and `Degraded`; `Definitions`, `GatewayAPI` and `SettingsInEffect`; `CertificateAuthorityReady` and
-    /// `TrustDomainInEffect`.
+    /// `Ready`, `Progressing` and `Degraded`; `Definitions`, `GatewayAPI` and `SettingsInEffect`; `CertificateAuthorityReady`,
+    /// `TrustDomainInEffect` and `RootCertificatePublished`.
     #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"]))]
     pub conditions: Vec<Condition>,
     /// The revision that most proxies are bound to.

@@ -74,7 +74,8 @@ impl TokenVerifier {
     /// Who the token proves that its bearer is.
     ///
     /// # Errors
-    /// A [`Refusal`] about tokens. [`Refusal::UnknownKey`] is the one where fresh keys may help.
+    /// A [`Refusal`] about tokens. [`Refusal::UnknownKey`] and [`Refusal::WrongIssuer`] are those where reading the keys, and the
+    /// issuer's name with them, again may help.
     pub fn verify(&self, token: &str, now: SystemTime) -> Result<Caller, Refusal> {
         let Parts { signed, payload, signature } = parts(token)?;
         let header =
@@ -84,7 +85,7 @@ impl TokenVerifier {
             return Err(Refusal::GarbageToken("it needs extensions (crit) that are not known here"));
         }
         self.keys.current().verify(&header, signed, signature)?;
-        self.rules.judge(Claims::decode(payload)?, moment::unix(now))
+        self.rules.judge(Claims::decode(payload)?, moment::unix(now), |issuer| self.keys.is_named(issuer))
     }
 }
 
@@ -106,10 +107,10 @@ fn parts(token: &str) -> Result<Parts<'_>, Refusal> {
 }
 
 impl TokenRules {
-    /// What is signed is true; is it for us, and now?
-    fn judge(&self, claims: Claims, now: i64) -> Result<Caller, Refusal> {
+    /// What is signed is true; is it for us, and now? `known` are issuers besides.
+    fn judge(&self, claims: Claims, now: i64, known: impl Fn(&str) -> bool) -> Result<Caller, Refusal> {
         let Self { issuers, audiences, skew, trust_domain } = self;
-        if !issuers.contains(&claims.iss) {
+        if !issuers.contains(&claims.iss) && !known(&claims.iss) {
             return Err(Refusal::WrongIssuer { found: brief(&claims.iss), expected: issuers.join(", ") });
         }
         if !claims.aud.iter().any(|audience| audiences.contains(audience)) {

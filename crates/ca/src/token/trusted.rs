@@ -32,7 +32,7 @@ impl TrustedIssuer {
         Self(Arc::new(Issuer { how, keys: OnceLock::new() }))
     }
 
-    /// One whose keys are read again from `source` when a token's key is unknown.
+    /// One whose keys, and name, are read again from `source` when a token's key or issuer is unknown.
     pub fn new(verifier: TokenVerifier, source: Arc<dyn FetchKeys>) -> Self {
         Self::of(How::Keys(verifier, Some(source)))
     }
@@ -59,9 +59,9 @@ impl TrustedIssuer {
         let keys = verifier.keys();
         let seen = keys.current();
         match (verifier.verify(token, now), source) {
-            (Err(Refusal::UnknownKey(key)), Some(source)) => {
+            (Err(refusal @ (Refusal::UnknownKey(_) | Refusal::WrongIssuer { .. })), Some(source)) => {
                 let fresh = keys.refresh(&seen, &**source, now).await;
-                if fresh { verifier.verify(token, now) } else { Err(Refusal::UnknownKey(key)) }
+                if fresh { verifier.verify(token, now) } else { Err(refusal) }
             }
             (outcome, _) => outcome,
         }

@@ -21,8 +21,8 @@ pub(crate) enum Command {
     Replace(Relation, Vec<Fact>, oneshot::Sender<()>),
     /// An agent says how its workload is. Answered likewise, by the number of the newest of its reports that counts.
     Health(HealthReport, oneshot::Sender<Option<u64>>),
-    /// All that is found of an object where it takes effect.
-    Observe(ObjectKey, Vec<Finding>),
+    /// All that one part finds of an object where it takes effect.
+    Observe(&'static str, ObjectKey, Vec<Finding>),
     /// What proxies reject may have changed.
     Rejections,
     /// A question.

@@ -37,7 +37,8 @@ pub struct ControlPlane {
     commands: Commands,
     events: broadcast::Sender<Arc<Applied>>,
     stop: CancellationToken,
-    ready: watch::Sender<bool>,
+    /// Sources that have not said everything yet.
+    unread: watch::Sender<BTreeSet<SourceId>>,
     hub: Hub,
     metrics: Metrics,
 }
@@ -73,10 +74,9 @@ impl ControlPlane {
         let (commands, world, inbox) = Commands::new(world);
         let hub = Hub::with_health(xds, Classifier::new(commands.clone()), HealthPort(commands.clone()));
         let (events, _) = broadcast::channel(EVENTS);
-        let (stop, ready) = (CancellationToken::new(), watch::Sender::new(false));
-        let plane = Self { commands, events, stop, ready, hub, metrics: Metrics::default() };
-        let waiting = sources.iter().map(|source| source.id().clone()).collect();
-        let graph = Graph { world, waiting, plane: plane.clone(), clock };
+        let unread = watch::Sender::new(sources.iter().map(|source| source.id().clone()).collect());
+        let plane = Self { commands, events, stop: CancellationToken::new(), unread, hub, metrics: Metrics::default() };
+        let graph = Graph { world, plane: plane.clone(), clock };
         let stop = plane.stop.clone();
         spawn("graph", move || graph.run(inbox, &stop))?;
         for source in sources {
@@ -121,9 +121,10 @@ impl ControlPlane {
         self.commands.replace(relation, facts).await
     }
 
-    /// Says all that is found of an object where it takes effect: conditions of its status, and problems.
-    pub async fn observe(&self, object: ObjectKey, findings: Vec<Finding>) -> Result<(), Stopped> {
-        self.commands.send(Command::Observe(object, findings)).await
+    /// Says all that is found of an object where it takes effect: conditions of its status, and problems. `by` is the part that finds it:
+    /// what others found of the same object stays.
+    pub async fn observe(&self, by: &'static str, object: ObjectKey, findings: Vec<Finding>) -> Result<(), Stopped> {
+        self.commands.send(Command::Observe(by, object, findings)).await
     }
 
     /// Resolves once [`ControlPlane::stop`] was called.
@@ -138,7 +139,12 @@ impl ControlPlane {
     /// Resolves once every source has said everything once, and the hub is open.
     pub async fn ready(&self) {
         // The sender lives as long as this handle.
-        _ = self.ready.subscribe().wait_for(|ready| *ready).await;
+        _ = self.unread.subscribe().wait_for(BTreeSet::is_empty).await;
+    }
+
+    /// The sources that have not said everything yet.
+    pub fn unread(&self) -> BTreeSet<SourceId> {
+        self.unread.borrow().clone()
     }
 
     /// Ends the threads; streams are shed by [`Hub::shed`].
@@ -154,8 +160,6 @@ fn spawn(name: &str, run: impl FnOnce() + Send + 'static) -> std::io::Result<Joi
 /// The state of the graph thread.
 struct Graph {
     world: Shared,
-    /// Sources that have not said everything yet.
-    waiting: BTreeSet<SourceId>,
     plane: ControlPlane,
     clock: Arc<dyn Clock>,
 }
@@ -180,10 +184,12 @@ impl Graph {
                 let (applied, changes) = world.update(&source, update, self.clock.now());
                 revocations::enforce(&self.plane.hub, &world, &applied.objects);
                 self.publish(applied, changes);
-                if synced && self.waiting.remove(&source) && self.waiting.is_empty() {
+                if synced && self.plane.unread.borrow().iter().eq([&source]) {
                     world.synced();
                     self.plane.hub.open();
-                    self.plane.ready.send_replace(true);
+                }
+                if synced {
+                    self.plane.unread.send_if_modified(|unread| unread.remove(&source));
                 }
             }
             Command::Learn(facts, reply) => {
@@ -201,8 +207,8 @@ impl Graph {
                 self.publish(applied, changes);
                 _ = reply.send(counted); // whoever has gone meanwhile needs no answer
             }
-            Command::Observe(key, findings) => {
-                let applied = world.observe(&key, findings, self.clock.now());
+            Command::Observe(by, key, findings) => {
+                let applied = world.observe(by, &key, findings, self.clock.now());
                 self.publish(applied, Vec::new());
             }
             Command::Rejections => {

@@ -14,8 +14,8 @@ use tombolo_translate::status::{Condition, Status};
 #[derive(Default)]
 pub(super) struct StatusTable {
     statuses: BTreeMap<ObjectKey, TimedStatus>,
-    /// Conditions that translation knows nothing of.
-    observed: BTreeMap<ObjectKey, Vec<Condition>>,
+    /// Conditions that translation knows nothing of, by who found them.
+    observed: BTreeMap<ObjectKey, BTreeMap<&'static str, Vec<Condition>>>,
 }
 
 /// A status, and since when each of its conditions has been what it is.
@@ -35,27 +35,44 @@ impl StatusTable {
             match status {
                 Some(status) => {
                     let old = self.statuses.remove(&key);
-                    let observed = self.observed.get(&key).map_or(&[][..], |conditions| conditions);
-                    self.statuses.insert(key, TimedStatus::after(old.as_ref(), status, observed, now));
+                    let observed = self.observed(&key);
+                    self.statuses.insert(key, TimedStatus::after(old.as_ref(), status, &observed, now));
                 }
                 None => drop(self.statuses.remove(&key)),
             }
         }
     }
 
-    /// Takes in all that is observed of an object now. True where that is something else than before, and the object has a status.
-    pub(super) fn observe(&mut self, key: &ObjectKey, conditions: Vec<Condition>, now: SystemTime) -> bool {
-        if self.observed.get(key).map_or(&[][..], |old| old) == conditions {
+    /// Takes in all that one part observes of an object now. True where that is something else than before, and the object has a status.
+    pub(super) fn observe(
+        &mut self,
+        by: &'static str,
+        key: &ObjectKey,
+        conditions: Vec<Condition>,
+        now: SystemTime,
+    ) -> bool {
+        let known = self.observed.get(key).and_then(|all| all.get(by));
+        if known.map_or(&[][..], |known| known) == conditions {
             return false;
         }
-        let changed = self.statuses.get_mut(key).map(|timed| {
-            *timed = TimedStatus::after(Some(timed), timed.translated.clone(), &conditions, now);
-        });
+        let all = self.observed.entry(key.clone()).or_default();
         match conditions.is_empty() {
-            true => drop(self.observed.remove(key)),
-            false => drop(self.observed.insert(key.clone(), conditions)),
+            true => drop(all.remove(by)),
+            false => drop(all.insert(by, conditions)),
         }
+        if all.is_empty() {
+            self.observed.remove(key);
+        }
+        let observed = self.observed(key);
+        let changed = self.statuses.get_mut(key).map(|timed| {
+            *timed = TimedStatus::after(Some(timed), timed.translated.clone(), &observed, now);
+        });
         changed.is_some()
+    }
+
+    /// All that is observed of an object, whoever found it.
+    fn observed(&self, key: &ObjectKey) -> Vec<Condition> {
+        self.observed.get(key).into_iter().flat_map(BTreeMap::values).flatten().cloned().collect()
     }
 
     pub(super) fn contains(&self, key: &ObjectKey) -> bool {
@@ -218,10 +235,10 @@ mod tests {
         };
         let signs = |reason| vec![Condition::no("Signs", reason, "", 1)];
         let mut table = StatusTable::default();
-        assert!(!table.observe(&key, signs("Early"), at(5)), "there is no such object yet");
+        assert!(!table.observe("ca", &key, signs("Early"), at(5)), "there is no such object yet");
         table.take(accepted(""), at(10));
-        assert!(!table.observe(&key, signs("Early"), at(20)), "as before");
-        assert!(table.observe(&key, signs("Late"), at(30)));
+        assert!(!table.observe("ca", &key, signs("Early"), at(20)), "as before");
+        assert!(table.observe("ca", &key, signs("Late"), at(30)));
         table.take(accepted("again"), at(40));
         let json = table.statuses[&key].to_json();
         assert_eq!(
@@ -229,7 +246,12 @@ mod tests {
             (&json!("again"), &json!("Late"))
         );
         assert_eq!(json["conditions"][1]["lastTransitionTime"], "1970-01-01T00:00:10Z", "{json:#}");
-        assert!(table.observe(&key, Vec::new(), at(50)));
+        assert!(table.observe("roots", &key, vec![Condition::yes("Published", "Published", "", 1)], at(45)));
+        assert_eq!(table.statuses[&key].to_json()["conditions"].as_array().unwrap().len(), 3, "beside the other's");
+        assert!(table.observe("ca", &key, Vec::new(), at(50)));
+        assert_eq!(table.statuses[&key].to_json()["conditions"][1]["type"], "Published");
+        assert!(table.observe("roots", &key, Vec::new(), at(60)));
         assert_eq!(table.statuses[&key].to_json()["conditions"].as_array().unwrap().len(), 1);
+        assert!(table.observed.is_empty());
     }
 }

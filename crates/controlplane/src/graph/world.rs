@@ -32,8 +32,8 @@ pub struct World {
     /// Problems that translation found, and those that proxies found.
     translated: BTreeSet<Problem>,
     rejected: BTreeSet<Problem>,
-    /// Problems of objects that neither sources nor translation can know of.
-    observed: BTreeMap<ObjectKey, BTreeSet<Problem>>,
+    /// Problems of objects that neither sources nor translation can know of, by who found them.
+    observed: BTreeMap<(ObjectKey, &'static str), BTreeSet<Problem>>,
     /// Where objects stand, for problems that translation finds.
     origins: HashMap<ObjectRef, Origin>,
     facts: BTreeSet<(Relation, Fact)>,
@@ -145,18 +145,24 @@ impl World {
         applied
     }
 
-    /// Takes in all that is found of an object where it takes effect.
-    pub(crate) fn observe(&mut self, key: &ObjectKey, findings: Vec<Finding>, now: SystemTime) -> Applied {
+    /// Takes in all that one part finds of an object where it takes effect.
+    pub(crate) fn observe(
+        &mut self,
+        by: &'static str,
+        key: &ObjectKey,
+        findings: Vec<Finding>,
+        now: SystemTime,
+    ) -> Applied {
         let mut applied = Applied::new(Cause::Facts);
         let (conditions, problems): (Vec<_>, Vec<_>) =
             findings.into_iter().map(|finding| (finding.condition, finding.problem)).unzip();
         let problems = self.located(problems.into_iter().flatten().collect());
         let old = match problems.is_empty() {
-            true => self.observed.remove(key),
-            false => self.observed.insert(key.clone(), problems.clone()),
+            true => self.observed.remove(&(key.clone(), by)),
+            false => self.observed.insert((key.clone(), by), problems.clone()),
         };
         applied.differ(&old.unwrap_or_default(), &problems);
-        if self.statuses.observe(key, conditions, now) {
+        if self.statuses.observe(by, key, conditions, now) {
             applied.statuses.insert(key.clone());
         }
         applied

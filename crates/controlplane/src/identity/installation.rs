@@ -14,6 +14,8 @@ use tombolo_api::{
 use tombolo_core::{FieldPath, Problem, TrustDomain};
 use tombolo_translate::status::Condition;
 
+/// Who finds it.
+const BY: &str = "identity";
 /// What to do about files that are of no use.
 const MEND: &str = "mend the Secret: it is read again when it changes";
 
@@ -56,14 +58,14 @@ impl Follower {
         let before = std::mem::replace(&mut self.said, said.clone());
         let key = said.as_ref().map(|(wanted, _)| &wanted.key);
         if let Some((before, _)) = before.filter(|(before, _)| key.is_none_or(|key| *key != before.key)) {
-            plane.observe(before.key, Vec::new()).await.map_err(|_| IdentityError::Stopped)?;
+            plane.observe(BY, before.key, Vec::new()).await.map_err(|_| IdentityError::Stopped)?;
         }
         let Some((wanted, standing)) = said else { return Ok(()) };
         let findings = vec![wanted.signer(&standing), self.compare_domain(&wanted)];
         for problem in findings.iter().filter_map(|finding| finding.problem.as_ref()) {
             tracing::warn!("{problem}");
         }
-        plane.observe(wanted.key, findings).await.map_err(|_| IdentityError::Stopped)
+        plane.observe(BY, wanted.key, findings).await.map_err(|_| IdentityError::Stopped)
     }
 
     fn compare_domain(&self, wanted: &Wanted) -> Finding {

@@ -1,6 +1,9 @@
 //! Which namespaces there are, what stands in them, and what is therefore to be written. No client.
 
-use super::super::version::is_newer;
+use super::{
+    super::version::is_newer,
+    standing::{Refused, Standing},
+};
 use k8s_openapi::api::core::v1::{ConfigMap, Namespace};
 use kube::{ResourceExt, core::PartialObjectMeta, runtime::watcher::Event};
 use std::{
@@ -43,6 +46,8 @@ pub(super) struct Ledger {
     maps: BTreeMap<Place, Held>,
     /// How often each was put back for the roots of now.
     put_back: BTreeMap<Place, u8>,
+    /// What the API server did not take when it was last asked to.
+    refused: BTreeMap<Place, Refused>,
     /// While lists are under way: what was in them so far.
     listing: Option<BTreeSet<Arc<str>>>,
     listings: [Option<BTreeSet<Arc<str>>>; NAMES.len()],
@@ -116,6 +121,7 @@ impl Ledger {
         }
         let ours = map.managed_fields().iter().any(|entry| entry.manager.as_deref() == Some(MANAGER));
         let content = map.data.as_ref().and_then(|data| data.get(KEY)).map(|text| self.interned(text));
+        self.refused.remove(&place);
         self.maps.insert(place, Held { version, ours, content });
     }
 
@@ -135,9 +141,29 @@ impl Ledger {
         *times = times.saturating_add(1);
     }
 
+    /// The API server does not take one. True where it did not refuse it before.
+    pub(super) fn refused(&mut self, place: Place, refused: Refused) -> bool {
+        // What it says first counts: it may word it otherwise each time.
+        let known = self.refused.contains_key(&place);
+        self.refused.entry(place).or_insert(refused);
+        !known
+    }
+
+    /// How publishing stands. `None` while that is not known: not everything was read, or something can be written yet.
+    pub(super) fn standing(&mut self) -> Option<Standing> {
+        let (namespaces, refused) = (&self.namespaces, &mut self.refused);
+        refused.retain(|(namespace, _), _| namespaces.contains(namespace));
+        let settled = self.is_read() && self.due().iter().all(|write| self.refused.contains_key(&write.place));
+        settled.then(|| Standing { foreign: self.foreign(), refused: self.refused.clone() })
+    }
+
+    fn is_read(&self) -> bool {
+        self.listed.len() > NAMES.len() && !self.bundle.is_empty()
+    }
+
     /// What is to be written now; nothing before everything was read.
     pub(super) fn due(&self) -> Vec<Write> {
-        if self.listed.len() <= NAMES.len() || self.bundle.is_empty() {
+        if !self.is_read() {
             return Vec::new();
         }
         let wanted = self.places().filter(|place| !self.is_foreign(place));

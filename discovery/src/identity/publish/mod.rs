@@ -1,7 +1,11 @@
 //! The root certificate in every namespace, where agents read it before anything else. Done by the replica that writes.
 
 mod ledger;
+mod standing;
+#[cfg(test)]
+mod tests;
 
+use crate::{metrics::WatchMetrics, watched::Watched};
 use futures::{Stream, StreamExt, stream};
 use k8s_openapi::api::core::v1::{ConfigMap, Namespace};
 use kube::{
@@ -13,40 +17,38 @@ use kube::{
         watcher::{self, Event, watcher},
     },
 };
-use ledger::{KEY, Ledger, MANAGER, NAMES, Place, Write};
+use ledger::{KEY, Ledger, MANAGER, NAMES, Write};
 use serde_json::{Value, json};
-use std::{collections::BTreeSet, pin::pin, sync::Arc, time::Duration};
+use standing::Refused;
+use std::{pin::pin, sync::Arc, time::Duration};
 use tokio::{sync::watch, time::sleep};
-use tombolo_api::{Kind, ObjectKey};
-use tombolo_controlplane::{ControlPlane, Finding};
-use tombolo_core::{FieldPath, NamespacedName, Problem, SourceId};
-use tombolo_kubernetes::watch::WatchBackoff;
-use tombolo_translate::status::Condition;
+use tombolo_api::ObjectKey;
+use tombolo_controlplane::{ControlPlane, Finding, World};
+use tombolo_kubernetes::{retry::Failure, watch::WatchBackoff};
 
 /// Writes at once.
 const TOGETHER: usize = 8;
 /// Before what could not be written is tried again: at first, and at most.
 const AGAIN: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(60));
-/// For the condition.
-const PUBLISHED: &str = "RootCertificatePublished";
+/// Who finds how it stands.
+const BY: &str = "roots";
 
 /// Keeps the ConfigMaps.
 pub(crate) struct Publisher {
     pub(crate) client: Client,
     pub(crate) plane: ControlPlane,
-    /// In whose keys the namespaces are told of.
-    pub(crate) cluster: SourceId,
     /// The roots.
     pub(crate) bundles: watch::Receiver<Arc<str>>,
     /// Whether it is this replica that writes.
     pub(crate) writer: watch::Receiver<bool>,
+    /// How its watches are counted.
+    pub(crate) watches: WatchMetrics,
 }
 
 /// What was seen.
 enum News {
     Namespace(Event<PartialObjectMeta<Namespace>>),
     Map(usize, Event<ConfigMap>),
-    Failed(watcher::Error),
 }
 
 impl Publisher {
@@ -58,17 +60,23 @@ impl Publisher {
                 () = self.publish() => {}
                 _ = writer.wait_for(|writes| !writes) => {}
             }
+            // Whoever publishes now says how it stands.
+            self.tell(|_| Vec::new()).await;
         }
     }
 
     async fn publish(&self) {
         let mut news = pin!(self.news().ready_chunks(256));
         let mut bundles = self.bundles.clone();
-        let (mut ledger, mut foreign, mut pause) = (Ledger::default(), BTreeSet::new(), None);
+        let (mut ledger, mut told, mut pause) = (Ledger::default(), None, None);
         loop {
             ledger.roots(bundles.borrow_and_update().clone());
             let failed = self.write(&mut ledger).await;
-            self.tell(&ledger, &mut foreign).await;
+            let standing = ledger.standing();
+            if let Some(standing) = standing.filter(|standing| told.as_ref() != Some(standing)) {
+                self.tell(|key| vec![standing.finding(key)]).await;
+                told = Some(standing);
+            }
             pause = failed.then(|| pause.map_or(AGAIN.0, |pause: Duration| (pause * 2).min(AGAIN.1)));
             tokio::select! {
                 chunk = news.next() => {
@@ -84,11 +92,12 @@ impl Publisher {
     fn news(&self) -> impl Stream<Item = News> + Send + use<> {
         let namespaces = Api::<PartialObjectMeta<Namespace>>::all(self.client.clone());
         let namespaces = watcher(namespaces, watcher::Config::default()).backoff(WatchBackoff::default());
-        let mut all = vec![namespaces.map(|event| event.map_or_else(News::Failed, News::Namespace)).boxed()];
+        let watched = |kind| Watched::new(&self.watches, kind, "root certificates");
+        let mut all = vec![watched("Namespace").events(namespaces).map(News::Namespace).boxed()];
         for (which, name) in NAMES.iter().enumerate() {
             let config = watcher::Config::default().fields(&format!("metadata.name={name}"));
             let maps = watcher(Api::<ConfigMap>::all(self.client.clone()), config).backoff(WatchBackoff::default());
-            all.push(maps.map(move |event| event.map_or_else(News::Failed, |event| News::Map(which, event))).boxed());
+            all.push(watched("ConfigMap").events(maps).map(move |event| News::Map(which, event)).boxed());
         }
         stream::select_all(all)
     }
@@ -115,56 +124,34 @@ impl Publisher {
                 Err(kube::Error::Api(status)) if matches!(status.code, 404 | 409) => failed = true,
                 Err(error) => {
                     failed = true;
-                    let (namespace, name) = (&place.0, NAMES[place.1]);
-                    tracing::warn!(
-                        "ConfigMap {namespace}/{name}, with the root certificate, cannot be written, trying again: {error}"
-                    );
+                    let (namespace, name, failure) = (place.0.clone(), NAMES[place.1], Failure::of(&error));
+                    let refused = Refused { why: error.to_string(), fix: failure.fix() };
+                    if !failure.needs_people() || ledger.refused(place, refused) {
+                        tracing::warn!(
+                            "ConfigMap {namespace}/{name}, with the root certificate, cannot be written, trying again: {error}"
+                        );
+                    }
                 }
             }
         }
         failed
     }
 
-    /// Says which are left alone, once.
-    async fn tell(&self, ledger: &Ledger, told: &mut BTreeSet<Place>) {
-        let foreign = ledger.foreign();
-        let different: BTreeSet<_> =
-            foreign.symmetric_difference(told).map(|(namespace, _)| namespace.clone()).collect();
-        for namespace in different {
-            let theirs = foreign.iter().filter(|place| place.0 == namespace).map(|place| NAMES[place.1]);
-            let name = NamespacedName::new("", &*namespace);
-            let key = ObjectKey { source: self.cluster.clone(), kind: Kind::Namespace, name };
-            let findings: Vec<_> = finding(&key, &theirs.collect::<Vec<_>>()).into_iter().collect();
-            for problem in findings.iter().filter_map(|finding| finding.problem.as_ref()) {
-                tracing::warn!("{problem}");
-            }
-            if self.plane.observe(key, findings).await.is_err() {
-                return;
-            }
+    /// Says of the MeshInstallation what is found.
+    async fn tell(&self, found: impl FnOnce(&ObjectKey) -> Vec<Finding>) {
+        let Ok(Some(key)) = self.plane.ask(World::installation_key).await else { return };
+        let found = found(&key);
+        for problem in found.iter().filter_map(|finding| finding.problem.as_ref()) {
+            tracing::warn!("{problem}");
         }
-        *told = foreign;
+        _ = self.plane.observe(BY, key, found).await; // stopped: nobody reads it
     }
-}
-
-fn finding(key: &ObjectKey, theirs: &[&str]) -> Option<Finding> {
-    const FIX: &str = "remove it, or the other one that writes it, if agents of this mesh are to read it there";
-    if theirs.is_empty() {
-        return None;
-    }
-    let message = format!("{} is written by another, so it is left alone", theirs.join(" and "));
-    let condition = Condition::no(PUBLISHED, "OwnedByAnother", format!("{message}; {FIX}"), 0);
-    let problem =
-        Problem::warning(key.reference(), FieldPath::from("metadata.name"), "OwnedByAnother", message).fix(FIX);
-    Some(Finding { condition, problem: Some(problem) })
 }
 
 fn take(ledger: &mut Ledger, news: News) {
     match news {
         News::Namespace(event) => ledger.namespace(event),
         News::Map(which, event) => ledger.map(which, event),
-        News::Failed(error) => {
-            tracing::warn!("the root certificate's ConfigMaps cannot be watched, trying again: {error}");
-        }
     }
 }
 

@@ -69,7 +69,7 @@ impl World {
         let key = ObjectKey { source: SourceId::new("settings"), kind: Kind::MeshInstallation, name };
         let conditions = [signer, Condition::yes(TRUST_DOMAIN_IN_EFFECT, "InEffect", "", 0)];
         let findings = conditions.map(|condition| Finding { condition, problem: None });
-        self.plane.observe(key, findings.into()).await.unwrap();
+        self.plane.observe("identity", key, findings.into()).await.unwrap();
     }
 
     fn shown(&self, kind: &str) -> Value {

@@ -100,6 +100,7 @@ impl World {
             client: api.client(),
             observed: observed.clone(),
             cluster: here,
+            judged: watch::channel(true).1,
             metrics,
         };
         let (lease, held) = watch::channel(false);
