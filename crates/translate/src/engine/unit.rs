@@ -213,6 +213,8 @@ pub enum Relation {
     Nodes(SourceId),
     /// [`Fact::Hindrance`]: what stands in the way of a Gateway's being deployed. Comes from outside.
     Hindered(ObjectKey),
+    /// [`Fact::Rejected`]: what proxies of a Gateway reject. Comes from outside.
+    Rejected(ObjectKey),
 }
 
 /// A member of a relation. What the variants mean, each relation says.
@@ -234,6 +236,7 @@ pub enum Fact {
     Inbound { port: Port, service: ServicePortKey },
     Hindrance(gateway_api::Hindrance),
     Node(Arc<gateway_api::Node>),
+    Rejected(Arc<gateway_api::Rejected>),
 }
 
 /// An output whose type is forgotten.
