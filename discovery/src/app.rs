@@ -8,7 +8,7 @@ use crate::{
     metrics::{Memory, WatchMetrics},
     observed::Observed,
     status::{RevisionWriter, StatusMetrics, StatusWriter},
-    watch::Cluster,
+    watch::{Channel, Cluster},
 };
 use anyhow::{Context, bail};
 use kube::Client;
@@ -47,6 +47,7 @@ async fn serve(args: Args) -> anyhow::Result<()> {
     let id = SourceId::new(args.cluster.as_str());
     let ingress = Ingress::read(client.clone(), id.clone()).await;
     let nodes = Nodes::read(client.clone(), id.clone()).await;
+    let channel = Channel::read(client.clone()).await;
     let (watches, observed) = (WatchMetrics::default(), Arc::new(Observed::default()));
     let source = Cluster {
         id: id.clone(),
@@ -56,7 +57,7 @@ async fn serve(args: Args) -> anyhow::Result<()> {
         metrics: watches.clone(),
     };
     let settings = Settings::read(&args, client.clone())?;
-    let plane = start_plane(vec![Box::new(settings), Box::new(source)], known(&args, &ingress, &nodes))?;
+    let plane = start_plane(vec![Box::new(settings), Box::new(source)], known(&args, &ingress, &nodes, &channel))?;
     let mut registry = Registry::default();
     let statuses = StatusMetrics::default();
     watches.register(&mut registry);
@@ -70,6 +71,7 @@ async fn serve(args: Args) -> anyhow::Result<()> {
     serve_plaintext(&args, &plane, &stop, &mut servers)?;
     pages.spawn(ingress.follow(plane.clone()));
     pages.spawn(nodes.follow(plane.clone()));
+    pages.spawn(channel.follow(plane.clone()));
     let (lease, writer) = lease(&args, client.clone());
     let election = tokio::spawn(lease.run(stop.clone()));
     // Gateways that cannot connect are not deployed: a plaintext port is open to this machine alone.
@@ -135,10 +137,10 @@ async fn serve_webhook(
     Ok(())
 }
 
-/// What is known before anything is served: where Gateways are reached, and that somebody sees to that.
-fn known(args: &Args, ingress: &Ingress, nodes: &Nodes) -> Vec<(Relation, Fact)> {
+/// What is known before anything is served: where Gateways are reached, that somebody sees to that, and what can be claimed.
+fn known(args: &Args, ingress: &Ingress, nodes: &Nodes, channel: &Channel) -> Vec<(Relation, Fact)> {
     let provisioned = args.plaintext.is_none().then_some((Relation::Provisioned, Fact::Unit));
-    ingress.facts().into_iter().chain(nodes.facts()).chain(provisioned).collect()
+    ingress.facts().into_iter().chain(nodes.facts()).chain(channel.facts()).chain(provisioned).collect()
 }
 
 /// What is said of objects, and of this revision itself.

@@ -205,6 +205,8 @@ pub enum Relation {
     Revoked(Arc<str>, Arc<str>),
     /// [`Fact::Unit`]: Gateways are deployed into a cluster, so where they are reached is known. Comes from outside.
     Provisioned,
+    /// [`Fact::Unit`]: routes are stored without what is of the Gateway API's experimental channel. Comes from outside.
+    StandardChannel,
     /// [`Fact::Name`]: the addresses or names that a load balancer gave a Service. Comes from outside.
     Ingress(ObjectKey),
     /// [`Fact::Object`]: the Gateways of a source that are reached at its nodes. For the outside.
