@@ -159,6 +159,8 @@ pub enum Relation {
     GatewayPort(ObjectKey, Port),
     /// [`Fact::Bind`]: where a Gateway's listeners bind, other than everywhere. Comes from outside.
     Bind(ObjectKey),
+    /// [`Fact::Unit`]: proxies of Gateways with IPv6 addresses are connected, or were. Comes from outside.
+    GatewaysOnIpv6,
     /// [`Fact::Namespace`], of whose definition of the host: the proxies of a scope use a port of a host's service.
     Uses(Scope, Host, Port),
     /// [`Fact::Unit`]: a port of a service exists, so its cluster and its assignment do.

@@ -28,7 +28,7 @@ pub use deployment::{
     AGENT_PORT, Deployed, MANAGED_BY, MANAGED_LABEL, SERVICE_ACCOUNT_ANNOTATION, infrastructure_name, service_account,
 };
 pub use gateway::{Gateway, GatewayRow};
-pub use listener::Listener;
+pub use listener::{Listener, on_ipv6};
 pub use listener_set::{ListenerRow, Refusal};
 pub use nodes::Node;
 pub use placement::Hindrance;
