@@ -16,7 +16,7 @@ use std::{
 use tombolo_api::{
     Kind, Object, ObjectKey,
     gateway::Gateway,
-    kubernetes::{Endpoint, EndpointSlice, Service, ServiceType, TargetPort, Transport},
+    kubernetes::{AddressType, Endpoint, EndpointSlice, Service, ServiceType, TargetPort, Transport},
 };
 use tombolo_core::{NamespacedName, Port};
 use tombolo_registry::Entry;
@@ -40,6 +40,8 @@ pub(super) struct Reachable {
     pub(super) told: Vec<Arc<str>>,
     /// What is told to those that ask for it.
     pub(super) besides: Vec<Arc<str>>,
+    /// What is the Service's, and nobody answers at.
+    pub(super) unserved: Vec<Arc<str>>,
 }
 
 /// Where a Gateway is reached.
@@ -104,7 +106,7 @@ pub(super) fn placement(
     if object.kind == ServiceType::NodePort {
         emits.fact(Relation::OnNodes(key.source.clone()), Fact::Object(key.clone()));
     }
-    let reachable = reachable(view, &service, object);
+    let reachable = reachable(view, &service, object).served(object, &families(view, &service));
     Some(Placement {
         hindrance: cannot_be_made.or_else(|| hindrance(view, gateway, &service, object, &reachable)),
         addresses: reachable.addresses(gateway),
@@ -155,6 +157,22 @@ impl Placement {
 }
 
 impl Reachable {
+    /// Without the addresses of a family in which no pod takes requests, where some take those of another. What a load balancer is
+    /// reached at besides the families of its Service is its own affair.
+    fn served(mut self, service: &Service, families: &Families) -> Self {
+        let own: Families = service.cluster_ips.iter().chain([&service.cluster_ip]).filter_map(family).collect();
+        let is_served = |address: &Arc<str>| {
+            let is_unserved = |family| {
+                let is_its = service.kind == ServiceType::NodePort || own.contains(&family);
+                is_its && !families.is_empty() && !families.contains(&family)
+            };
+            !family(address).is_some_and(is_unserved)
+        };
+        let (told, unserved) = self.told.into_iter().partition(is_served);
+        self.besides.retain(is_served);
+        Self { told, unserved, ..self }
+    }
+
     fn has(&self, address: IpAddr) -> bool {
         self.told.iter().chain(&self.besides).any(|one| ip(one) == Some(address))
     }
@@ -178,6 +196,24 @@ fn wanted(gateway: &Gateway) -> impl Iterator<Item = &str> {
 
 fn ip(text: &str) -> Option<IpAddr> {
     text.parse().ok()
+}
+
+/// Address families: whether they are IPv6.
+type Families = BTreeSet<bool>;
+
+fn family(address: &Arc<str>) -> Option<bool> {
+    ip(address).map(|address| address.is_ipv6())
+}
+
+/// The families in which pods of a Service take requests. Of pods that have names, that is not known.
+fn families(view: &View<'_>, service: &ObjectKey) -> Families {
+    let types = slices(view, service).filter(|slice| slice.endpoints.iter().any(|one| one.conditions.is_ready()));
+    let of = |slice: &Object<EndpointSlice>| match slice.address_type {
+        AddressType::IPv4 => vec![false],
+        AddressType::IPv6 => vec![true],
+        AddressType::FQDN => vec![false, true],
+    };
+    types.flat_map(|slice| of(slice)).collect()
 }
 
 fn refusal(reason: &'static str, message: String) -> Refusal {
@@ -207,7 +243,7 @@ fn reachable(view: &View<'_>, key: &ObjectKey, service: &Service) -> Reachable {
         ServiceType::ExternalName => Vec::new(),
     };
     let used = given.into_iter().filter(|address| !address.is_empty() && &***address != "None");
-    Reachable { told: used.cloned().collect(), besides: Vec::new() }
+    Reachable { told: used.cloned().collect(), ..Reachable::default() }
 }
 
 fn kind_of(address: &str) -> &'static str {
@@ -225,6 +261,10 @@ fn missing(gateway: &Gateway, given: &Reachable, kind: ServiceType, service: &Na
         };
         let message = format!("Service {service} was not given {}: name an address that {whose}", absent.join(", "));
         return Some(refusal("AddressNotUsable", message));
+    }
+    if let (true, Some(address)) = (given.told.is_empty(), given.unserved.first()) {
+        let message = format!("no pod of Service {service} is ready that has an address of the family of {address}");
+        return Some(refusal("Pending", message));
     }
     let needs = match kind {
         ServiceType::NodePort => "a node has to be ready",
@@ -244,9 +284,13 @@ fn unready(view: &View<'_>, service: &ObjectKey) -> Option<Refusal> {
 
 /// The endpoints of a Service that take requests.
 fn ready<'a>(view: &View<'a>, service: &ObjectKey) -> impl Iterator<Item = &'a Endpoint> + use<'a> {
+    slices(view, service).flat_map(|slice| &slice.endpoints).filter(|endpoint| endpoint.conditions.is_ready())
+}
+
+fn slices<'a>(view: &View<'a>, service: &ObjectKey) -> impl Iterator<Item = &'a Arc<Object<EndpointSlice>>> + use<'a> {
     let slices = view.entry(Entry::Slices(service.source.clone(), service.name.clone()));
     let slices: Vec<_> = slices.iter().filter_map(|key| view.object::<EndpointSlice>(key)).collect();
-    slices.into_iter().flat_map(|slice| &slice.endpoints).filter(|endpoint| endpoint.conditions.is_ready())
+    slices.into_iter()
 }
 
 #[cfg(test)]

@@ -34,6 +34,11 @@ fn endpoint(service: &str, ready: bool) -> String {
     )
 }
 
+fn on_ipv6(service: &str, ready: bool) -> String {
+    let slice = endpoint(service, ready).replace("-1, namespace", "-2, namespace").replace("IPv4", "IPv6");
+    slice.replace("10.0.0.1", "'fd00::1'")
+}
+
 /// A world where gateways are deployed.
 fn provisioned(gateway: &str) -> World {
     let mut world = world(gateway);
@@ -121,7 +126,8 @@ fn an_address_that_was_wanted_and_not_given_is_not_usable() {
 fn a_service_without_a_load_balancer_is_reached_within_the_cluster() {
     let mut world = provisioned(&gateway(""));
     let spec = "type: ClusterIP, clusterIP: 10.96.0.9, clusterIPs: [10.96.0.9, 'fd00::9']";
-    world.apply(&[service("edge-tombolo", spec), endpoint("edge-tombolo", true)].join("\n---\n"));
+    let both = [endpoint("edge-tombolo", true), on_ipv6("edge-tombolo", true)].join("\n---\n");
+    world.apply(&[service("edge-tombolo", spec), both].join("\n---\n"));
     assert_eq!(said(&world), words("Programmed", &["IPAddress 10.96.0.9", "IPAddress fd00::9"]));
     given(&mut world, "edge-tombolo", "10.99.0.1");
     assert_eq!(said(&world).1.len(), 2, "what it was given while it was otherwise counts no more");
@@ -331,4 +337,31 @@ fn the_port_of_the_agent_is_no_listeners_where_we_deploy() {
     assert_eq!(accepted(&world).0, "Accepted", "who deploys by hand knows which ports are free");
     let elsewhere = self::world(&listeners(&[80, 15020], ""));
     assert_eq!(accepted(&elsewhere).0, "Accepted");
+}
+
+#[test]
+fn addresses_of_a_family_are_told_once_pods_of_that_family_are_ready() {
+    let balanced = "type: LoadBalancer, clusterIP: 10.96.0.9, clusterIPs: [10.96.0.9, 'fd00::9']";
+    let mut world = provisioned(&gateway(""));
+    given(&mut world, "edge-tombolo", "10.99.0.1");
+    given(&mut world, "edge-tombolo", "fd99::1");
+    let (v4, v6) = ("IPAddress 10.99.0.1", "IPAddress fd99::1");
+    world.apply(&service("edge-tombolo", balanced));
+    assert_eq!(said(&world), words("Pending", &[v4, v6]), "it has them, whoever answers");
+    world.apply(&endpoint("edge-tombolo", true));
+    assert_eq!(said(&world), words("Programmed", &[v4]));
+    world.apply(&on_ipv6("edge-tombolo", false));
+    assert_eq!(said(&world), words("Programmed", &[v4]));
+    world.apply(&on_ipv6("edge-tombolo", true));
+    assert_eq!(said(&world), words("Programmed", &[v4, v6]));
+    world.apply(&endpoint("edge-tombolo", false));
+    assert_eq!(said(&world), words("Programmed", &[v6]));
+    world.apply(&service("edge-tombolo", "type: ClusterIP, clusterIP: 10.96.0.9"));
+    assert_eq!(said(&world), words("Pending", &[]), "nobody answers there");
+    world.apply(&service("edge-tombolo", "type: LoadBalancer, clusterIP: 'fd00::9'"));
+    assert_eq!(said(&world), words("Programmed", &[v4, v6]), "what the balancer takes in is its own affair");
+
+    world.apply(&service("edge-tombolo", "type: NodePort, clusterIP: 'fd00::9'"));
+    world.insert(vec![node("n1", &[], &["192.0.2.1", "fd02::1"])]);
+    assert_eq!(said(&world), words("Programmed", &["IPAddress fd02::1"]));
 }
