@@ -71,8 +71,9 @@ const FILTER: &str = r"^listener_manager\.(workers_started|lds\.update_(success|
 /// What is missing for an Envoy to have its first config: listeners that it accepted, and all that they waited for. Without them it
 /// answers nobody, whatever else it accepted.
 fn first_config(stats: &[(String, u64)]) -> Option<String> {
-    let value = |suffix: &str| stats.iter().find(|(name, _)| name.ends_with(suffix)).map_or(0, |(_, value)| *value);
-    match (value(".update_success"), value(".workers_started"), value(".update_rejected")) {
+    let value = |name: &str| stats.iter().find(|(known, _)| known == name).map_or(0, |(_, value)| *value);
+    let lds = |what: &str| value(&format!("listener_manager.lds.{what}"));
+    match (lds("update_success"), value("listener_manager.workers_started"), lds("update_rejected")) {
         (0, _, 0) => Some("Envoy waits for its first listeners".into()),
         (0, ..) => Some("Envoy has rejected its first listeners: see its log".into()),
         (_, 0, _) => Some("Envoy's workers have not started: some of its first config is still on its way".into()),
