@@ -168,9 +168,22 @@ fn what_a_proxy_rejects_is_told_of_the_object_it_came_from() {
     let taken = std::net::TcpListener::bind(("127.0.0.1", mesh.port)).unwrap();
     let run = mesh.run();
     run.says(&["error:", "gateway.yaml", "Gateway demo/edge", "lds", "RejectedByProxy"]);
+    let programmed = || {
+        let statuses: serde_json::Value = serde_json::from_str(&mesh.page("/debug/status")?).ok()?;
+        let gateway = statuses.as_object()?.iter().find(|(name, _)| name.contains("Gateway demo/edge"))?.1;
+        let of = |object: &serde_json::Value| {
+            let all = object["conditions"].as_array()?;
+            let one = all.iter().find(|one| one["type"] == "Programmed")?;
+            Some(format!("{} {}: {}", one["status"].as_str()?, one["reason"].as_str()?, one["message"].as_str()?))
+        };
+        Some([of(gateway)?, of(&gateway["listeners"][0])?])
+    };
+    let rejected = |said: &String| said.starts_with("False Invalid: ") && said.contains("cannot bind");
+    until("its status says so", || programmed()?.iter().all(rejected).then_some(()));
     let text = fs::read_to_string(mesh.path("gateway.yaml")).unwrap();
     mesh.write("gateway.yaml", &text.replace(&mesh.port.to_string(), &support::free_port().to_string()));
     run.says(&["resolved:", "Gateway demo/edge", "RejectedByProxy"]);
+    until("its status does no more", || (programmed()? == ["True Programmed: "; 2]).then_some(()));
     drop(taken);
 }
 

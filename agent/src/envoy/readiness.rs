@@ -66,16 +66,16 @@ async fn of_envoy(client: &Client, status: &Status, configured: &mut Option<i32>
     }
 }
 
-const FILTER: &str =
-    r"^(listener_manager\.workers_started|(cluster_manager\.cds|listener_manager\.lds)\.update_(success|rejected))$";
+const FILTER: &str = r"^listener_manager\.(workers_started|lds\.update_(success|rejected))$";
 
-/// What is missing for an Envoy to have its first config.
+/// What is missing for an Envoy to have its first config: listeners that it accepted, and all that they waited for. Without them it
+/// answers nobody, whatever else it accepted.
 fn first_config(stats: &[(String, u64)]) -> Option<String> {
-    let sum =
-        |suffix: &str| -> u64 { stats.iter().filter(|(name, _)| name.ends_with(suffix)).map(|(_, value)| value).sum() };
-    match (sum(".update_success"), sum(".workers_started"), sum(".update_rejected")) {
-        (0, _, 0) => Some("Envoy waits for its first config".into()),
-        (0, ..) => Some("Envoy has rejected its first config: see its log".into()),
+    let value = |name: &str| stats.iter().find(|(known, _)| known == name).map_or(0, |(_, value)| *value);
+    let lds = |what: &str| value(&format!("listener_manager.lds.{what}"));
+    match (lds("update_success"), value("listener_manager.workers_started"), lds("update_rejected")) {
+        (0, _, 0) => Some("Envoy waits for its first listeners".into()),
+        (0, ..) => Some("Envoy has rejected its first listeners: see its log".into()),
         (_, 0, _) => Some("Envoy's workers have not started: some of its first config is still on its way".into()),
         _ => None,
     }
@@ -86,12 +86,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_first_config_is_there_when_some_was_accepted_and_the_workers_run() {
-        let cases: [(&[(&str, u64)], &str); 4] = [
-            (&[("listener_manager.workers_started", 1)], "waits"),
-            (&[("listener_manager.lds.update_rejected", 2)], "rejected"),
-            (&[("cluster_manager.cds.update_success", 1), ("listener_manager.workers_started", 0)], "workers"),
-            (&[("cluster_manager.cds.update_success", 1), ("listener_manager.workers_started", 1)], ""),
+    fn the_first_config_is_there_when_listeners_were_accepted_and_the_workers_run() {
+        let (success, rejected) = ("listener_manager.lds.update_success", "listener_manager.lds.update_rejected");
+        let workers = "listener_manager.workers_started";
+        let cases: [(&[(&str, u64)], &str); 5] = [
+            (&[(workers, 1)], "waits"),
+            (&[(rejected, 2)], "rejected"),
+            (&[(rejected, 1), ("cluster_manager.cds.update_success", 1), (workers, 1)], "rejected"),
+            (&[(success, 1), (workers, 0)], "workers"),
+            (&[(success, 1), (rejected, 1), (workers, 1)], ""),
         ];
         for (stats, expected) in cases {
             let stats: Vec<_> = stats.iter().map(|(name, value)| ((*name).to_owned(), *value)).collect();

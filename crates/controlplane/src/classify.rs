@@ -14,7 +14,7 @@ use tombolo_proto::{
 use tombolo_translate::{
     Interception, Variant,
     engine::{Fact, Relation},
-    gateway_api::service_account,
+    gateway_api::{on_ipv6, service_account},
 };
 use tombolo_xds::{Class, Classify, Classifying, Peer, Refusal};
 
@@ -89,6 +89,8 @@ struct Proxy {
     /// The workload that a sidecar stands beside, where its connections are not captured.
     explicit: Option<Arc<str>>,
     variant: Variant,
+    /// Whether it names an IPv6 address of its own.
+    has_ipv6: bool,
 }
 
 impl Proxy {
@@ -112,7 +114,7 @@ impl Proxy {
         };
         let uncaptured = metadata.and_then(|m| text(m, "INTERCEPTION_MODE")) == Some("NONE");
         let explicit = (uncaptured && id.kind == ProxyKind::Sidecar).then(|| id.name.name.clone());
-        Ok(Self { namespace, gateway, explicit, variant })
+        Ok(Self { namespace, gateway, explicit, variant, has_ipv6: addresses.iter().any(IpAddr::is_ipv6) })
     }
 
     /// What a node says of itself decides what it sees, so it must be what the caller proved: its namespace, and for a gateway its own
@@ -150,6 +152,8 @@ impl Proxy {
         let mut facts: Vec<_> = levels.map(|level| (Relation::Variants, Fact::Variant(level))).collect();
         if self.gateway.is_none() {
             facts.push((Relation::SidecarNamespace(self.namespace.clone()), Fact::Unit));
+        } else if self.has_ipv6 {
+            facts.push((Relation::GatewaysOnIpv6, Fact::Unit));
         }
         facts
     }
@@ -160,7 +164,10 @@ impl Proxy {
             (None, Some(workload)) => (ProxyKind::Sidecar, &**workload, Interception::Explicit),
             (None, None) => (ProxyKind::Sidecar, "", Interception::Captured),
         };
-        tombolo_translate::scopes(kind, &self.namespace, name, &self.variant, interception)
+        let scopes = tombolo_translate::scopes(kind, &self.namespace, name, &self.variant, interception);
+        let on_ipv6 =
+            (self.gateway.is_some() && self.has_ipv6).then(|| on_ipv6(&Scope::gateway(&self.namespace, name)));
+        on_ipv6.into_iter().chain(scopes).collect()
     }
 }
 
@@ -229,6 +236,24 @@ mod tests {
         let labelled = Proxy::of(&node(id, vec![("LABELS", labels)])).unwrap();
         assert_eq!(plain(&labelled), [Scope::gateway("infra", "edge")]);
         assert_eq!(plain(&Proxy::of(&node(id, vec![])).unwrap()), [Scope::gateway("infra", "edge-7f9")]);
+    }
+
+    #[test]
+    fn a_gateway_binds_both_families_where_it_has_an_ipv6_address() {
+        let first = |addresses: &str| {
+            let id = "router~10.0.0.1~edge.infra~infra.svc.cluster.local";
+            let proxy = Proxy::of(&node(id, vec![("INSTANCE_IPS", string(addresses))])).unwrap();
+            let known = proxy.facts().contains(&(Relation::GatewaysOnIpv6, Fact::Unit));
+            (known, proxy.scopes()[0].clone())
+        };
+        let gateway = Scope::gateway("infra", "edge");
+        for addresses in ["10.0.0.1,fd00::1", "fd00::1"] {
+            assert_eq!(first(addresses), (true, on_ipv6(&gateway)), "{addresses}");
+        }
+        for addresses in ["10.0.0.1", "0.0.0.0"] {
+            let (known, scope) = first(addresses);
+            assert!(!known && scope != on_ipv6(&gateway), "{addresses}");
+        }
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! What proxies reject, as problems of the objects that it was made from.
+//! What proxies reject: problems of the objects that it was made from, and facts for the statuses of Gateways and routes.
 
 use crate::{
     World,
@@ -9,6 +9,10 @@ use tokio_util::sync::CancellationToken;
 use tombolo_api::{Kind, ObjectKey};
 use tombolo_core::{FieldPath, Problem};
 use tombolo_proto::{ResourceType, Scope};
+use tombolo_translate::{
+    engine::{Fact, Relation},
+    gateway_api,
+};
 use tombolo_xds::{Hub, Rejection};
 
 /// Tells the graph thread whenever rejections change, until `stop`.
@@ -23,21 +27,44 @@ pub(crate) fn watch(hub: Hub, commands: Commands, stop: CancellationToken) {
     });
 }
 
-/// What is rejected now: one problem for each object that a rejected resource was made from.
-pub(crate) fn problems(hub: &Hub, world: &World) -> BTreeSet<Problem> {
-    let rejections = hub.rejections();
-    if rejections.is_empty() {
-        return BTreeSet::new();
-    }
-    let proxies: BTreeMap<_, _> = hub.proxies().into_iter().map(|proxy| (proxy.connection, proxy)).collect();
-    let mut problems = BTreeSet::new();
-    for rejection in &rejections {
-        for proxy in rejection.connections.iter().filter_map(|id| proxies.get(id)) {
-            let origins = origins(world, &proxy.scopes, rejection);
-            problems.extend(origins.iter().map(|object| problem(world, object, rejection, &proxy.proxy)));
+/// What is rejected now.
+#[derive(Default)]
+pub(crate) struct Rejected {
+    /// One problem for each object that a rejected resource was made from.
+    pub(crate) problems: BTreeSet<Problem>,
+    /// What translation says of it in statuses.
+    pub(crate) facts: BTreeSet<(Relation, Fact)>,
+}
+
+impl Rejected {
+    /// What the proxies of a hub reject.
+    pub(crate) fn now(hub: &Hub, world: &World) -> Self {
+        let (mut rejected, rejections) = (Self::default(), hub.rejections());
+        if rejections.is_empty() {
+            return rejected;
         }
+        let proxies: BTreeMap<_, _> = hub.proxies().into_iter().map(|proxy| (proxy.connection, proxy)).collect();
+        for rejection in &rejections {
+            for proxy in rejection.connections.iter().filter_map(|id| proxies.get(id)) {
+                let scope = scope(world, &proxy.scopes, rejection);
+                rejected.facts.extend(scope.as_ref().and_then(|scope| fact(world, scope, rejection)));
+                let objects = scope.map(|scope| origins(world, &scope, rejection)).unwrap_or_default();
+                rejected.problems.extend(objects.iter().map(|object| problem(world, object, rejection, &proxy.proxy)));
+            }
+        }
+        rejected
     }
-    problems
+}
+
+/// The scope of a proxy that a rejected resource is of.
+fn scope(world: &World, scopes: &[String], rejection: &Rejection) -> Option<Scope> {
+    let mut scopes = scopes.iter().map(|scope| Scope::named(scope));
+    scopes.find(|scope| world.engine().maker(scope, rejection.kind, &rejection.name).is_some())
+}
+
+fn fact(world: &World, scope: &Scope, rejection: &Rejection) -> Option<(Relation, Fact)> {
+    let Rejection { kind, name, message, .. } = rejection;
+    gateway_api::Rejected::fact(world.engine().maker(scope, *kind, name)?, name, message)
 }
 
 fn problem(world: &World, object: &ObjectKey, rejection: &Rejection, proxy: &str) -> Problem {
@@ -53,13 +80,8 @@ fn problem(world: &World, object: &ObjectKey, rejection: &Rejection, proxy: &str
 }
 
 /// The objects that a rejected resource was made from: those that people write for such a resource, or else all.
-fn origins(world: &World, scopes: &[String], rejection: &Rejection) -> BTreeSet<ObjectKey> {
-    let engine = world.engine();
-    let found = scopes
-        .iter()
-        .map(|scope| engine.origins(&Scope::named(scope), rejection.kind, &rejection.name))
-        .find(|o| !o.is_empty());
-    let all = found.unwrap_or_default();
+fn origins(world: &World, scope: &Scope, rejection: &Rejection) -> BTreeSet<ObjectKey> {
+    let all = world.engine().origins(scope, rejection.kind, &rejection.name);
     let likely: BTreeSet<_> = all.iter().filter(|key| likely(rejection.kind).contains(&key.kind)).cloned().collect();
     if likely.is_empty() { all } else { likely }
 }

@@ -98,6 +98,13 @@ impl World {
         self.engine.apply(self.index.current(), []);
     }
 
+    /// That is known no more.
+    pub(crate) fn remove(&mut self, facts: Vec<(Relation, Fact)>) {
+        self.inputs.retain(|fact| !facts.contains(fact));
+        self.engine.remove_facts(facts);
+        self.engine.apply(self.index.current(), []);
+    }
+
     /// What proxies of these scopes see of a type, by name.
     pub(crate) fn seen(&self, scopes: &[Scope], kind: ResourceType) -> BTreeMap<Arc<str>, Arc<Resource>> {
         let mut all = BTreeMap::new();

@@ -14,7 +14,7 @@ use tombolo_api::{
 };
 use tombolo_controlplane::GATEWAY_LABEL;
 use tombolo_core::{NamespacedName, Port};
-use tombolo_translate::gateway_api::{MANAGED_BY, MANAGED_LABEL, infrastructure_name};
+use tombolo_translate::gateway_api::{AGENT_PORT, MANAGED_BY, MANAGED_LABEL, infrastructure_name};
 use xxhash_rust::xxh3::xxh3_128;
 
 /// The class of a Gateway, on what is made for it (GEP-1762).
@@ -138,7 +138,7 @@ impl Deployable {
     }
 
     fn pod_annotations(&self) -> Value {
-        let scraped = json!({"prometheus.io/scrape": "true", "prometheus.io/port": pod::ADMIN.to_string(),
+        let scraped = json!({"prometheus.io/scrape": "true", "prometheus.io/port": AGENT_PORT.to_string(),
             "prometheus.io/path": "/metrics"});
         let mut annotations = scraped;
         overlay::merge(&mut annotations, &self.annotations());

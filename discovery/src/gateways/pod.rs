@@ -3,9 +3,8 @@
 use super::build::Deployable;
 use serde_json::{Value, json};
 use tombolo_controlplane::GATEWAY_LABEL;
+use tombolo_translate::gateway_api::AGENT_PORT;
 
-/// The port of the agent's pages: readiness and metrics.
-pub(super) const ADMIN: u16 = 15020;
 /// The user that the image is made for. Not 0: the root file system is read-only, and nothing is owned by it.
 const USER: u32 = 1337;
 /// How long Envoy goes on taking connections once its pod is told to go: until every node has heard of that.
@@ -48,17 +47,17 @@ pub(super) fn spec(of: &Deployable) -> Value {
 }
 
 fn container(of: &Deployable) -> Value {
-    let probe = json!({"path": "/healthz/ready", "port": ADMIN, "scheme": "HTTP"});
+    let probe = json!({"path": "/healthz/ready", "port": AGENT_PORT, "scheme": "HTTP"});
     json!({
         "name": "proxy",
         "image": of.settings.image,
         "imagePullPolicy": of.settings.pull_policy,
         "command": ["/usr/bin/tombolo-agent"],
-        "args": ["run", "--kind", "router", "--discovery", of.settings.discovery, "--admin", format!("[::]:{ADMIN}"),
+        "args": ["run", "--kind", "router", "--discovery", of.settings.discovery, "--admin", format!("[::]:{AGENT_PORT}"),
             "--concurrency", of.settings.concurrency.to_string(), "--envoy", "/usr/bin/envoy",
             "--state-dir", STATE, "--drain-minimum", DRAIN_MINIMUM, "--drain", DRAIN],
         "env": environment(of),
-        "ports": [{"name": "metrics", "containerPort": ADMIN, "protocol": "TCP"}],
+        "ports": [{"name": "metrics", "containerPort": AGENT_PORT, "protocol": "TCP"}],
         "startupProbe": {"httpGet": probe, "periodSeconds": 1, "failureThreshold": STARTUP_SECONDS},
         "readinessProbe": {"httpGet": probe, "periodSeconds": 5, "failureThreshold": 2},
         "lifecycle": {"preStop": {"exec": {"command": ["/usr/bin/tombolo-agent", "drain"]}}},

@@ -1,17 +1,17 @@
-//! Where Gateways are reached: read before anything is said of them, and followed from then on.
+//! Where Gateways are reached, and what can be claimed for them: read before anything is said of them, and followed from then on.
 
 use super::{Ingress, Nodes};
-use crate::metrics::WatchMetrics;
+use crate::{metrics::WatchMetrics, watch::Channel};
 use kube::Client;
 use tokio::{runtime::Handle, sync::oneshot};
 use tombolo_controlplane::{ControlPlane, Sink, Source, Update};
 use tombolo_core::SourceId;
 
 /// The name that readiness has for it.
-const NAME: &str = "load balancers and nodes";
+const NAME: &str = "load balancers, nodes, Gateway API's channel";
 
 /// A source of no objects: the control plane counts as ready only once it is known where Gateways are reached. Otherwise they would be
-/// said to have lost their addresses.
+/// said to have lost their addresses, and features would be claimed and taken back.
 pub(crate) struct Awaited {
     id: SourceId,
     runtime: Handle,
@@ -37,12 +37,19 @@ impl Reached {
     /// Reads it, as often as that takes, and keeps it current until the control plane stops.
     pub(crate) async fn run(self, plane: ControlPlane) {
         let Self { client, cluster, metrics, told } = self;
-        let (ingress, nodes) =
-            tokio::join!(Ingress::read(client.clone(), cluster.clone()), Nodes::read(client, cluster));
-        let facts = ingress.facts().into_iter().chain(nodes.facts()).collect();
+        let (ingress, nodes, channel) = tokio::join!(
+            Ingress::read(client.clone(), cluster.clone()),
+            Nodes::read(client.clone(), cluster),
+            Channel::read(client)
+        );
+        let facts = ingress.facts().into_iter().chain(nodes.facts()).chain(channel.facts()).collect();
         if plane.learn(facts).await.is_ok() {
             _ = told.send(()); // stopped: nobody waits
-            tokio::join!(ingress.follow(plane.clone(), &metrics), nodes.follow(plane, &metrics));
+            tokio::join!(
+                ingress.follow(plane.clone(), &metrics),
+                nodes.follow(plane.clone(), &metrics),
+                channel.follow(plane)
+            );
         }
     }
 }

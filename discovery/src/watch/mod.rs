@@ -1,10 +1,12 @@
 //! A cluster as a source of objects: every kind is watched, and what is said is said as a whole.
 
+mod channel;
 mod inventory;
 mod kind;
 mod presence;
 mod stored;
 
+pub(crate) use channel::Channel;
 pub(crate) use stored::resource;
 
 use crate::{metrics::WatchMetrics, observed::Observed, watched::Watched};

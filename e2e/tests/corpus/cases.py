@@ -41,10 +41,10 @@ def shown(changes):
     return ", ".join(f"{place} = {text if len(text) < 60 else text[:60] + '…'}" for place, text in texts.items())
 
 
-def by_hand(kind, top, bases):
-    """The cases of `rules`."""
+def by_hand(kind, top, bases, more):
+    """The cases of `rules`, and `more` of the kind."""
     named = {base["metadata"]["name"]: base for base in bases}
-    for place, text, base, changes in rules.CASES.get(kind, []):
+    for place, text, base, changes in (*rules.CASES.get(kind, []), *more.get(kind, [])):
         path = paths.parse(place)
         claim = schema.resolve(top, path, text) if text else None
         where = next(paths.parse(changed) for changed in changes)

@@ -109,6 +109,22 @@ def versions(definition):
     return {name: {**schema, "properties": {"spec": schema["properties"]["spec"]}} for name, schema in schemas.items()}
 
 
+def without(top, places):
+    """A schema that asks for nothing at these places, which are left out where it has none."""
+    def of(inner, path):
+        if path in places:
+            return {}
+        copied = dict(inner)
+        if "properties" in inner:
+            copied["properties"] = {name: of(field, (*path, name)) for name, field in inner["properties"].items()}
+        for key in ("items", "additionalProperties"):
+            if isinstance(inner.get(key), dict):
+                copied[key] = of(inner[key], (*path, "*"))
+        return copied
+
+    return of(top, ())
+
+
 def resolve(top, path, text):
     """The bound or the rule of a place that goes by a keyword or a part of its message."""
     of = [bound for bound in bounds(top) if (bound.path, bound.keyword) == (path, text)]

@@ -78,9 +78,10 @@ class Server:
         self.definitions[definition["spec"]["names"]["kind"]] = definition
 
     def read(self, directory):
-        """The manifests of a directory as data, by the name of their file."""
+        """The manifests of a directory as data, by the name of their file: that of the kind, if it is defined."""
         kubectl = (programs.KUBE.path, "kubectl", f"--kubeconfig={self.kubeconfig}", "create", "--dry-run=client", "--output=json")
-        return {file.stem: _objects(kubectl, file) for file in sorted(directory.glob("*.yaml"))}
+        known = {definition["spec"]["names"]["plural"] for definition in self.definitions.values()}
+        return {file.stem: _objects(kubectl, file) for file in sorted(directory.glob("*.yaml")) if file.stem in known}
 
     def place(self, item):
         """The path of all objects of this one's kind."""

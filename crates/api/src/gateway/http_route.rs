@@ -80,7 +80,7 @@ pub struct Timeouts {
 pub struct Retry {
     /// Status codes that are tried again, 400 to 599.
     pub codes: Vec<u16>,
-    /// How often at most.
+    /// How often at most; at least once.
     pub attempts: Option<u32>,
     /// The least time between tries.
     pub backoff: Option<Duration>,

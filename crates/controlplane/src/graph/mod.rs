@@ -12,7 +12,10 @@ pub use status::TimedStatus;
 pub use world::World;
 
 use crate::{
-    Allocator, Clock, Metrics, Sink, Source, Stopped, Store, classify::Classifier, health::HealthPort, rejections,
+    Allocator, Clock, Metrics, Sink, Source, Stopped, Store,
+    classify::Classifier,
+    health::HealthPort,
+    rejections::{self, Rejected},
     revocations,
 };
 use std::{
@@ -212,9 +215,9 @@ impl Graph {
                 self.publish(applied, Vec::new());
             }
             Command::Rejections => {
-                let problems = rejections::problems(&self.plane.hub, &world);
-                let applied = world.reject(problems);
-                self.publish(applied, Vec::new());
+                let rejected = Rejected::now(&self.plane.hub, &world);
+                let (applied, changes) = world.reject(rejected, self.clock.now());
+                self.publish(applied, changes);
             }
             Command::Query(query) => query(&world),
         }

@@ -4,7 +4,7 @@ use super::{
     event::{Applied, Cause, Edited, Finding},
     status::{StatusTable, TimedStatus},
 };
-use crate::{Allocator, Edit, HealthReport, Update, health::HealthBook};
+use crate::{Allocator, Edit, HealthReport, Update, health::HealthBook, rejections::Rejected};
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
     sync::Arc,
@@ -29,9 +29,10 @@ pub struct World {
     statuses: StatusTable,
     /// Problems of each source's manifests, as the source says them.
     said: BTreeMap<SourceId, BTreeSet<Problem>>,
-    /// Problems that translation found, and those that proxies found.
+    /// Problems that translation found.
     translated: BTreeSet<Problem>,
-    rejected: BTreeSet<Problem>,
+    /// What proxies found.
+    rejected: Rejected,
     /// Problems of objects that neither sources nor translation can know of, by who found them.
     observed: BTreeMap<(ObjectKey, &'static str), BTreeSet<Problem>>,
     /// Where objects stand, for problems that translation finds.
@@ -137,12 +138,23 @@ impl World {
         (counted, applied, changes)
     }
 
-    /// Takes in all that proxies reject now.
-    pub(crate) fn reject(&mut self, problems: BTreeSet<Problem>) -> Applied {
+    /// Takes in all that proxies reject now. What is rejected already costs nothing.
+    pub(crate) fn reject(&mut self, rejected: Rejected, now: SystemTime) -> (Applied, Vec<Change>) {
+        let Rejected { problems, facts } = rejected;
+        let began = Instant::now();
         let mut applied = Applied::new(Cause::Rejections);
-        applied.differ(&self.rejected, &problems);
-        self.rejected = problems;
-        applied
+        applied.differ(&self.rejected.problems, &problems);
+        let new: Vec<_> = facts.difference(&self.rejected.facts).cloned().collect();
+        let gone: Vec<_> = self.rejected.facts.difference(&facts).cloned().collect();
+        self.rejected = Rejected { problems, facts };
+        if new.is_empty() && gone.is_empty() {
+            return (applied, Vec::new());
+        }
+        self.engine.insert_facts(new);
+        self.engine.remove_facts(gone);
+        let changes = self.translate(Vec::new(), now, &mut applied);
+        applied.took = began.elapsed();
+        (applied, changes)
     }
 
     /// Takes in all that one part finds of an object where it takes effect.
@@ -232,7 +244,7 @@ impl World {
 
     /// Everything that is wrong now.
     pub fn problems(&self) -> BTreeSet<Problem> {
-        let found = self.translated.iter().chain(&self.rejected).chain(self.observed.values().flatten());
+        let found = self.translated.iter().chain(&self.rejected.problems).chain(self.observed.values().flatten());
         self.said.values().flatten().chain(found).cloned().collect()
     }
 

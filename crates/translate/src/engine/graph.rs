@@ -241,6 +241,12 @@ impl Engine {
         origins
     }
 
+    /// The unit that a resource was made by.
+    pub fn maker(&self, scope: &Scope, kind: ResourceType, name: &Arc<str>) -> Option<&UnitId> {
+        let slot = Slot { scope: scope.clone(), kind, name: name.clone() };
+        self.vertices.unit(self.resources.get(&slot)?.by)
+    }
+
     /// Marks whoever looked this up.
     pub(super) fn touch(&mut self, id: VertexId) {
         let readers = self.vertices.get(id).readers.iter().filter_map(|reader| self.vertices.unit(reader));

@@ -159,6 +159,8 @@ pub enum Relation {
     GatewayPort(ObjectKey, Port),
     /// [`Fact::Bind`]: where a Gateway's listeners bind, other than everywhere. Comes from outside.
     Bind(ObjectKey),
+    /// [`Fact::Unit`]: proxies of Gateways with IPv6 addresses are connected, or were. Comes from outside.
+    GatewaysOnIpv6,
     /// [`Fact::Namespace`], of whose definition of the host: the proxies of a scope use a port of a host's service.
     Uses(Scope, Host, Port),
     /// [`Fact::Unit`]: a port of a service exists, so its cluster and its assignment do.
@@ -205,6 +207,8 @@ pub enum Relation {
     Revoked(Arc<str>, Arc<str>),
     /// [`Fact::Unit`]: Gateways are deployed into a cluster, so where they are reached is known. Comes from outside.
     Provisioned,
+    /// [`Fact::Unit`]: routes are stored without what is of the Gateway API's experimental channel. Comes from outside.
+    StandardChannel,
     /// [`Fact::Name`]: the addresses or names that a load balancer gave a Service. Comes from outside.
     Ingress(ObjectKey),
     /// [`Fact::Object`]: the Gateways of a source that are reached at its nodes. For the outside.
@@ -213,6 +217,8 @@ pub enum Relation {
     Nodes(SourceId),
     /// [`Fact::Hindrance`]: what stands in the way of a Gateway's being deployed. Comes from outside.
     Hindered(ObjectKey),
+    /// [`Fact::Rejected`]: what proxies of a Gateway reject. Comes from outside.
+    Rejected(ObjectKey),
 }
 
 /// A member of a relation. What the variants mean, each relation says.
@@ -234,6 +240,7 @@ pub enum Fact {
     Inbound { port: Port, service: ServicePortKey },
     Hindrance(gateway_api::Hindrance),
     Node(Arc<gateway_api::Node>),
+    Rejected(Arc<gateway_api::Rejected>),
 }
 
 /// An output whose type is forgotten.

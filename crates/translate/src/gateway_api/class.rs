@@ -2,7 +2,7 @@
 
 use super::placement::is_provisioned;
 use crate::{
-    engine::{Built, Emits, Unit, View},
+    engine::{Built, Emits, Relation, Unit, View},
     status::{Condition, Status},
 };
 use tombolo_api::{
@@ -29,7 +29,6 @@ const FEATURES: &[&str] = &[
     "HTTPRouteBackendRequestHeaderModification",
     "HTTPRouteBackendTimeout",
     "HTTPRouteCORS",
-    "HTTPRouteDestinationPortMatching",
     "HTTPRouteHostRewrite",
     "HTTPRouteMethodMatching",
     "HTTPRouteNamedRouteRule",
@@ -43,7 +42,6 @@ const FEATURES: &[&str] = &[
     "HTTPRouteRequestPercentageMirror",
     "HTTPRouteRequestTimeout",
     "HTTPRouteResponseHeaderModification",
-    "HTTPRouteRetry",
     "HTTPRouteSchemeRedirect",
     "ReferenceGrant",
 ];
@@ -51,10 +49,14 @@ const FEATURES: &[&str] = &[
 /// What is claimed besides where gateways are deployed into a cluster.
 const PROVISIONED: &[&str] = &["GatewayAddressEmpty", "GatewayInfrastructure", "GatewayStaticAddresses"];
 
+/// What is claimed besides where routes are stored as the experimental channel defines them.
+const EXPERIMENTAL: &[&str] = &["HTTPRouteDestinationPortMatching", "HTTPRouteRetry"];
+
 /// What is claimed, in order.
 fn features(view: &View<'_>) -> Vec<&'static str> {
-    let more = if is_provisioned(view) { PROVISIONED } else { &[] };
-    let mut all: Vec<_> = FEATURES.iter().chain(more).copied().collect();
+    let provisioned = if is_provisioned(view) { PROVISIONED } else { &[] };
+    let experimental = if view.count(Relation::StandardChannel) == 0 { EXPERIMENTAL } else { &[] };
+    let mut all: Vec<_> = FEATURES.iter().chain(provisioned).chain(experimental).copied().collect();
     all.sort_unstable();
     all
 }
@@ -92,4 +94,33 @@ pub(super) fn is_ours(view: &View<'_>, gateway: &ObjectKey, class: &str) -> bool
     let key =
         ObjectKey { source: gateway.source.clone(), kind: Kind::GatewayClass, name: NamespacedName::new("", class) };
     view.unit(&Class(key)).copied().unwrap_or(class == DEFAULT_CLASS)
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::{
+        engine::{Fact, Relation},
+        testing::{World, world},
+    };
+
+    fn claims(world: &World, feature: &str) -> bool {
+        let statuses = world.engine.statuses();
+        let status = serde_json::to_value(statuses.values().next().unwrap()).unwrap();
+        status["supportedFeatures"].as_array().unwrap().iter().any(|claimed| claimed["name"] == feature)
+    }
+
+    #[test]
+    fn what_is_experimental_is_not_claimed_where_routes_are_stored_without_it() {
+        let mut world = world(
+            "{apiVersion: gateway.networking.k8s.io/v1, kind: GatewayClass, metadata: {name: tombolo}, \
+             spec: {controllerName: mesh.tombolo.dev/gateway-controller}}",
+        );
+        let experimental = ["HTTPRouteDestinationPortMatching", "HTTPRouteRetry"];
+        assert!(experimental.iter().all(|feature| claims(&world, feature)));
+        world.insert(vec![(Relation::StandardChannel, Fact::Unit)]);
+        assert!(!experimental.iter().any(|feature| claims(&world, feature)));
+        assert!(claims(&world, "HTTPRouteParentRefPort"));
+        world.remove(vec![(Relation::StandardChannel, Fact::Unit)]);
+        assert!(experimental.iter().all(|feature| claims(&world, feature)));
+    }
 }

@@ -14,6 +14,10 @@ pub const SERVICE_ACCOUNT_ANNOTATION: &str = "mesh.tombolo.dev/service-account";
 /// The value of [`MANAGED_LABEL`] on what is made by us. A `/` is not allowed in labels' values.
 pub const MANAGED_BY: &str = "mesh.tombolo.dev-gateway-controller";
 
+/// The port of the agent's pages, readiness and metrics, in the pods that are made by us. Envoy could not listen on it, and a Service
+/// would publish the pages.
+pub const AGENT_PORT: u16 = 15020;
+
 /// What Kubernetes allows for a Service's name and a label's value.
 const LONGEST: usize = 63;
 /// Hexadecimal digits of the hash, and the dash before them.

@@ -1,10 +1,10 @@
 //! The listeners of a Gateway, checked each and against each other.
 
-use super::tls;
+use super::{Deployed, deployment::AGENT_PORT, placement::is_provisioned, tls};
 use crate::engine::{Emits, View};
 use std::sync::Arc;
 use tombolo_api::{
-    LabelSelector, ObjectKey,
+    LabelSelector, Object, ObjectKey,
     gateway::{self, AllowedRoutes, FromNamespaces, GROUP, Protocol, RouteGroupKind},
 };
 use tombolo_core::{Host, Port};
@@ -66,17 +66,24 @@ impl ListenerRow {
 pub(super) fn check(
     view: &View<'_>,
     key: &ObjectKey,
-    gateway: &gateway::Gateway,
+    gateway: &Object<gateway::Gateway>,
     emits: &mut Emits,
 ) -> Vec<ListenerRow> {
-    let mut rows: Vec<ListenerRow> = gateway.listeners.iter().map(|l| check_one(view, key, l, emits)).collect();
+    let by_us = is_provisioned(view) && matches!(Deployed::of(gateway), Deployed::ByUs(_));
+    let mut rows: Vec<ListenerRow> = gateway.listeners.iter().map(|l| check_one(view, key, l, by_us, emits)).collect();
     let conflicts: Vec<Option<Refusal>> = rows.iter().map(|row| conflict(row, &rows)).collect();
     rows.iter_mut().zip(conflicts).for_each(|(row, conflict)| row.conflict = conflict);
     rows
 }
 
-fn check_one(view: &View<'_>, key: &ObjectKey, listener: &gateway::Listener, emits: &mut Emits) -> ListenerRow {
-    let refused = refusal(listener);
+fn check_one(
+    view: &View<'_>,
+    key: &ObjectKey,
+    listener: &gateway::Listener,
+    by_us: bool,
+    emits: &mut Emits,
+) -> ListenerRow {
+    let refused = refusal(listener).or_else(|| taken(listener.port).filter(|_| by_us));
     let (kinds, mut unresolved) = kinds(&listener.allowed_routes, refused.is_none());
     let mut certificates = Vec::new();
     if listener.protocol == Protocol::Https && refused.is_none() {
@@ -108,6 +115,14 @@ fn refusal(listener: &gateway::Listener) -> Option<Refusal> {
     (!is_supported(&listener.protocol)).then(|| Refusal {
         reason: "UnsupportedProtocol",
         message: format!("protocol {} is not supported: use HTTP or HTTPS", listener.protocol),
+    })
+}
+
+/// Why a listener cannot have a port of the pods that we make.
+fn taken(port: Port) -> Option<Refusal> {
+    (port.get() == AGENT_PORT).then(|| Refusal {
+        reason: "PortUnavailable",
+        message: format!("port {AGENT_PORT} is that of the agent's own pages in the gateway's pods: use another port"),
     })
 }
 

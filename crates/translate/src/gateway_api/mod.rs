@@ -15,6 +15,8 @@ mod nodes;
 mod placement;
 mod precedence;
 mod preflight;
+mod programmed;
+mod rejected;
 mod rules;
 mod status;
 mod tls;
@@ -23,13 +25,14 @@ mod virtual_host;
 pub use attach::{Attachment, ParentRow, Route, RouteRow};
 pub use class::Class;
 pub use deployment::{
-    Deployed, MANAGED_BY, MANAGED_LABEL, SERVICE_ACCOUNT_ANNOTATION, infrastructure_name, service_account,
+    AGENT_PORT, Deployed, MANAGED_BY, MANAGED_LABEL, SERVICE_ACCOUNT_ANNOTATION, infrastructure_name, service_account,
 };
 pub use gateway::{Gateway, GatewayRow};
-pub use listener::Listener;
+pub use listener::{Listener, on_ipv6};
 pub use listener_set::{ListenerRow, Refusal};
 pub use nodes::Node;
 pub use placement::Hindrance;
+pub use rejected::Rejected;
 pub use rules::{CompiledRule, Rules, RulesRow};
 pub use status::{GatewayStatus, RouteStatus};
 pub(crate) use virtual_host::virtual_host;

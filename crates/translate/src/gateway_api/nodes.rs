@@ -24,8 +24,8 @@ pub(super) fn reachable<'a>(nodes: impl Iterator<Item = &'a Node>) -> Reachable 
     }
     let texts = |addresses: BTreeSet<IpAddr>| addresses.iter().map(|address| address.to_string().into()).collect();
     if external.is_empty() {
-        Reachable { told: texts(internal), besides: Vec::new() }
+        Reachable { told: texts(internal), ..Reachable::default() }
     } else {
-        Reachable { told: texts(external), besides: texts(internal) }
+        Reachable { told: texts(external), besides: texts(internal), ..Reachable::default() }
     }
 }

@@ -1,20 +1,24 @@
 //! Where a Gateway is reached, and what stands in the way, where gateways are deployed into a cluster.
 //!
 //! Nothing is believed that the cluster does not say: an address is what the Service was given, and a Gateway is programmed only
-//! while that Service has an endpoint that takes requests.
+//! while that Service has an endpoint that takes requests; a listener only while that Service passes its port on.
 
-use super::{Deployed, Refusal, nodes};
+use super::{Deployed, GatewayRow, Refusal, nodes};
 use crate::{
     engine::{Emits, Fact, Relation, View},
     status::GatewayAddress,
 };
-use std::{collections::BTreeSet, net::IpAddr, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::IpAddr,
+    sync::Arc,
+};
 use tombolo_api::{
     Kind, Object, ObjectKey,
     gateway::Gateway,
-    kubernetes::{Endpoint, EndpointSlice, Service, ServiceType},
+    kubernetes::{AddressType, Endpoint, EndpointSlice, Service, ServiceType, TargetPort, Transport},
 };
-use tombolo_core::NamespacedName;
+use tombolo_core::{NamespacedName, Port};
 use tombolo_registry::Entry;
 
 /// `GatewayStatus.addresses` has no more.
@@ -36,6 +40,8 @@ pub(super) struct Reachable {
     pub(super) told: Vec<Arc<str>>,
     /// What is told to those that ask for it.
     pub(super) besides: Vec<Arc<str>>,
+    /// What is the Service's, and nobody answers at.
+    pub(super) unserved: Vec<Arc<str>>,
 }
 
 /// Where a Gateway is reached.
@@ -44,6 +50,8 @@ pub(super) struct Placement {
     pub(super) addresses: Vec<GatewayAddress>,
     /// Why it is not reached there, or not at all the addresses that it wants.
     pub(super) hindrance: Option<Refusal>,
+    /// Why some of its ports are not reached where the others are.
+    pub(super) closed: BTreeMap<Port, Refusal>,
 }
 
 /// True where gateways are deployed into a cluster, and so have addresses of their own.
@@ -64,6 +72,7 @@ pub(super) fn placement(
     view: &View<'_>,
     key: &ObjectKey,
     gateway: &Object<Gateway>,
+    row: &GatewayRow,
     emits: &mut Emits,
 ) -> Option<Placement> {
     if !is_provisioned(view) {
@@ -75,46 +84,95 @@ pub(super) fn placement(
         Deployed::Elsewhere(host) => {
             let namespace = &gateway.metadata.namespace;
             let message = format!("{host} is no Service of namespace {namespace}: name one, or deploy there");
-            return Some(Placement::none("AddressNotUsable", message));
+            return Some(Placement::none(refusal("AddressNotUsable", message)));
         }
     };
-    let name = NamespacedName::new(key.name.namespace.clone(), name);
-    let service = ObjectKey { source: key.source.clone(), kind: Kind::Service, name };
-    let object = view.object::<Service>(&service);
-    if object.is_some_and(|object| object.kind == ServiceType::NodePort) {
-        emits.fact(Relation::OnNodes(key.source.clone()), Fact::Object(key.clone()));
-    }
-    let reachable = object.map(|object| reachable(view, &service, object));
     let cannot_be_made = view.relation(Relation::Hindered(key.clone())).find_map(|fact| match fact {
         Fact::Hindrance(Hindrance::Resources(why)) if by_us => Some(refusal("NoResources", why.to_string())),
         _ => None,
     });
-    let hindrance = match &reachable {
-        _ if cannot_be_made.is_some() => cannot_be_made,
-        None if by_us => Some(refusal("Pending", format!("Service {} is being made", service.name))),
-        None => {
-            let message = format!("there is no Service {}: create it, or name another one", service.name);
-            Some(refusal("AddressNotUsable", message))
-        }
-        Some(reachable) => {
-            let kind = object.map(|object| object.kind).unwrap_or_default();
-            let missing = missing(gateway, reachable, kind, &service.name);
-            let unready = unready(view, &service);
-            // Where nodes take requests for their own pods alone, it has no address before a pod is ready.
-            let is_local = kind == ServiceType::NodePort && object.is_some_and(|object| object.is_local());
-            if is_local { unready.or(missing) } else { missing.or(unready) }
+    let name = NamespacedName::new(key.name.namespace.clone(), name);
+    let service = ObjectKey { source: key.source.clone(), kind: Kind::Service, name };
+    let Some(object) = view.object::<Service>(&service) else {
+        let absent = match by_us {
+            true => refusal("Pending", format!("Service {} is being made", service.name)),
+            false => {
+                let message = format!("there is no Service {}: create it, or name another one", service.name);
+                refusal("AddressNotUsable", message)
+            }
+        };
+        return Some(Placement::none(cannot_be_made.unwrap_or(absent)));
+    };
+    if object.kind == ServiceType::NodePort {
+        emits.fact(Relation::OnNodes(key.source.clone()), Fact::Object(key.clone()));
+    }
+    let reachable = reachable(view, &service, object).served(object, &families(view, &service));
+    Some(Placement {
+        hindrance: cannot_be_made.or_else(|| hindrance(view, gateway, &service, object, &reachable)),
+        addresses: reachable.addresses(gateway),
+        closed: closed(row, object, &service.name, by_us),
+    })
+}
+
+/// What stands in the way of a Gateway whose Service is there.
+fn hindrance(
+    view: &View<'_>,
+    gateway: &Gateway,
+    key: &ObjectKey,
+    service: &Service,
+    reachable: &Reachable,
+) -> Option<Refusal> {
+    let missing = missing(gateway, reachable, service.kind, &key.name);
+    let unready = unready(view, key);
+    // Where nodes take requests for their own pods alone, it has no address before a pod is ready.
+    if service.kind == ServiceType::NodePort && service.is_local() { unready.or(missing) } else { missing.or(unready) }
+}
+
+/// The ports of listeners that a Service does not pass on, and why the Gateway is not reached there.
+fn closed(row: &GatewayRow, service: &Service, name: &NamespacedName, by_us: bool) -> BTreeMap<Port, Refusal> {
+    let ports: BTreeSet<Port> = row.serving().map(|listener| listener.port).collect();
+    let closed = ports.into_iter().filter(|port| !passes_on(service, *port));
+    let why = |port: Port| match by_us {
+        true => refusal("Pending", format!("Service {name} does not pass port {port} on yet")),
+        false => {
+            let message = format!("Service {name} does not pass port {port} on to that port of its pods: add it");
+            refusal("AddressNotUsable", message)
         }
     };
-    Some(Placement { addresses: reachable.unwrap_or_default().addresses(gateway), hindrance })
+    closed.map(|port| (port, why(port))).collect()
+}
+
+/// True where connections to a port of a Service come to the same port of its pods, which is where the listener is. What a name
+/// stands for, the pods say.
+fn passes_on(service: &Service, port: Port) -> bool {
+    let is_elsewhere = |target: &Option<TargetPort>| matches!(target, Some(TargetPort::Number(at)) if *at != port);
+    let ports = service.ports.iter().filter(|own| own.protocol == Transport::Tcp && own.port == port);
+    ports.into_iter().any(|own| !is_elsewhere(&own.target_port))
 }
 
 impl Placement {
-    fn none(reason: &'static str, message: String) -> Self {
-        Self { addresses: Vec::new(), hindrance: Some(refusal(reason, message)) }
+    fn none(hindrance: Refusal) -> Self {
+        Self { addresses: Vec::new(), hindrance: Some(hindrance), closed: BTreeMap::new() }
     }
 }
 
 impl Reachable {
+    /// Without the addresses of a family in which no pod takes requests, where some take those of another. What a load balancer is
+    /// reached at besides the families of its Service is its own affair.
+    fn served(mut self, service: &Service, families: &Families) -> Self {
+        let own: Families = service.cluster_ips.iter().chain([&service.cluster_ip]).filter_map(family).collect();
+        let is_served = |address: &Arc<str>| {
+            let is_unserved = |family| {
+                let is_its = service.kind == ServiceType::NodePort || own.contains(&family);
+                is_its && !families.is_empty() && !families.contains(&family)
+            };
+            !family(address).is_some_and(is_unserved)
+        };
+        let (told, unserved) = self.told.into_iter().partition(is_served);
+        self.besides.retain(is_served);
+        Self { told, unserved, ..self }
+    }
+
     fn has(&self, address: IpAddr) -> bool {
         self.told.iter().chain(&self.besides).any(|one| ip(one) == Some(address))
     }
@@ -138,6 +196,24 @@ fn wanted(gateway: &Gateway) -> impl Iterator<Item = &str> {
 
 fn ip(text: &str) -> Option<IpAddr> {
     text.parse().ok()
+}
+
+/// Address families: whether they are IPv6.
+type Families = BTreeSet<bool>;
+
+fn family(address: &Arc<str>) -> Option<bool> {
+    ip(address).map(|address| address.is_ipv6())
+}
+
+/// The families in which pods of a Service take requests. Of pods that have names, that is not known.
+fn families(view: &View<'_>, service: &ObjectKey) -> Families {
+    let types = slices(view, service).filter(|slice| slice.endpoints.iter().any(|one| one.conditions.is_ready()));
+    let of = |slice: &Object<EndpointSlice>| match slice.address_type {
+        AddressType::IPv4 => vec![false],
+        AddressType::IPv6 => vec![true],
+        AddressType::FQDN => vec![false, true],
+    };
+    types.flat_map(|slice| of(slice)).collect()
 }
 
 fn refusal(reason: &'static str, message: String) -> Refusal {
@@ -167,7 +243,7 @@ fn reachable(view: &View<'_>, key: &ObjectKey, service: &Service) -> Reachable {
         ServiceType::ExternalName => Vec::new(),
     };
     let used = given.into_iter().filter(|address| !address.is_empty() && &***address != "None");
-    Reachable { told: used.cloned().collect(), besides: Vec::new() }
+    Reachable { told: used.cloned().collect(), ..Reachable::default() }
 }
 
 fn kind_of(address: &str) -> &'static str {
@@ -185,6 +261,10 @@ fn missing(gateway: &Gateway, given: &Reachable, kind: ServiceType, service: &Na
         };
         let message = format!("Service {service} was not given {}: name an address that {whose}", absent.join(", "));
         return Some(refusal("AddressNotUsable", message));
+    }
+    if let (true, Some(address)) = (given.told.is_empty(), given.unserved.first()) {
+        let message = format!("no pod of Service {service} is ready that has an address of the family of {address}");
+        return Some(refusal("Pending", message));
     }
     let needs = match kind {
         ServiceType::NodePort => "a node has to be ready",
@@ -204,9 +284,13 @@ fn unready(view: &View<'_>, service: &ObjectKey) -> Option<Refusal> {
 
 /// The endpoints of a Service that take requests.
 fn ready<'a>(view: &View<'a>, service: &ObjectKey) -> impl Iterator<Item = &'a Endpoint> + use<'a> {
+    slices(view, service).flat_map(|slice| &slice.endpoints).filter(|endpoint| endpoint.conditions.is_ready())
+}
+
+fn slices<'a>(view: &View<'a>, service: &ObjectKey) -> impl Iterator<Item = &'a Arc<Object<EndpointSlice>>> + use<'a> {
     let slices = view.entry(Entry::Slices(service.source.clone(), service.name.clone()));
     let slices: Vec<_> = slices.iter().filter_map(|key| view.object::<EndpointSlice>(key)).collect();
-    slices.into_iter().flat_map(|slice| &slice.endpoints).filter(|endpoint| endpoint.conditions.is_ready())
+    slices.into_iter()
 }
 
 #[cfg(test)]

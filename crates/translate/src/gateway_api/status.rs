@@ -1,6 +1,9 @@
 //! What users are told of their Gateways and routes.
 
-use super::{Gateway, GatewayRow, ListenerRow, ParentRow, Refusal, Route, Rules, RulesRow, placement::placement};
+use super::{
+    Gateway, GatewayRow, ListenerRow, ParentRow, Refusal, Route, Rules, RulesRow, placement::placement,
+    programmed::Programming, rejected,
+};
 use crate::{
     engine::{Built, Emits, Relation, Unit, View},
     status::{self, Condition, ListenerStatus, RouteParentStatus, Status},
@@ -27,8 +30,9 @@ impl Unit for GatewayStatus {
         let gateway = view.object::<gateway::Gateway>(&self.0)?;
         let mut emits = Emits::default();
         if let Some(Some(row)) = view.unit(&Gateway(self.0.clone())) {
-            let placement = placement(view, &self.0, gateway, &mut emits);
-            let hindrance = placement.as_ref().and_then(|placement| placement.hindrance.as_ref());
+            let placement = placement(view, &self.0, gateway, row, &mut emits);
+            let rejected = rejected::rejected(view, &self.0);
+            let programming = Programming { row, placement: placement.as_ref(), rejected };
             let listeners = row.listeners.iter().enumerate().map(|(i, listener)| {
                 let field = FieldPath::from("spec.listeners").index(i);
                 // A fault was a problem when the Gateway was read.
@@ -36,11 +40,11 @@ impl Unit for GatewayStatus {
                     report(&self.0, &field, [&listener.refused, &listener.conflict, &listener.unresolved], &mut emits);
                 }
                 let attached = view.count(Relation::Attached(self.0.clone(), listener.name.clone()));
-                listener_status(row, listener, hindrance, attached)
+                listener_status(&programming, listener, attached)
             });
             let listeners = listeners.collect();
             report(&self.0, &FieldPath::from("spec"), [&row.refused], &mut emits);
-            let conditions = gateway_conditions(row, hindrance);
+            let conditions = vec![accepted(row), programming.of_gateway()];
             let addresses = placement.map(|placement| placement.addresses);
             emits.status(self.0.clone(), Status::Gateway(status::GatewayStatus { conditions, listeners, addresses }));
         }
@@ -60,39 +64,25 @@ fn report<'a>(
     }
 }
 
-fn gateway_conditions(row: &GatewayRow, hindrance: Option<&Refusal>) -> Vec<Condition> {
+fn accepted(row: &GatewayRow) -> Condition {
     let generation = row.generation;
     if let Some(Refusal { reason, message }) = &row.refused {
-        let programmed = Condition::no("Programmed", "Invalid", "the Gateway is not accepted", generation);
-        return vec![Condition::no("Accepted", reason, message, generation), programmed];
+        return Condition::no("Accepted", reason, message, generation);
     }
     let valid = row.listeners.iter().filter(|l| l.serves() && l.unresolved.is_none()).count();
-    let serving = row.serving().count();
     let total = row.listeners.len();
-    let accepted = match valid {
+    match valid {
         _ if valid == total => Condition::yes("Accepted", "Accepted", "", generation),
         _ if row.listeners.iter().any(ListenerRow::accepted) => {
             let message = format!("{valid} of {total} listeners are valid: see their conditions");
             Condition::yes("Accepted", "ListenersNotValid", message, generation)
         }
         _ => Condition::no("Accepted", "ListenersNotValid", "no listener is valid: see their conditions", generation),
-    };
-    let programmed = match (serving, hindrance) {
-        (0, _) => Condition::no("Programmed", "Invalid", "no listener can serve: see their conditions", generation),
-        (_, Some(Refusal { reason, message })) => Condition::no("Programmed", reason, message, generation),
-        (_, None) => Condition::yes("Programmed", "Programmed", "", generation),
-    };
-    vec![accepted, programmed]
+    }
 }
 
-/// A listener is as reachable as its Gateway.
-fn listener_status(
-    row: &GatewayRow,
-    listener: &ListenerRow,
-    hindrance: Option<&Refusal>,
-    attached_routes: usize,
-) -> ListenerStatus {
-    let generation = row.generation;
+fn listener_status(of: &Programming<'_>, listener: &ListenerRow, attached_routes: usize) -> ListenerStatus {
+    let generation = of.row.generation;
     let accepted = match listener.refused.as_ref().or(listener.conflict.as_ref()) {
         Some(Refusal { reason, message }) => Condition::no("Accepted", reason, message, generation),
         None => Condition::yes("Accepted", "Accepted", "", generation),
@@ -105,17 +95,11 @@ fn listener_status(
         Some(Refusal { reason, message }) => Condition::no("ResolvedRefs", reason, message, generation),
         None => Condition::yes("ResolvedRefs", "ResolvedRefs", "", generation),
     };
-    let valid = listener.serves() && listener.unresolved.is_none() && row.refused.is_none();
-    let programmed = match hindrance {
-        _ if !valid => Condition::no("Programmed", "Invalid", "see the other conditions", generation),
-        Some(Refusal { message, .. }) => Condition::no("Programmed", "Pending", message, generation),
-        None => Condition::yes("Programmed", "Programmed", "", generation),
-    };
     ListenerStatus {
         name: listener.name.clone(),
         supported_kinds: listener.kinds.clone(),
         attached_routes,
-        conditions: vec![accepted, conflicted, programmed, resolved],
+        conditions: vec![accepted, conflicted, of.of_listener(listener), resolved],
     }
 }
 
@@ -138,7 +122,8 @@ impl Unit for RouteStatus {
                 let field = FieldPath::from("spec.parentRefs").index(parent.index);
                 report(&self.0, &field, [&parent.refused], &mut emits);
             }
-            let parents = row.parents.iter().map(|p| parent_status(p, rules, generation)).collect();
+            let parents = row.parents.iter();
+            let parents = parents.map(|p| parent_status(p, rules, rejected::of_parent(view, p), generation)).collect();
             emits.status(self.0.clone(), Status::Route { parents });
         }
         Some(Built { output: (), emits })
@@ -151,7 +136,7 @@ fn is_told(route: &HttpRoute, field: &FieldPath) -> bool {
     route.rules.iter().any(|rule| faults(rule) || rule.untold.iter().any(|(_, fault)| fault.field == *field))
 }
 
-fn parent_status(row: &ParentRow, rules: &RulesRow, generation: i64) -> RouteParentStatus {
+fn parent_status(row: &ParentRow, rules: &RulesRow, rejected: Option<String>, generation: i64) -> RouteParentStatus {
     let unsupported = rules.unsupported.first().map(|(_, refusal)| refusal);
     let accepted = match row.refused.as_ref().or(unsupported.filter(|_| rules.dropped().count() == rules.rules.len())) {
         Some(Refusal { reason, message }) => Condition::no("Accepted", reason, message, generation),
@@ -167,10 +152,12 @@ fn parent_status(row: &ParentRow, rules: &RulesRow, generation: i64) -> RoutePar
         Some((_, Refusal { reason, message })) => Condition::no("ResolvedRefs", reason, message, generation),
         None => Condition::yes("ResolvedRefs", "ResolvedRefs", "", generation),
     };
+    // No condition of the specification's: it is there only while proxies go on with what they had.
+    let rejected = rejected.map(|message| Condition::no("Programmed", "Invalid", message, generation));
     RouteParentStatus {
         parent_ref: row.parent.clone(),
         controller_name: CONTROLLER,
-        conditions: [accepted, resolved].into_iter().chain(partially).collect(),
+        conditions: [accepted, resolved].into_iter().chain(partially).chain(rejected).collect(),
     }
 }
 

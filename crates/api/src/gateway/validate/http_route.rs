@@ -123,5 +123,8 @@ fn retry(r: &Retry, at: &FieldPath, report: &mut Report) {
     for (i, code) in r.codes.iter().enumerate().filter(|(_, code)| !(400..=599).contains(*code)) {
         report.error(codes.index(i), "OutOfRange", format!("{code} is no error's status"), "use 400 to 599");
     }
+    if r.attempts == Some(0) {
+        report.error(at.key("attempts"), "OutOfRange", "0 is no number of tries", "use 1 or more, or remove retry");
+    }
     unique(&r.codes, |code| format!("code {code}"), |i| codes.index(i), report);
 }

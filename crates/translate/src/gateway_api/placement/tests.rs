@@ -34,6 +34,11 @@ fn endpoint(service: &str, ready: bool) -> String {
     )
 }
 
+fn on_ipv6(service: &str, ready: bool) -> String {
+    let slice = endpoint(service, ready).replace("-1, namespace", "-2, namespace").replace("IPv4", "IPv6");
+    slice.replace("10.0.0.1", "'fd00::1'")
+}
+
 /// A world where gateways are deployed.
 fn provisioned(gateway: &str) -> World {
     let mut world = world(gateway);
@@ -121,7 +126,8 @@ fn an_address_that_was_wanted_and_not_given_is_not_usable() {
 fn a_service_without_a_load_balancer_is_reached_within_the_cluster() {
     let mut world = provisioned(&gateway(""));
     let spec = "type: ClusterIP, clusterIP: 10.96.0.9, clusterIPs: [10.96.0.9, 'fd00::9']";
-    world.apply(&[service("edge-tombolo", spec), endpoint("edge-tombolo", true)].join("\n---\n"));
+    let both = [endpoint("edge-tombolo", true), on_ipv6("edge-tombolo", true)].join("\n---\n");
+    world.apply(&[service("edge-tombolo", spec), both].join("\n---\n"));
     assert_eq!(said(&world), words("Programmed", &["IPAddress 10.96.0.9", "IPAddress fd00::9"]));
     given(&mut world, "edge-tombolo", "10.99.0.1");
     assert_eq!(said(&world).1.len(), 2, "what it was given while it was otherwise counts no more");
@@ -240,4 +246,122 @@ fn a_kind_of_parameters_that_is_not_known_is_refused() {
     let world = provisioned(&gateway(reference));
     let status = serde_json::to_value(&*world.engine.statuses()[&key(Kind::Gateway, "edge")]).unwrap();
     assert_eq!(condition(&status, "Accepted")["reason"], "InvalidParameters");
+}
+
+/// A Gateway with a listener on each of these ports.
+fn listeners(ports: &[u16], spec: &str) -> String {
+    let listener = |port: &u16| format!("{{name: h{port}, port: {port}, protocol: HTTP}}");
+    let listeners: Vec<String> = ports.iter().map(listener).collect();
+    gateway(spec).replace("{name: h, port: 80, protocol: HTTP}", &listeners.join(", "))
+}
+
+/// `Programmed` of the Gateway and of each listener: reason and message.
+fn programmed(world: &World) -> Vec<(String, String)> {
+    let statuses = world.engine.statuses();
+    assert_eq!(statuses, world.scratch().engine.statuses(), "as from scratch");
+    let status = serde_json::to_value(&*statuses[&key(Kind::Gateway, "edge")]).unwrap();
+    let all = [&status].into_iter().chain(status["listeners"].as_array().unwrap());
+    let said = all.map(|of| condition(of, "Programmed"));
+    let text = |condition: &Value, field: &str| condition[field].as_str().unwrap().to_owned();
+    said.map(|condition| (text(condition, "reason"), text(condition, "message"))).collect()
+}
+
+fn reasons(world: &World) -> Vec<String> {
+    programmed(world).into_iter().map(|(reason, _)| reason).collect()
+}
+
+#[test]
+fn a_listener_is_programmed_once_the_service_passes_its_port_on() {
+    let spec = "type: ClusterIP, clusterIP: 10.96.0.9";
+    let with = |ports: &str| service("edge-tombolo", spec).replace("{port: 80}", ports);
+    let mut world = provisioned(&listeners(&[80], ""));
+    world.apply(&[with("{port: 80}"), endpoint("edge-tombolo", true)].join("\n---\n"));
+    assert_eq!(reasons(&world), ["Programmed", "Programmed"]);
+    world.apply(&listeners(&[80, 8080], ""));
+    let said = programmed(&world);
+    assert_eq!(reasons(&world), ["Programmed", "Programmed", "Pending"]);
+    assert!(said[0].1.contains("edge-tombolo") && said[0].1.contains("port 8080"), "{said:?}");
+    assert!(said[2].1.contains("port 8080"), "{said:?}");
+    let elsewhere = ["{port: 8080, protocol: UDP}", "{port: 8080, targetPort: 80}"];
+    for ports in elsewhere {
+        world.apply(&with(&format!("{{name: a, port: 80}}, {{name: b, {}", &ports[1..])));
+        assert_eq!(reasons(&world)[1..], ["Programmed", "Pending"], "{ports}");
+    }
+    for ports in
+        ["{name: b, port: 8080}", "{name: b, port: 8080, targetPort: 8080}", "{name: b, port: 8080, targetPort: h}"]
+    {
+        world.apply(&with(&format!("{{name: a, port: 80}}, {ports}")));
+        assert_eq!(reasons(&world), ["Programmed"; 3], "{ports}");
+        assert_eq!(programmed(&world)[0].1, "");
+    }
+    world.apply(&with("{port: 9000}"));
+    assert_eq!(reasons(&world), ["Pending"; 3]);
+}
+
+#[test]
+fn a_manual_deployment_names_the_port_that_its_service_lacks() {
+    let by_hand = ", addresses: [{type: Hostname, value: own}]";
+    let mut world = provisioned(&listeners(&[80, 8080], by_hand));
+    let spec = "type: ClusterIP, clusterIP: 10.96.0.9";
+    world.apply(&[service("own", spec), endpoint("own", true)].join("\n---\n"));
+    assert_eq!(reasons(&world), ["Programmed", "Programmed", "Pending"]);
+    world.apply(&listeners(&[8080], by_hand));
+    let said = programmed(&world);
+    assert_eq!(reasons(&world), ["AddressNotUsable", "Pending"]);
+    assert!(said[0].1.contains("infra/own") && said[0].1.contains("port 8080"), "{said:?}");
+    world.apply(&service("own", spec).replace("{port: 80}", "{port: 8080}"));
+    assert_eq!(reasons(&world), ["Programmed", "Programmed"]);
+}
+
+#[test]
+fn the_port_of_the_agent_is_no_listeners_where_we_deploy() {
+    let spec = "type: ClusterIP, clusterIP: 10.96.0.9";
+    let services = |name: &str| {
+        let both = service(name, spec).replace("{port: 80}", "{name: a, port: 80}, {name: b, port: 15020}");
+        [both, endpoint(name, true)].join("\n---\n")
+    };
+    let accepted = |world: &World| {
+        let status = serde_json::to_value(&*world.engine.statuses()[&key(Kind::Gateway, "edge")]).unwrap();
+        let listener = condition(&status["listeners"][1], "Accepted").clone();
+        (listener["reason"].as_str().unwrap().to_owned(), listener["message"].as_str().unwrap().to_owned())
+    };
+    let mut world = provisioned(&listeners(&[80, 15020], ""));
+    world.apply(&services("edge-tombolo"));
+    let (reason, message) = accepted(&world);
+    assert_eq!(reason, "PortUnavailable");
+    assert!(message.contains("port 15020"), "{message}");
+    assert_eq!(reasons(&world), ["Programmed", "Programmed", "Invalid"]);
+    world.apply(
+        &[listeners(&[80, 15020], ", addresses: [{type: Hostname, value: own}]"), services("own")].join("\n---\n"),
+    );
+    assert_eq!(accepted(&world).0, "Accepted", "who deploys by hand knows which ports are free");
+    let elsewhere = self::world(&listeners(&[80, 15020], ""));
+    assert_eq!(accepted(&elsewhere).0, "Accepted");
+}
+
+#[test]
+fn addresses_of_a_family_are_told_once_pods_of_that_family_are_ready() {
+    let balanced = "type: LoadBalancer, clusterIP: 10.96.0.9, clusterIPs: [10.96.0.9, 'fd00::9']";
+    let mut world = provisioned(&gateway(""));
+    given(&mut world, "edge-tombolo", "10.99.0.1");
+    given(&mut world, "edge-tombolo", "fd99::1");
+    let (v4, v6) = ("IPAddress 10.99.0.1", "IPAddress fd99::1");
+    world.apply(&service("edge-tombolo", balanced));
+    assert_eq!(said(&world), words("Pending", &[v4, v6]), "it has them, whoever answers");
+    world.apply(&endpoint("edge-tombolo", true));
+    assert_eq!(said(&world), words("Programmed", &[v4]));
+    world.apply(&on_ipv6("edge-tombolo", false));
+    assert_eq!(said(&world), words("Programmed", &[v4]));
+    world.apply(&on_ipv6("edge-tombolo", true));
+    assert_eq!(said(&world), words("Programmed", &[v4, v6]));
+    world.apply(&endpoint("edge-tombolo", false));
+    assert_eq!(said(&world), words("Programmed", &[v6]));
+    world.apply(&service("edge-tombolo", "type: ClusterIP, clusterIP: 10.96.0.9"));
+    assert_eq!(said(&world), words("Pending", &[]), "nobody answers there");
+    world.apply(&service("edge-tombolo", "type: LoadBalancer, clusterIP: 'fd00::9'"));
+    assert_eq!(said(&world), words("Programmed", &[v4, v6]), "what the balancer takes in is its own affair");
+
+    world.apply(&service("edge-tombolo", "type: NodePort, clusterIP: 'fd00::9'"));
+    world.insert(vec![node("n1", &[], &["192.0.2.1", "fd02::1"])]);
+    assert_eq!(said(&world), words("Programmed", &["IPAddress fd02::1"]));
 }

@@ -1,4 +1,9 @@
-use crate::{names, testing::World};
+use crate::{
+    engine::{Fact, Relation},
+    gateway_api::Rejected,
+    names,
+    testing::World,
+};
 use serde_json::{Value, json};
 use tombolo_api::{AnyObject, Kind, ObjectKey, manifest};
 use tombolo_core::{NamespacedName, Port, SourceId};
@@ -208,4 +213,56 @@ fn a_listener_at_fault_still_conflicts() {
         let scope = [Scope::gateway("infra", "edge")];
         assert!(world.seen(&scope, ResourceType::Listener).is_empty(), "nothing is served there in plaintext");
     }
+}
+
+/// The fact that a proxy rejects what this is made of: the resource of `edge` whose name is this.
+fn rejected(world: &World, kind: ResourceType, name: &str) -> (Relation, Fact) {
+    let name = name.into();
+    let maker = world.engine.maker(&Scope::gateway("infra", "edge"), kind, &name).expect("there is such a resource");
+    Rejected::fact(maker, &name, &format!("no\n such thing{}", " and so on".repeat(100))).unwrap()
+}
+
+#[test]
+fn what_a_proxy_rejects_is_said_until_it_is_accepted() {
+    let listeners = json!([
+        {"name": "web", "port": 80, "protocol": "HTTP"}, {"name": "more", "port": 8080, "protocol": "HTTP"},
+        {"name": "tls", "port": 443, "protocol": "HTTPS", "tls": {"certificateRefs": [{"name": "cert"}]}},
+    ]);
+    let mut world = World::default();
+    let gateway = stored("Gateway", "edge", &json!({"gatewayClassName": "tombolo", "listeners": listeners}));
+    let route = |section: &str| {
+        stored("HTTPRoute", section, &json!({"parentRefs": [{"name": "edge", "sectionName": section}]}))
+    };
+    world.apply_from("test", vec![gateway, certificate(), route("web"), route("more")]);
+    let said = |world: &World| {
+        let gateway = status(world, Kind::Gateway, "edge");
+        let listener = |i: usize| condition(&gateway["listeners"][i], "Programmed").0;
+        [condition(&gateway, "Programmed").0, listener(0), listener(1), listener(2)]
+    };
+    let (yes, no) = ("True Programmed", "False Invalid");
+    assert_eq!(said(&world), [yes; 4]);
+    let one = rejected(&world, ResourceType::Listener, "0.0.0.0_80");
+    let certificate = world.seen(&[Scope::gateway("infra", "edge")], ResourceType::Secret).into_keys().next().unwrap();
+    let certificate = rejected(&world, ResourceType::Secret, &certificate);
+    let all = [&one, &rejected(&world, ResourceType::Listener, "0.0.0.0_8080"), &certificate].map(Clone::clone);
+    world.insert(vec![one]);
+    assert_eq!(said(&world), [yes, no, yes, yes]);
+    let gateway = status(&world, Kind::Gateway, "edge");
+    let (_, message) = condition(&gateway["listeners"][0], "Programmed");
+    assert!(message.contains("no such thing") && message.len() < 400, "{message}");
+    assert_eq!(condition(&gateway, "Programmed").1, message);
+    world.insert(all[1..].to_vec());
+    assert_eq!(said(&world), [no; 4]);
+    world.remove(all.to_vec());
+    assert_eq!(said(&world), [yes; 4]);
+
+    let table = rejected(&world, ResourceType::Routes, &names::http_table(Port::new(80).unwrap()));
+    world.insert(vec![table.clone()]);
+    let parent = |world: &World, name: &str| status(world, Kind::HttpRoute, name)["parents"][0].clone();
+    let (word, message) = condition(&parent(&world, "web"), "Programmed");
+    assert!(word == no && message.contains("no such thing"), "{word} {message}");
+    let has = |parent: Value| parent["conditions"].as_array().unwrap().iter().any(|one| one["type"] == "Programmed");
+    assert!(!has(parent(&world, "more")), "its table is another");
+    world.remove(vec![table]);
+    assert!(!has(parent(&world, "web")));
 }

@@ -95,6 +95,7 @@ fn rules() {
             ("[500, 503]", "[600]", "rules[0].retry.codes[0] OutOfRange"),
             ("[500, 503]", "[500, 500]", "rules[0].retry.codes[1] Duplicate"),
             ("attempts: 2", "attempts: -1", "rules[0].retry.attempts InvalidValue"),
+            ("attempts: 2", "attempts: 0", "rules[0].retry.attempts OutOfRange"),
             ("100ms", "100us", "rules[0].retry.backoff InvalidValue"),
         ],
     );
