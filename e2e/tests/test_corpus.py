@@ -42,6 +42,7 @@ CONDITIONS = {
     "RefNotPermitted": "there is no ReferenceGrant",
     "UnsupportedAddress": "not served",
     "UnsupportedProtocol": "not served",
+    "UnsupportedSigner": "not served",
 }
 
 # What `tombolo validate` refuses though the API server stores it: kinds, a part of what is told, and why.
