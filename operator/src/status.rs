@@ -56,6 +56,8 @@ pub(crate) async fn write<S: Status>(
     verdicts: &[Verdict],
     ours: &[&str],
 ) -> Result<(), Failure> {
+    // Of a type that is not ours nothing would be known the next time: all would be news for ever.
+    debug_assert!(verdicts.iter().all(|verdict| ours.contains(&verdict.about)), "{verdicts:?} are not all of {ours:?}");
     let mut before: S = part(object, ours);
     let now = Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
     let after = merged(status, &mut before, verdicts, object.metadata.generation.unwrap_or_default(), &now);

@@ -15,7 +15,9 @@ use crate::{
 };
 use kube::api::DynamicObject;
 use serde_json::Value;
-use tombolo_api::mesh::{CERTIFICATE_AUTHORITY_READY, MeshInstallationStatus, TRUST_DOMAIN_IN_EFFECT};
+use tombolo_api::mesh::{
+    CERTIFICATE_AUTHORITY_READY, MeshInstallationStatus, ROOT_CERTIFICATE_PUBLISHED, TRUST_DOMAIN_IN_EFFECT,
+};
 
 /// Makes of a MeshInstallation its revisions and tags.
 pub(crate) enum Installation {}
@@ -29,6 +31,7 @@ impl Reconciler for Installation {
         "GatewayAPI",
         "Progressing",
         "Ready",
+        ROOT_CERTIFICATE_PUBLISHED,
         "SettingsInEffect",
         TRUST_DOMAIN_IN_EFFECT,
     ];
@@ -50,4 +53,35 @@ impl Reconciler for Installation {
 /// Where its control planes are, whatever else the spec says.
 fn namespace(object: &DynamicObject) -> &str {
     object.data.pointer("/spec/namespace").and_then(Value::as_str).unwrap_or("tombolo-system")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{condition::Verdict, metrics::Metrics, scripted::Api, status};
+    use serde_json::json;
+    use tombolo_api::mesh::FOUND_BY_CONTROL_PLANE;
+
+    #[tokio::test]
+    async fn what_its_control_plane_found_is_written_once() {
+        let api = Api::default();
+        let context = Context::new(api.client(), "me".to_owned(), Vec::new(), "r".to_owned(), Metrics::default());
+        let found = FOUND_BY_CONTROL_PLANE.map(|about| Verdict::new(about, true, "A", ""));
+        let mut object: DynamicObject = serde_json::from_value(json!({"metadata": {"name": "a"}})).unwrap();
+        let write = async |object: &DynamicObject| {
+            let status = MeshInstallationStatus::default();
+            status::write(&context, Installation::KIND, object, status, &found, Installation::CONDITIONS)
+                .await
+                .unwrap();
+        };
+        write(&object).await;
+        let written = api.written();
+        let mut status = written.iter().find(|(what, _)| what.ends_with("/status")).unwrap().1["status"].clone();
+        for condition in status["conditions"].as_array_mut().unwrap() {
+            condition["lastTransitionTime"] = "2026-01-01T00:00:00Z".into();
+        }
+        object.data["status"] = status;
+        write(&object).await;
+        assert_eq!(api.written(), written, "nothing is new, so that nobody is told");
+    }
 }
