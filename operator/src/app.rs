@@ -69,7 +69,9 @@ pub(crate) async fn lead(context: Arc<Context>, stop: CancellationToken) {
 async fn reconcile(context: &Arc<Context>, stop: &CancellationToken) {
     let (installations, revisions, tags) = (installations(context), revisions(context), tags(context));
     let mut definitions = context.definitions.subscribe();
-    _ = stop.run_until_cancelled(definitions.wait_for(definitions::State::is_known)).await;
+    if stop.run_until_cancelled(definitions.wait_for(definitions::State::is_known)).await.is_none() {
+        return;
+    }
     tokio::join!(installations.drive::<Installation>(stop), revisions.drive::<Revision>(stop), tags.drive::<Tag>(stop),);
 }
 

@@ -9,7 +9,7 @@ use crate::{
 };
 use futures::{
     FutureExt as _, Stream, StreamExt as _,
-    future::BoxFuture,
+    future::{self, BoxFuture},
     stream::{self, BoxStream, SelectAll},
 };
 use kube::{
@@ -102,17 +102,26 @@ impl Triggers {
     pub(crate) fn drive<R: Reconciler>(self, stop: &CancellationToken) -> BoxFuture<'static, ()> {
         let queue = self.requests.map(Ok::<_, Infallible>).take_until(stop.clone().cancelled_owned());
         let (config, context) = (Config::default().debounce(DEBOUNCE).concurrency(AT_ONCE), self.context.clone());
+        let in_vain = in_vain(self.known.clone(), stop.clone());
         let reconcile = |object, context| controller::reconcile::<R>(object, context).boxed();
         let results = applier(reconcile, controller::on_failure::<R>, self.context, self.known, queue, config);
-        results
-            .for_each(move |result| {
-                // Failures of reconciliations are told where they are handled.
-                if let Err(Error::ObjectNotFound(gone)) = result {
-                    controller::forget::<R>(&context, &gone.name);
-                }
-                ready(())
-            })
-            .boxed()
+        let all = results.for_each(move |result| {
+            // Failures of reconciliations are told where they are handled.
+            if let Err(Error::ObjectNotFound(gone)) = result {
+                controller::forget::<R>(&context, &gone.name);
+            }
+            ready(())
+        });
+        future::select(all.boxed(), in_vain.boxed()).map(drop).boxed()
+    }
+}
+
+/// Ends once it is told to stop before objects were listed. kube's applier begins with nothing until they are, and does not end
+/// either: it keeps whoever would fill the store.
+async fn in_vain(known: Store<DynamicObject>, stop: CancellationToken) {
+    stop.cancelled().await;
+    if known.wait_until_ready().now_or_never().is_some() {
+        future::pending().await
     }
 }
 

@@ -130,3 +130,23 @@ async fn nothing_is_reconciled_before_definitions_were_looked_at() {
     sleep(LATER).await;
     assert!(asked(&api, "/meshrevisiontags/default") > 0, "what cannot be had is not waited for");
 }
+
+#[tokio::test(start_paused = true)]
+async fn it_ends_when_told_to_stop_whatever_it_waits_for() {
+    let (undefined, unread, unlisted, failing) = (Api::default(), Api::default(), Api::default(), Api::default());
+    unread.fail("/customresourcedefinitions", Fails::With(503));
+    for api in [&unlisted, &failing] {
+        api.define();
+        api.put(&format!("{MESH}/meshrevisiontags"), named("default", None));
+    }
+    unlisted.fail("/meshrevisions?", Fails::Never);
+    failing.fail("/meshrevisiontags/default", Fails::With(503));
+    for (why, api) in [("undefined", undefined), ("unread", unread), ("unlisted", unlisted), ("failing", failing)] {
+        let stop = CancellationToken::new();
+        let lead = tokio::spawn(crate::app::lead(context(&api), stop.clone()));
+        sleep(LATER).await;
+        assert!(!lead.is_finished(), "{why}");
+        stop.cancel();
+        tokio::time::timeout(LATER, lead).await.expect(why).unwrap();
+    }
+}
