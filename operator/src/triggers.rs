@@ -1,5 +1,8 @@
 //! What asks for reconciliations of a kind: its own objects, what is made of them, and whatever else concerns them.
 
+mod news;
+
+use self::news::News;
 use crate::{
     context::Context,
     controller::{self, Reconciler},
@@ -51,9 +54,10 @@ impl Triggers {
         let known = writer.as_reader();
         let mut triggers = Self { kind, context: context.clone(), known, requests: SelectAll::new() };
         let events = watching::events(watched::all(kind), kind.objects(&context.client, ""), context);
-        let touched = reflector(writer, events.map(Ok::<_, watcher::Error>)).touched_objects();
-        let own = touched.filter_map(move |object| {
-            ready(object.ok().map(|object| ObjectRef::from_obj_with(&object, kind.resource())))
+        let mut news = News::default();
+        let own = reflector(writer, events.map(Ok::<_, watcher::Error>)).filter_map(move |event| {
+            let object = event.ok().and_then(|event| news.of(event));
+            ready(object.map(|object| ObjectRef::from_obj_with(&object, kind.resource())))
         });
         triggers.requests.push(own.boxed());
         triggers

@@ -150,3 +150,24 @@ async fn it_ends_when_told_to_stop_whatever_it_waits_for() {
         tokio::time::timeout(LATER, lead).await.expect(why).unwrap();
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_status_wakes_whoever_looks_on_and_not_whoever_writes_it() {
+    let api = Api::default();
+    api.define();
+    api.put(&format!("{MESH}/meshinstallations"), named("a", None));
+    api.put(&format!("{MESH}/meshrevisions"), named("a", Some("a")));
+    let (_context, _stop) = lead(&api);
+    // What fails is tried again now and then: it is counted soon after.
+    let woken = async |collection: &str| {
+        sleep(10 * LATER).await;
+        let count = || ["installations", "revisions"].map(|kind| asked(&api, &format!("{MESH}/mesh{kind}/a")));
+        let before = count();
+        api.change(&format!("{MESH}/{collection}"), "a", |object| object["status"] = json!({"replicas": before[0]}));
+        sleep(Duration::from_millis(500)).await;
+        let after = count();
+        [after[0] > before[0], after[1] > before[1]]
+    };
+    assert!(!woken("meshinstallations").await[0]);
+    assert!(woken("meshrevisions").await[0]);
+}
