@@ -91,17 +91,18 @@ async fn serve_until(told: impl Future<Output = ()>, args: Args, client: Client)
     let secure = Secure { client, writer, watches, registry, unready: unready.clone(), stop: stop.clone() };
     serve_secure(&args, &plane, secure, &mut servers)?;
     tracing::info!(revision = args.revision, namespace = args.namespace, "watching");
-    let outcome = tokio::select! {
+    let mut outcome = tokio::select! {
         () = told => Ok(()),
-        Some(ended) = servers.join_next() => ended?,
-        Some(ended) = pages.join_next() => Ok(ended?),
+        Some(ended) = servers.join_next() => ended.map_err(Into::into).flatten(),
+        Some(ended) = pages.join_next() => ended.map_err(Into::into),
     };
+    // Whatever went wrong, streams are drained and the Lease is given back.
     unready.send_replace(Some("stopping"));
     stop.cancel();
     while let Some(ended) = servers.join_next().await {
-        ended??;
+        outcome = outcome.and(ended.map_err(Into::into).flatten());
     }
-    election.await?;
+    outcome = outcome.and(election.await.map_err(Into::into));
     plane.stop();
     outcome
 }

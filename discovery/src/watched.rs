@@ -23,6 +23,15 @@ struct Failing {
     last: Instant,
 }
 
+/// Who no longer watches fails no longer.
+impl Drop for Watched {
+    fn drop(&mut self) {
+        if self.failing.is_some() {
+            self.metrics.recovered(self.what);
+        }
+    }
+}
+
 impl Watched {
     /// A watch of a kind, and what for: some kinds are watched more than once.
     pub(crate) fn new(metrics: &WatchMetrics, kind: &'static str, purpose: &'static str) -> Self {

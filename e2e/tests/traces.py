@@ -19,7 +19,7 @@ def traces(cluster):
     """All traces of a cluster by kind; others may come and go meanwhile."""
     hierarchies = pathlib.Path("/sys/fs/cgroup")
     return {
-        "mounts": set(pathlib.Path("/proc/self/mounts").read_text().splitlines()),
+        "mounts": {line for line in pathlib.Path("/proc/self/mounts").read_text().splitlines() if not _in_another(line, cluster)},
         "devices": _printed("ip", "-oneline", "link"),
         "addresses": _printed("ip", "-oneline", "address"),
         "routes": _printed("ip", "route", "show", "table", "all"),
@@ -31,6 +31,10 @@ def traces(cluster):
         "files": {str(path) for directory in DAEMONS for path in pathlib.Path(directory).glob("*")},
         "state": {str(path) for path in CLUSTERS.glob(f"{cluster}/*")},
     }
+
+
+def _in_another(mount, cluster):
+    return f"{CLUSTERS}/" in mount and f"{CLUSTERS}/{cluster}/" not in mount
 
 
 def _of_another(cgroup, cluster):

@@ -13,7 +13,7 @@ use tombolo_translate::{
     engine::{Fact, Relation},
     gateway_api,
 };
-use tombolo_xds::{Hub, Rejection};
+use tombolo_xds::{ConnectionId, Hub, ProxyReport, Rejection};
 
 /// Tells the graph thread whenever rejections change, until `stop`.
 pub(crate) fn watch(hub: Hub, commands: Commands, stop: CancellationToken) {
@@ -27,12 +27,12 @@ pub(crate) fn watch(hub: Hub, commands: Commands, stop: CancellationToken) {
     });
 }
 
-/// What is rejected now.
+/// What the proxies that are connected to this replica reject now.
 #[derive(Default)]
 pub(crate) struct Rejected {
     /// One problem for each object that a rejected resource was made from.
     pub(crate) problems: BTreeSet<Problem>,
-    /// What translation says of it in statuses.
+    /// What translation says of it in statuses: of what all proxies reject that are to have it. Where some have taken it, it serves.
     pub(crate) facts: BTreeSet<(Relation, Fact)>,
 }
 
@@ -45,12 +45,18 @@ impl Rejected {
         }
         let proxies: BTreeMap<_, _> = hub.proxies().into_iter().map(|proxy| (proxy.connection, proxy)).collect();
         for rejection in &rejections {
+            let mut left: BTreeMap<Scope, usize> = BTreeMap::new();
             for proxy in rejection.connections.iter().filter_map(|id| proxies.get(id)) {
                 let scope = scope(world, &proxy.scopes, rejection);
-                rejected.facts.extend(scope.as_ref().and_then(|scope| fact(world, scope, rejection)));
+                if let Some(scope) = &scope {
+                    let left = left.entry(scope.clone()).or_insert_with(|| who_has(scope, &proxies));
+                    *left = left.saturating_sub(1);
+                }
                 let objects = scope.map(|scope| origins(world, &scope, rejection)).unwrap_or_default();
                 rejected.problems.extend(objects.iter().map(|object| problem(world, object, rejection, &proxy.proxy)));
             }
+            let by_all = left.iter().filter(|(_, left)| **left == 0);
+            rejected.facts.extend(by_all.filter_map(|(scope, _)| fact(world, scope, rejection)));
         }
         rejected
     }
@@ -60,6 +66,11 @@ impl Rejected {
 fn scope(world: &World, scopes: &[String], rejection: &Rejection) -> Option<Scope> {
     let mut scopes = scopes.iter().map(|scope| Scope::named(scope));
     scopes.find(|scope| world.engine().maker(scope, rejection.kind, &rejection.name).is_some())
+}
+
+/// How many proxies see a scope.
+fn who_has(scope: &Scope, proxies: &BTreeMap<ConnectionId, ProxyReport>) -> usize {
+    proxies.values().filter(|proxy| proxy.scopes.iter().any(|name| Scope::named(name) == *scope)).count()
 }
 
 fn fact(world: &World, scope: &Scope, rejection: &Rejection) -> Option<(Relation, Fact)> {

@@ -135,7 +135,9 @@ impl Replica {
 async fn without_an_api_server_it_says_what_it_waits_for_and_can_be_stopped() {
     let api = Api::new("/");
     let replica = Replica::start(0, &api, "--listen");
-    replica.says("503", "not everything is read yet: Kubernetes, load balancers, nodes, Gateway API's channel, settings").await;
+    replica
+        .says("503", "not everything is read yet: Kubernetes, load balancers, nodes, Gateway API's channel, settings")
+        .await;
     assert_eq!(replica.page(15014, "/metrics").await.unwrap().0, "200");
     replica.stop().await;
 }

@@ -4,7 +4,10 @@ use http::Request;
 use k8s_openapi::api::authentication::v1::{TokenReview, TokenReviewSpec};
 use kube::{Api, Client, api::PostParams};
 use serde::Deserialize;
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
 use tokio::time::{sleep, timeout};
 use tombolo_ca::{
     Answer, FetchError, FetchKeys, Jwks, KeyRing, ReviewError, ReviewTokens, TokenRules, TokenVerifier, TrustedIssuer,
@@ -135,6 +138,7 @@ async fn take_keys(issuer: TrustedIssuer, server: ApiServer, domain: TrustDomain
 fn by_keys(server: ApiServer, domain: &TrustDomain, issuer: String, keys: Jwks) -> (TokenVerifier, Arc<dyn FetchKeys>) {
     tracing::info!(issuer, keys = keys.len(), "tokens are checked by the API server's keys");
     let ring = Arc::new(KeyRing::new(keys));
+    ring.name(issuer.clone(), SystemTime::now());
     let source: Arc<dyn FetchKeys> = Arc::new(server);
     tokio::spawn(follow(ring.clone(), source.clone()));
     (TokenVerifier::new(TokenRules::new(domain.clone(), issuer), ring), source)
@@ -167,7 +171,6 @@ mod tests {
             Mutex,
             atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed},
         },
-        time::SystemTime,
     };
     use tombolo_ca::{
         Authority, Everybody, Issuing, LocalIssuer, LocalSigner, Ports, Proof, Roots, RotationPolicy, Settings,

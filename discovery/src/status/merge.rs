@@ -10,7 +10,7 @@ use tombolo_kubernetes::conditions;
 /// Entries in a route's `parents`, at most, as its schema has it.
 const MAX_PARENTS: usize = 32;
 /// Of a route's parent: types that are ours even where they do not hold now.
-const PARENT: &[&str] = &["Accepted", "ResolvedRefs", "PartiallyInvalid"];
+const PARENT: &[&str] = &["Accepted", "ResolvedRefs", "PartiallyInvalid", "Programmed"];
 /// Likewise of a listener.
 const LISTENER: &[&str] = &["Accepted", "Conflicted", "Programmed", "ResolvedRefs", "OverlappingTLSConfig"];
 

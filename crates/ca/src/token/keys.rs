@@ -14,8 +14,8 @@ const REFETCH: Duration = Duration::from_secs(10);
 /// Requests with an unknown key wait for the fetch; not for ever.
 const FETCH_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Names of an issuer that count: the last, and some before it.
-const NAMES: usize = 4;
+/// For how long an issuer's name of before counts: longer than tokens of workloads last (12 hours, where nobody asked for less).
+const OUTLIVES: Duration = Duration::from_secs(24 * 3600);
 
 /// The port to where keys come from: a file, a URL, the API server.
 pub trait FetchKeys: Send + Sync {
@@ -37,8 +37,8 @@ pub struct FetchError(#[source] pub Box<dyn std::error::Error + Send + Sync>);
 #[derive(Debug)]
 pub struct KeyRing {
     keys: ArcSwap<Jwks>,
-    /// The newest first.
-    names: ArcSwap<Vec<String>>,
+    /// The newest first, each with when it was last what the issuer said.
+    names: ArcSwap<Vec<(String, SystemTime)>>,
     refetch: Mutex<RateLimit>,
 }
 
@@ -62,24 +62,31 @@ impl KeyRing {
         self.keys.load_full()
     }
 
-    /// True for what the issuer was found to call itself, now or not long ago: its tokens outlive a change of its name.
-    pub(crate) fn is_named(&self, issuer: &str) -> bool {
-        self.names.load().iter().any(|name| name == issuer)
+    /// Whether the issuer calls itself this, or did within a day: its tokens outlive a change of its name. `None` where it never said.
+    pub(crate) fn is_named(&self, issuer: &str, now: SystemTime) -> Option<bool> {
+        let names = self.names.load();
+        let (newest, before) = names.split_first()?;
+        let lately = |(name, last): &(String, SystemTime)| name == issuer && now < *last + OUTLIVES;
+        Some(newest.0 == issuer || before.iter().any(lately))
     }
 
-    /// Reads the keys and the issuer's name again. What cannot be read stays as it was.
+    /// Reads the keys and the issuer's name again, each by itself. What cannot be read stays as it was.
     ///
     /// # Errors
     /// Either cannot be read.
     pub async fn read(&self, source: &dyn FetchKeys) -> Result<(), FetchError> {
-        let (issuer, keys) = tokio::try_join!(source.issuer(), source.fetch())?;
-        if let Some(issuer) = issuer.filter(|issuer| !self.is_named(issuer)) {
-            let before = self.names.load();
-            let names = std::iter::once(issuer).chain(before.iter().cloned());
-            self.names.store(Arc::new(names.take(NAMES).collect()));
-        }
-        self.replace(keys);
-        Ok(())
+        let (issuer, keys) = tokio::join!(source.issuer(), source.fetch());
+        let keys = keys.map(|keys| self.replace(keys));
+        let issuer = issuer.map(|issuer| issuer.into_iter().for_each(|issuer| self.name(issuer, SystemTime::now())));
+        keys.and(issuer)
+    }
+
+    /// The issuer says its name, at this time: tokens have it from now on.
+    pub fn name(&self, issuer: String, now: SystemTime) {
+        let before = self.names.load();
+        let lately = before.iter().filter(|(name, last)| *name != issuer && now < *last + OUTLIVES).cloned();
+        let lately: Vec<_> = lately.collect();
+        self.names.store(Arc::new(std::iter::once((issuer, now)).chain(lately).collect()));
     }
 
     /// After a token's key was not among `seen`, or its issuer not known: reads both again, unless somebody else just did, or did too
@@ -93,5 +100,63 @@ impl KeyRing {
             }
         }
         !Arc::ptr_eq(seen, &self.current())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::LocalIssuer;
+
+    /// An issuer with a name that withholds its keys, or the other way round.
+    struct Half(Option<&'static str>);
+
+    fn keys() -> Jwks {
+        LocalIssuer::create("https://issuer.test").unwrap().jwks().unwrap()
+    }
+
+    fn lost() -> FetchError {
+        FetchError("lost".into())
+    }
+
+    impl FetchKeys for Half {
+        fn fetch(&self) -> Answer<'_, Result<Jwks, FetchError>> {
+            Box::pin(std::future::ready(if self.0.is_some() { Err(lost()) } else { Ok(keys()) }))
+        }
+
+        fn issuer(&self) -> Answer<'_, Result<Option<String>, FetchError>> {
+            Box::pin(std::future::ready(self.0.map(|name| Some(name.to_owned())).ok_or_else(lost)))
+        }
+    }
+
+    fn ring() -> KeyRing {
+        KeyRing::new(keys())
+    }
+
+    #[test]
+    fn a_name_of_before_counts_for_a_day() {
+        let (ring, start) = (ring(), SystemTime::UNIX_EPOCH);
+        assert_eq!(ring.is_named("old", start), None);
+        ring.name("old".to_owned(), start);
+        let hours = |hours: u64| start + Duration::from_secs(hours * 3600);
+        assert_eq!(ring.is_named("old", hours(1000)), Some(true), "it is its name");
+        ring.name("old".to_owned(), hours(1000));
+        ring.name("new".to_owned(), hours(1001));
+        assert_eq!(ring.is_named("old", hours(1023)), Some(true));
+        assert_eq!(ring.is_named("old", hours(1024)), Some(false));
+        assert_eq!(ring.is_named("new", hours(9999)), Some(true));
+        ring.name("new".to_owned(), hours(1030));
+        assert_eq!(ring.names.load().len(), 1, "what counts no more is not kept");
+    }
+
+    #[tokio::test]
+    async fn name_and_keys_are_taken_each_by_itself() {
+        let ring = ring();
+        let before = ring.current();
+        assert!(ring.read(&Half(Some("name"))).await.is_err());
+        assert_eq!(ring.is_named("name", SystemTime::now()), Some(true));
+        assert!(Arc::ptr_eq(&before, &ring.current()));
+        assert!(ring.read(&Half(None)).await.is_err());
+        assert!(!Arc::ptr_eq(&before, &ring.current()));
     }
 }

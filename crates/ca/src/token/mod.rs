@@ -85,7 +85,7 @@ impl TokenVerifier {
             return Err(Refusal::GarbageToken("it needs extensions (crit) that are not known here"));
         }
         self.keys.current().verify(&header, signed, signature)?;
-        self.rules.judge(Claims::decode(payload)?, moment::unix(now), |issuer| self.keys.is_named(issuer))
+        self.rules.judge(Claims::decode(payload)?, moment::unix(now), |issuer| self.keys.is_named(issuer, now))
     }
 }
 
@@ -107,10 +107,10 @@ fn parts(token: &str) -> Result<Parts<'_>, Refusal> {
 }
 
 impl TokenRules {
-    /// What is signed is true; is it for us, and now? `known` are issuers besides.
-    fn judge(&self, claims: Claims, now: i64, known: impl Fn(&str) -> bool) -> Result<Caller, Refusal> {
+    /// What is signed is true; is it for us, and now? `named`: whether an issuer that says its name itself says this one.
+    fn judge(&self, claims: Claims, now: i64, named: impl Fn(&str) -> Option<bool>) -> Result<Caller, Refusal> {
         let Self { issuers, audiences, skew, trust_domain } = self;
-        if !issuers.contains(&claims.iss) && !known(&claims.iss) {
+        if !named(&claims.iss).unwrap_or_else(|| issuers.contains(&claims.iss)) {
             return Err(Refusal::WrongIssuer { found: brief(&claims.iss), expected: issuers.join(", ") });
         }
         if !claims.aud.iter().any(|audience| audiences.contains(audience)) {

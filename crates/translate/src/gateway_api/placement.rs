@@ -177,6 +177,11 @@ impl Reachable {
         self.told.iter().chain(&self.besides).any(|one| ip(one) == Some(address))
     }
 
+    /// True for an address that it was given, and that nobody serves yet.
+    fn waits(&self, wanted: &str) -> bool {
+        ip(wanted).is_some_and(|address| self.unserved.iter().any(|one| ip(one) == Some(address)))
+    }
+
     /// What the Gateway's status says: what was asked for before the rest, of which there may be more than it takes.
     fn addresses(self, gateway: &Gateway) -> Vec<GatewayAddress> {
         let asked: BTreeSet<IpAddr> = wanted(gateway).filter_map(ip).collect();
@@ -252,8 +257,8 @@ fn kind_of(address: &str) -> &'static str {
 
 /// The addresses that are wanted, or any, are not there.
 fn missing(gateway: &Gateway, given: &Reachable, kind: ServiceType, service: &NamespacedName) -> Option<Refusal> {
-    let absent: Vec<&str> =
-        wanted(gateway).filter(|value| !ip(value).is_some_and(|address| given.has(address))).collect();
+    let absent = wanted(gateway).filter(|value| !ip(value).is_some_and(|address| given.has(address)));
+    let (waiting, absent): (Vec<&str>, Vec<&str>) = absent.partition(|value| given.waits(value));
     if !absent.is_empty() {
         let whose = match kind {
             ServiceType::NodePort => "a node has that takes its requests",
@@ -262,7 +267,8 @@ fn missing(gateway: &Gateway, given: &Reachable, kind: ServiceType, service: &Na
         let message = format!("Service {service} was not given {}: name an address that {whose}", absent.join(", "));
         return Some(refusal("AddressNotUsable", message));
     }
-    if let (true, Some(address)) = (given.told.is_empty(), given.unserved.first()) {
+    let unserved = || given.unserved.first().filter(|_| given.told.is_empty()).map(|address| &**address);
+    if let Some(address) = waiting.first().copied().or_else(unserved) {
         let message = format!("no pod of Service {service} is ready that has an address of the family of {address}");
         return Some(refusal("Pending", message));
     }

@@ -118,7 +118,7 @@ struct Filters {
 
 impl Compiler<'_> {
     fn rule(&mut self, index: usize, rule: &HttpRule) -> CompiledRule {
-        let (at, before) = (At::rule(index), self.unsupported.len());
+        let (at, before) = (At::rule(index), (self.unsupported.len(), self.unresolved.len()));
         for (_, fault) in &rule.untold {
             self.fault(fault);
         }
@@ -136,9 +136,11 @@ impl Compiler<'_> {
         };
         let Filters { request_headers, response_headers, mirrors, cors, .. } = filters;
         let matches = rule.told();
+        // References that lead nowhere have a condition of their own.
+        let serves_nothing = filters.unknown || action == Action::Respond(500) && self.unresolved.len() == before.1;
         CompiledRule {
             name: rule.name.as_deref().map_or_else(|| index.to_string(), str::to_owned),
-            dropped: self.unsupported.len() > before && (matches.is_empty() || action == Action::Respond(500)),
+            dropped: matches.is_empty() || self.unsupported.len() > before.0 && serves_nothing,
             matches,
             rule: Arc::new(Rule { action, request_headers, response_headers, cors: cors.map(Box::new), mirrors }),
         }

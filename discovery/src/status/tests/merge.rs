@@ -56,6 +56,15 @@ fn of_a_routes_parents_only_ours_are_replaced() {
 }
 
 #[test]
+fn what_no_longer_holds_of_a_route_goes() {
+    let only_where_true = ["PartiallyInvalid", "Programmed"].map(|kind| condition(kind, "True", "1"));
+    let accepted = condition("Accepted", "True", "1");
+    let seen = [std::slice::from_ref(&accepted), &only_where_true[..]].concat();
+    let [seen, ours] = [seen, vec![accepted]].map(|all| json!({"parents": [parent("a", CONTROLLER, &all)]}));
+    assert_eq!(merge(Kind::HttpRoute, &seen, Some(&ours)), Some(ours));
+}
+
+#[test]
 fn a_parent_is_known_with_and_without_its_defaults() {
     let mut old = parent("a", CONTROLLER, &[condition("Accepted", "True", "1")]);
     old["parentRef"] = json!({"name": "a"});

@@ -340,6 +340,19 @@ fn the_port_of_the_agent_is_no_listeners_where_we_deploy() {
 }
 
 #[test]
+fn an_address_that_was_given_and_is_not_served_yet_is_waited_for() {
+    let balanced = "type: LoadBalancer, clusterIP: 10.96.0.9, clusterIPs: [10.96.0.9, 'fd00::9']";
+    let mut world = provisioned(&gateway(", addresses: [{value: 'fd99::1'}]"));
+    given(&mut world, "edge-tombolo", "10.99.0.1");
+    given(&mut world, "edge-tombolo", "fd99::1");
+    world.apply(&service("edge-tombolo", balanced));
+    world.apply(&endpoint("edge-tombolo", true));
+    assert_eq!(said(&world).0, "Pending");
+    world.apply(&on_ipv6("edge-tombolo", true));
+    assert_eq!(said(&world).0, "Programmed");
+}
+
+#[test]
 fn addresses_of_a_family_are_told_once_pods_of_that_family_are_ready() {
     let balanced = "type: LoadBalancer, clusterIP: 10.96.0.9, clusterIPs: [10.96.0.9, 'fd00::9']";
     let mut world = provisioned(&gateway(""));
