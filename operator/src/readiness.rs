@@ -87,7 +87,8 @@ async fn look_at_definition(context: &Context, name: &str) -> Result<(), Failure
     looked.unwrap_or_else(|_| Err(no_answer(&format!("read CustomResourceDefinition {name}")))).map(drop)
 }
 
-/// Does what a watch begins with, of one object. There is none in a namespace that is gone, and with it the leave to look.
+/// Does what a watch begins with, of one object. There is none in a namespace that is gone, or goes, and with it the
+/// leave to look.
 async fn list(context: &Context, watched: Watched, objects: &Api<DynamicObject>) -> Result<(), Failure> {
     let doing = format!("list {}", objects.resource_url());
     match tokio::time::timeout(PATIENCE, objects.list_metadata(&watched.one())).await {
@@ -95,7 +96,7 @@ async fn list(context: &Context, watched: Watched, objects: &Api<DynamicObject>)
         Ok(Ok(_)) => Ok(()),
         Ok(Err(error)) => {
             let failure = context.explained(Failure::of_call(&doing, &error), objects.namespace().unwrap_or("")).await;
-            if failure.reason == "NamespaceMissing" { Ok(()) } else { Err(failure) }
+            if ["NamespaceMissing", "NamespaceTerminating"].contains(&failure.reason) { Ok(()) } else { Err(failure) }
         }
         Err(_) => Err(no_answer(&doing)),
     }

@@ -124,6 +124,18 @@ async fn a_namespace_that_is_gone_is_not_waited_for() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn nor_is_one_that_goes() {
+    let api = Api::default();
+    let metadata = serde_json::json!({"name": "other", "deletionTimestamp": "2026-01-01T00:00:00Z"});
+    api.put(NAMESPACES, serde_json::json!({"metadata": metadata}));
+    api.fail("/namespaces/other/", Fails::With(403));
+    let (readiness, _stop, settled) = begin(&api);
+    tokio::spawn(settled);
+    sleep(LATER).await;
+    assert_eq!(readiness.told(), Ok(()));
+}
+
+#[tokio::test(start_paused = true)]
 async fn an_api_server_that_is_away_later_changes_nothing_and_being_told_to_stop_does() {
     let api = Api::default();
     let (readiness, stop, settled) = begin(&api);
