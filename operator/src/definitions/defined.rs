@@ -55,7 +55,7 @@ impl Names {
 }
 
 /// The API server serves a kind a moment after it is defined, and says so.
-fn is_served(definition: &DynamicObject) -> bool {
+pub(super) fn is_served(definition: &DynamicObject) -> bool {
     let conditions = definition.data.pointer("/status/conditions").and_then(Value::as_array);
     let established = |condition: &Value| condition["type"] == "Established" && condition["status"] == "True";
     conditions.is_some_and(|conditions| conditions.iter().any(established))

@@ -1,5 +1,6 @@
 //! The Gateway API's definitions: never ours to install. What is there of them is said.
 
+use super::defined::is_served;
 use crate::{
     apply::Live,
     condition::{Truth, Verdict},
@@ -26,7 +27,7 @@ impl GatewayApi {
     pub(crate) async fn read(context: &Context) -> Result<Self, Failure> {
         let read = NAMES.map(|name| async move {
             let definition = context.get(kinds::DEFINITION, &format!("{name}.gateway.networking.k8s.io")).await?;
-            Ok((name, definition))
+            Ok((name, definition.filter(is_usable)))
         });
         Ok(Self(futures::future::try_join_all(read).await?))
     }
@@ -74,6 +75,11 @@ impl GatewayApi {
     }
 }
 
+/// True where objects can be made: before it is served, and once it is deleted, the API server takes none.
+fn is_usable(definition: &Live) -> bool {
+    is_served(&definition.object) && definition.object.metadata.deletion_timestamp.is_none()
+}
+
 fn version(definition: &Live) -> Option<&str> {
     definition.object.annotations().get(BUNDLE).map(|version| version.trim_start_matches('v'))
 }
@@ -92,6 +98,23 @@ pub(crate) mod tests {
             Some(Live { kind: kinds::DEFINITION, object: serde_json::from_value(object).unwrap() })
         };
         GatewayApi(NAMES.map(|name| (name, definition(name))).into())
+    }
+
+    #[tokio::test]
+    async fn there_can_be_classes_while_their_definition_is_served_and_stays() {
+        let has_classes = async |established: &str, metadata: Value| {
+            let mut metadata = metadata;
+            metadata["name"] = "gatewayclasses.gateway.networking.k8s.io".into();
+            let api = crate::scripted::Api::default();
+            let conditions = json!([{"type": "Established", "status": established}]);
+            api.put(crate::scripted::DEFINITIONS, json!({"metadata": metadata, "status": {"conditions": conditions}}));
+            let metrics = crate::metrics::Metrics::default();
+            let context = Context::new(api.client(), "me".to_owned(), Vec::new(), "r".to_owned(), metrics);
+            GatewayApi::read(&context).await.unwrap().has_classes()
+        };
+        assert!(has_classes("True", json!({})).await);
+        assert!(!has_classes("False", json!({})).await);
+        assert!(!has_classes("True", json!({"deletionTimestamp": "2026-01-01T00:00:00Z"})).await);
     }
 
     #[test]
