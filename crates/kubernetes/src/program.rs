@@ -15,8 +15,8 @@ use tracing_subscriber::EnvFilter;
 
 /// What is logged where `RUST_LOG` says nothing.
 const LOGGED: &str = "info";
-/// What is logged unless `RUST_LOG` names it: of each call that fails whoever called tells, and the client need not.
-const QUIET: &str = "kube_client=off";
+/// What is logged unless `RUST_LOG` names it: of each call and each watch that fails whoever began it tells, and kube need not.
+const QUIET: &str = "kube_client=off,kube_runtime::watcher=off";
 
 /// Logs to standard error from now on, as `RUST_LOG` says; in colours where somebody looks.
 pub fn log() {
@@ -98,6 +98,8 @@ mod tests {
             let subscriber = tracing_subscriber::fmt().with_writer(io::sink).with_env_filter(filter(said)).finish();
             tracing::subscriber::with_default(subscriber, || {
                 let client = tracing::enabled!(target: "kube_client::client::builder", tracing::Level::ERROR);
+                let watcher = tracing::enabled!(target: "kube_runtime::watcher", tracing::Level::WARN);
+                assert!(!watcher, "{said:?}");
                 (client, tracing::enabled!(tracing::Level::INFO), tracing::enabled!(tracing::Level::DEBUG))
             })
         };
