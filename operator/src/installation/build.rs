@@ -23,7 +23,7 @@ pub(super) fn objects(installation: &Installation, seen: &Seen) -> Vec<Wanted> {
     objects
 }
 
-fn revision(installation: &Installation) -> Wanted {
+pub(super) fn revision(installation: &Installation) -> Wanted {
     let taken = TAKEN.into_iter().filter_map(|key| Some((key.to_owned(), installation.spec.get(key)?.clone())));
     let mut spec: Map<String, Value> = taken.collect();
     spec.insert("version".to_owned(), installation.version.into());
@@ -32,7 +32,7 @@ fn revision(installation: &Installation) -> Wanted {
     Wanted::new(kinds::REVISION, json!({"metadata": metadata, "spec": spec}))
 }
 
-fn tag(installation: &Installation) -> Wanted {
+pub(super) fn tag(installation: &Installation) -> Wanted {
     let targets = json!([{"revision": installation.name, "weight": 100}]);
     let metadata = metadata(installation, names::DEFAULT_TAG, (names::TAG, names::DEFAULT_TAG));
     Wanted::new(kinds::TAG, json!({"metadata": metadata, "spec": {"targets": targets}}))

@@ -1,7 +1,12 @@
 //! What a MeshInstallation says, checked. No client.
 
-use super::dereference::Seen;
-use crate::{apply::Live, context::Context, failure::Failure, names, release, revision};
+use super::{build, dereference::Seen};
+use crate::{
+    apply::{Live, Standing, Wanted},
+    context::Context,
+    failure::Failure,
+    names, release, revision,
+};
 use kube::{ResourceExt, api::DynamicObject};
 use serde_json::{Map, Value};
 use tombolo_api::mesh::Strategy;
@@ -58,15 +63,14 @@ fn check_place(installation: &Installation, seen: &Seen, namespaces: &[String]) 
         );
         return Err(Failure::of_user("NamespaceNotManaged", message));
     }
-    let taken = |live: &Option<Live>| live.as_ref().is_some_and(|live| !live.is_owned_by(&installation.uid));
-    if taken(&seen.tag) {
+    if is_taken(seen.tag.as_ref(), &build::tag(installation)) {
         let message = format!(
             "MeshRevisionTag {} is another installation's: one cluster has one mesh; delete this installation, or the other",
             names::DEFAULT_TAG
         );
         return Err(Failure::of_user("TagTaken", message));
     }
-    if taken(&seen.revision) {
+    if is_taken(seen.revision.as_ref(), &build::revision(installation)) {
         let message = format!("MeshRevision {} is somebody else's: delete it, or rename this", installation.name);
         return Err(Failure::of_user("RevisionTaken", message));
     }
@@ -77,6 +81,11 @@ fn check_place(installation: &Installation, seen: &Seen, namespaces: &[String]) 
         return Err(Failure::of_user("NamespaceChanged", message));
     }
     Ok(())
+}
+
+/// What an installation of the same name left behind is free: this one is that, made anew.
+fn is_taken(live: Option<&Live>, wanted: &Wanted) -> bool {
+    live.is_some_and(|live| matches!(Standing::of(&live.object.metadata, wanted), Standing::Foreign(_)))
 }
 
 #[cfg(test)]
@@ -126,5 +135,23 @@ pub(super) mod tests {
         assert_eq!(reason(&json!({}), &seen(None, live("uid-2", here))), "TagTaken");
         assert_eq!(reason(&json!({}), &seen(live("uid-2", here), None)), "RevisionTaken");
         assert_eq!(reason(&json!({}), &seen(live("uid-1", "before"), None)), "NamespaceChanged");
+    }
+
+    #[test]
+    fn what_an_installation_of_this_name_left_is_taken_over() {
+        let left = |wanted: Wanted, owner: &str| {
+            let mut object = wanted.body;
+            object["metadata"]["ownerReferences"][0]["uid"] = "uid-0".into();
+            object["metadata"]["ownerReferences"][0]["name"] = owner.into();
+            Some(Live { kind: wanted.kind, object: serde_json::from_value(object).unwrap() })
+        };
+        let this = installation(&json!({})).unwrap();
+        let seen = |owner| Seen {
+            revision: left(build::revision(&this), owner),
+            tag: left(build::tag(&this), owner),
+            ..Seen::default()
+        };
+        assert_eq!(reason(&json!({}), &seen("default")), "");
+        assert_eq!(reason(&json!({}), &seen("other")), "TagTaken");
     }
 }
