@@ -62,6 +62,7 @@ async fn work(args: Args, client: Client, listener: TcpListener, stop: Cancellat
 
 /// Does what only one replica does, until it is told to stop: watches and reconciles.
 pub(crate) async fn lead(context: Arc<Context>, stop: CancellationToken) {
+    context.begin();
     tokio::join!(definitions::keep(&context, &stop), reconcile(&context, &stop));
 }
 

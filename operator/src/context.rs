@@ -62,6 +62,14 @@ impl Context {
         }
     }
 
+    /// Forgets what was found when it led before: who led meanwhile may have changed all of it.
+    pub(crate) fn begin(&self) {
+        self.definitions.send_replace(definitions::State::default());
+        for (kind, _) in locked(&self.failures).drain().map(|(failed, _)| failed) {
+            self.metrics.retrying(kind, 0);
+        }
+    }
+
     /// Notes that an object's reconciliation failed; how often it had failed before.
     pub(crate) fn failed(&self, kind: Kind, name: &str) -> u32 {
         let mut failures = locked(&self.failures);

@@ -171,3 +171,22 @@ async fn a_status_wakes_whoever_looks_on_and_not_whoever_writes_it() {
     assert!(!woken("meshinstallations").await[0]);
     assert!(woken("meshrevisions").await[0]);
 }
+
+#[tokio::test(start_paused = true)]
+async fn who_leads_again_begins_anew() {
+    let api = Api::default();
+    api.define();
+    let tags = format!("{MESH}/meshrevisiontags");
+    api.put(&tags, named("gone", None));
+    api.put(&tags, named("there", None));
+    let context = context(&api);
+    let lead = || crate::app::lead(context.clone(), CancellationToken::new());
+    tokio::time::timeout(LATER, lead()).await.unwrap_err();
+    assert_eq!(context.failures(kinds::TAG, "gone"), 1, "it has no targets");
+    api.delete(&tags, "gone");
+    api.fail("/customresourcedefinitions/meshinstallations", Fails::Never);
+    let before = asked(&api, &format!("{tags}/there"));
+    tokio::time::timeout(LATER, lead()).await.unwrap_err();
+    assert_eq!(context.failures(kinds::TAG, "gone"), 0, "somebody else saw it go");
+    assert_eq!(asked(&api, &format!("{tags}/there")), before, "definitions were not looked at");
+}
