@@ -21,7 +21,10 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | quote }}
 {{- with .Values.image.pullSecrets }}{{ $_ := set $images "pullSecrets" . }}{{ end }}
 {{- if ne .Values.image.pullPolicy "IfNotPresent" }}{{ $_ := set $images "pullPolicy" .Values.image.pullPolicy }}{{ end }}
 {{- $spec := deepCopy .Values.installation.spec }}
-{{- if $images }}{{ $_ := set $spec "images" (merge (get $spec "images" | default dict) $images) }}{{ end }}
+{{- $said := get $spec "images" | default dict }}
+{{- /* `merge` would take an empty list for one that is not there: who says [] wants none. */}}
+{{- range $key, $value := $images }}{{ if not (hasKey $said $key) }}{{ $_ := set $said $key $value }}{{ end }}{{ end }}
+{{- if $images }}{{ $_ := set $spec "images" $said }}{{ end }}
 {{- toYaml $spec }}
 {{- end }}
 
