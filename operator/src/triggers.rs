@@ -125,7 +125,7 @@ impl Triggers {
 async fn in_vain(known: Store<DynamicObject>, stop: CancellationToken) {
     stop.cancelled().await;
     if known.wait_until_ready().now_or_never().is_some() {
-        future::pending().await
+        future::pending::<()>().await;
     }
 }
 
