@@ -21,7 +21,6 @@ CONFORMANCE = ROOT / "e2e" / "conformance"
 KEEP_FOR = 30 * 24 * 3600  # seconds that what is no longer used stays in the cache
 
 PACKAGES = {
-    "etcd": "etcd-server",
     "containerd": "containerd",
     "runc": "runc",
     "nft": "nftables",
@@ -43,6 +42,7 @@ def required(module, go_mod=GO / "go.mod"):
 
 KUBERNETES = required("k8s.io/kubernetes")
 COREDNS = required("github.com/coredns/coredns")
+ETCD_VERSION = required("go.etcd.io/etcd/server/v3")
 GATEWAY_API = required("sigs.k8s.io/gateway-api", CONFORMANCE / "go.mod")
 
 
@@ -114,6 +114,7 @@ KUBE = Program(
     settings=(f"{_VERSION}.gitVersion=v{KUBERNETES}", f"{_VERSION}.gitMajor={_MAJOR}", f"{_VERSION}.gitMinor={_MINOR}"),
     minutes=6,
 )
+ETCD = Program("etcd", ETCD_VERSION, "./etcd", sources=("etcd",))
 DNS = Program("coredns", COREDNS, "./coredns", sources=("coredns",), minutes=1)
 PAUSING = Program("pause", "1", "./pause", sources=("pause",))
 HELM = _helm("helm", "4.3.1", "helm.sh/helm/v4", "internal/version.version")
@@ -133,6 +134,7 @@ COMMANDS = {
             "load-balancer",
         )
     },
+    "etcd": ETCD,
     "helm": HELM,
     "helm3": HELM_3,
 }
@@ -142,7 +144,7 @@ def build(everything=True):
     """Fills the cache with what a cluster needs; with everything, also with what only some tests use. One at a time does so."""
     with locked(STORE):
         install_packages()
-        for program in (KUBE, DNS, PAUSING, HELM, *([HELM_3] if everything else [])):
+        for program in (KUBE, ETCD, DNS, PAUSING, HELM, *([HELM_3] if everything else [])):
             program.build()
         images()
         for channel in ("standard", "experimental"):
