@@ -8,7 +8,7 @@ use h2::{
     client::{Builder, ResponseFuture},
 };
 use http::{HeaderMap, Request, StatusCode, header};
-use std::{cell::RefCell, convert::Infallible, net::SocketAddr, rc::Rc};
+use std::{cell::RefCell, convert::Infallible, net::SocketAddr, rc::Rc, time::Duration};
 use tokio::{net::TcpStream, sync::Notify};
 
 /// The clients, and the bell that is rung when one of them has got somewhere.
@@ -38,6 +38,8 @@ enum ClientError {
     Status(StatusCode),
     #[error("the server ended the stream: {0}")]
     Ended(String),
+    #[error("the server has too much to do: {0}")]
+    Busy(String),
     #[error("the server closed the connection")]
     Closed,
     #[error(transparent)]
@@ -47,11 +49,24 @@ enum ClientError {
 /// Envoy 1.40's settings, as it sends them.
 const STREAM_WINDOW: u32 = 16 << 20;
 const CONNECTION_WINDOW: u32 = 24 << 20;
+/// How long Envoy waits where a stream has failed, as far as chance has it: up to the first at first, twice as long each time, and the second at most.
+const WAITS: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(30));
+/// gRPC's `RESOURCE_EXHAUSTED` and `UNAVAILABLE`.
+const BUSY: [&str; 2] = ["8", "14"];
 const METHOD: &str = "/envoy.service.discovery.v3.AggregatedDiscoveryService/DeltaAggregatedResources";
 
-/// Connects a client and keeps it going. It ends only with an error, which is noted.
+/// Connects a client and keeps it going. It ends only with an error, which is noted; a server that has too much to do to begin is asked again,
+/// as Envoy does.
 pub(super) async fn run(shared: Rc<Shared>, nth: usize, address: SocketAddr) {
-    let Err(error) = connect(&shared, nth, address).await;
+    let mut most = WAITS.0;
+    let error = loop {
+        let Err(error) = connect(&shared, nth, address).await;
+        if !matches!(error, ClientError::Busy(_)) {
+            break error;
+        }
+        tokio::time::sleep(most.mul_f64(fastrand::f64())).await;
+        most = (most * 2).min(WAITS.1);
+    };
     shared.world.borrow_mut().fail(nth, &error.to_string());
     shared.tell();
 }
@@ -93,16 +108,17 @@ async fn stream(
         return Err(ClientError::Status(response.status()));
     }
     if response.headers().contains_key("grpc-status") {
-        return Err(ClientError::Ended(status(response.headers())));
+        return Err(ended(response.headers(), false));
     }
-    let mut body = response.into_body();
+    let (mut body, mut begun) = (response.into_body(), false);
     while let Some(piece) = body.data().await {
+        begun = true;
         let (at, piece) = (Moment::now(), piece?);
         body.flow_control().release_capacity(piece.len())?;
         let out = shared.world.borrow_mut().receive(nth, &piece, at)?;
         send(shared, nth, &mut requests, out)?;
     }
-    Err(ClientError::Ended(end(body).await))
+    Err(end(body, begun).await)
 }
 
 fn send(shared: &Shared, nth: usize, requests: &mut SendStream<Bytes>, out: Vec<Bytes>) -> Result<(), ClientError> {
@@ -114,16 +130,18 @@ fn send(shared: &Shared, nth: usize, requests: &mut SendStream<Bytes>, out: Vec<
     Ok(())
 }
 
-async fn end(mut body: RecvStream) -> String {
+async fn end(mut body: RecvStream, begun: bool) -> ClientError {
     match body.trailers().await {
-        Ok(Some(trailers)) => status(&trailers),
-        Ok(None) => "without a status".to_owned(),
-        Err(error) => error.to_string(),
+        Ok(Some(trailers)) => ended(&trailers, begun),
+        Ok(None) => ClientError::Ended("without a status".to_owned()),
+        Err(error) => ClientError::Http(error),
     }
 }
 
-/// gRPC's status and message.
-fn status(headers: &HeaderMap) -> String {
+/// By gRPC's status and message.
+fn ended(headers: &HeaderMap, begun: bool) -> ClientError {
     let text = |name| headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or("none");
-    format!("status {}, message {:?}", text("grpc-status"), text("grpc-message"))
+    let status = text("grpc-status");
+    let said = format!("status {status}, message {:?}", text("grpc-message"));
+    if !begun && BUSY.contains(&status) { ClientError::Busy(said) } else { ClientError::Ended(said) }
 }

@@ -11,7 +11,7 @@ mod table;
 use super::{Measured, edits::Edits, staging::Stage};
 use api_server::{ApiServer, Started};
 use floor::{FloorRound, Recorded};
-use peer::Program;
+use peer::{Profile, Program};
 use round::Round;
 use scale::Scale;
 use std::env;
@@ -26,8 +26,8 @@ struct Rounds {
     first: usize,
     ours: Vec<Round>,
     floor: Vec<FloorRound>,
-    /// `None` where there is no other control plane.
-    theirs: Option<Vec<Round>>,
+    /// Of istiod, in each profile; nothing where there is none.
+    theirs: Vec<(Profile, Vec<Round>)>,
 }
 
 pub(super) fn measure() -> anyhow::Result<Measured> {
@@ -40,13 +40,17 @@ pub(super) fn measure() -> anyhow::Result<Measured> {
     api.fill(scale.mesh)?;
     let mut edits = Edits::new(scale.mesh);
     let recorded = Recorded::of(&stage, &api, scale, &mut edits)?;
-    let istiod = env::var_os(ISTIOD).filter(|path| !path.is_empty()).map(|path| Program::Istiod(path.into()));
+    let istiod = env::var_os(ISTIOD).filter(|path| !path.is_empty());
     let mut rounds = Rounds {
         scale,
         first: recorded.bytes(),
         ours: Vec::new(),
         floor: Vec::new(),
-        theirs: istiod.is_some().then(Vec::new),
+        theirs: istiod
+            .iter()
+            .flat_map(|_| [Profile::Default, Profile::Tuned])
+            .map(|profile| (profile, Vec::new()))
+            .collect(),
     };
     for nth in 0..scale.rounds {
         // One time the one is first, the next time the other.
@@ -57,8 +61,9 @@ pub(super) fn measure() -> anyhow::Result<Measured> {
         if nth % 2 == 0 {
             rounds.floor.push(recorded.measure(&stage, &api, scale, &mut edits)?);
         }
-        if let (Some(program), Some(theirs)) = (&istiod, &mut rounds.theirs) {
-            theirs.push(round::measure(program, &stage, &api, scale, &mut edits)?);
+        for (profile, theirs) in &mut rounds.theirs {
+            let program = Program::Istiod(istiod.clone().unwrap_or_default().into(), *profile);
+            theirs.push(round::measure(&program, &stage, &api, scale, &mut edits)?);
         }
     }
     table::rows(&rounds)

@@ -22,7 +22,14 @@ const LOOK: Duration = Duration::from_millis(5);
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Program {
     Discovery,
-    Istiod(PathBuf),
+    Istiod(PathBuf, Profile),
+}
+
+/// How another control plane is set up: as it comes, or with all that its flags and variables do for speed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Profile {
+    Default,
+    Tuned,
 }
 
 /// A running one. Dropped, it is killed.
@@ -42,7 +49,7 @@ impl Peer {
         let address = free_address()?;
         let mut command = match program {
             Program::Discovery => discovery(api, address)?,
-            Program::Istiod(path) => istiod(path, api, address, directory.path())?,
+            Program::Istiod(path, profile) => istiod(path, *profile, api, address, directory.path())?,
         };
         let log = fs::File::create(directory.path().join("log"))?;
         command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log).current_dir(directory.path());
@@ -102,10 +109,30 @@ fn discovery(api: &ApiServer, address: SocketAddr) -> anyhow::Result<Command> {
     Ok(command)
 }
 
-/// Its settings are the defaults, and what the environment of the benchmarks says (`PILOT_…`). Nothing is injected and no webhook
-/// is written to: neither is there.
-fn istiod(program: &Path, api: &ApiServer, address: SocketAddr, directory: &Path) -> anyhow::Result<Command> {
+/// Limits as high as they go, changes gathered for a moment only, and those of endpoints not at all.
+const TUNED: [(&str, &str); 5] = [
+    ("PILOT_MAX_REQUESTS_PER_SECOND", "100000"),
+    ("PILOT_PUSH_THROTTLE", "100"),
+    ("PILOT_DEBOUNCE_AFTER", "1ms"),
+    ("PILOT_DEBOUNCE_MAX", "50ms"),
+    ("PILOT_ENABLE_EDS_DEBOUNCE", "false"),
+];
+const TUNED_FLAGS: [&str; 3] =
+    ["--kubernetesApiQPS=5000", "--kubernetesApiBurst=10000", "--log_output_level=default:error"];
+
+/// Its settings are those of the profile, whatever the environment of the benchmarks says. Nothing is injected and no webhook is written
+/// to: neither is there.
+fn istiod(
+    program: &Path,
+    profile: Profile,
+    api: &ApiServer,
+    address: SocketAddr,
+    directory: &Path,
+) -> anyhow::Result<Command> {
     let mut command = Command::new(program);
+    env::vars_os()
+        .filter(|(name, _)| name.to_string_lossy().starts_with("PILOT_"))
+        .for_each(|(name, _)| _ = command.env_remove(name));
     command.arg("discovery").arg(format!("--kubeconfig={}", api.kubeconfig.display()));
     command.arg(format!("--grpcAddr={address}"));
     for flag in ["secureGRPCAddr", "httpAddr", "httpsAddr", "monitoringAddr"] {
@@ -120,6 +147,9 @@ fn istiod(program: &Path, api: &ApiServer, address: SocketAddr, directory: &Path
         ("PILOT_ENABLE_GATEWAY_API_DEPLOYMENT_CONTROLLER", "false"),
     ];
     command.envs(settings).env("ROOT_CA_DIR", directory);
+    if profile == Profile::Tuned {
+        command.envs(TUNED).args(TUNED_FLAGS);
+    }
     Ok(command)
 }
 

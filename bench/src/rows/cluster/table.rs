@@ -1,6 +1,6 @@
 //! What the rounds come to, row by row.
 
-use super::{super::Measured, ISTIOD, Round, Rounds, Scale};
+use super::{super::Measured, ISTIOD, Profile, Round, Rounds, Scale};
 use anyhow::Context as _;
 use tombolo_bench::report::{Bound, Row, Spread, median};
 
@@ -39,6 +39,12 @@ const ISTIOD_ENDPOINT: Line = least("k-endpoint-istiod", "istiod's last client o
 const ISTIOD_CHURN: Line = least("k-churn-istiod", "istiod's staleness at 50 changes/s over ours", 500.0);
 const ISTIOD_MEMORY: Line = least("k-memory-istiod", "istiod's most memory over ours", 20.0);
 
+const TUNED_COLD: Line = least("k-cold-start-istiod-tuned", "a tuned istiod's cold start over ours", 10.0);
+const TUNED_CPU: Line = least("k-cold-cpu-istiod-tuned", "CPU of a tuned istiod's cold start over ours", 15.0);
+const TUNED_ENDPOINT: Line = least("k-endpoint-istiod-tuned", "a tuned istiod's last client over ours", 8.0);
+const TUNED_CHURN: Line = least("k-churn-istiod-tuned", "a tuned istiod's staleness at 50 changes/s over ours", 15.0);
+const TUNED_MEMORY: Line = least("k-memory-istiod-tuned", "a tuned istiod's most memory over ours", 20.0);
+
 impl Line {
     fn row(&self, scale: Scale, value: f64, note: String) -> Row {
         Row {
@@ -64,13 +70,13 @@ pub(super) fn skipped(scale: Scale, why: &str) -> Measured {
 /// The rows.
 pub(super) fn rows(rounds: &Rounds) -> anyhow::Result<Measured> {
     let mut rows = vec![cold(rounds)?, endpoint(rounds)?, churn(rounds)?, reconnect(rounds)?, memory(rounds)?];
-    match &rounds.theirs {
-        Some(theirs) => rows.extend(against(rounds, theirs)?),
-        None => {
-            let why = format!("skipped: {ISTIOD} names no istiod");
-            let compared = least("k-istiod", "the same of istiod, over ours", 10.0);
-            rows.push(Row { skipped: true, ..compared.row(rounds.scale, f64::NAN, why) });
-        }
+    for (profile, theirs) in &rounds.theirs {
+        rows.extend(against(rounds, *profile, theirs)?);
+    }
+    if rounds.theirs.is_empty() {
+        let why = format!("skipped: {ISTIOD} names no istiod");
+        let compared = least("k-istiod", "the same of istiod, over ours", 10.0);
+        rows.push(Row { skipped: true, ..compared.row(rounds.scale, f64::NAN, why) });
     }
     Ok(Measured { rows, ..Measured::default() })
 }
@@ -119,9 +125,9 @@ fn churn(rounds: &Rounds) -> anyhow::Result<Row> {
 fn reconnect(rounds: &Rounds) -> anyhow::Result<Row> {
     let worst = |all: &[Round]| all.iter().map(|round| round.back_bytes).fold(0.0, f64::max);
     let mut note = format!("all back in {:.2} s", middle(&rounds.ours, |round| round.back)?);
-    if let Some(theirs) = &rounds.theirs {
+    for (profile, theirs) in &rounds.theirs {
         let seconds = middle(theirs, |round| round.back)?;
-        note += &format!("; istiod: {:.1} MB in {seconds:.1} s", worst(theirs) / 1e6);
+        note += &format!("; istiod, {profile:?}: {:.1} MB in {seconds:.1} s", worst(theirs) / 1e6);
     }
     Ok(RECONNECT.row(rounds.scale, worst(&rounds.ours), note))
 }
@@ -132,20 +138,24 @@ fn memory(rounds: &Rounds) -> anyhow::Result<Row> {
     Ok(MEMORY.row(rounds.scale, peak.median, format!("rounds {peak}")))
 }
 
-fn against(rounds: &Rounds, theirs: &[Round]) -> anyhow::Result<Vec<Row>> {
-    let figures: [(Line, Figure, &str); 5] = [
-        (ISTIOD_COLD, |round| round.cold, "s"),
-        (ISTIOD_CPU, |round| round.cold_cpu, "s"),
-        (ISTIOD_ENDPOINT, |round| median(&round.alone).unwrap_or(f64::NAN), "s"),
-        (ISTIOD_CHURN, |round| percentile(&round.churn, 50), "s"),
-        (ISTIOD_MEMORY, |round| round.peak, "MB"),
+fn against(rounds: &Rounds, profile: Profile, theirs: &[Round]) -> anyhow::Result<Vec<Row>> {
+    let lines = match profile {
+        Profile::Default => [ISTIOD_COLD, ISTIOD_CPU, ISTIOD_ENDPOINT, ISTIOD_CHURN, ISTIOD_MEMORY],
+        Profile::Tuned => [TUNED_COLD, TUNED_CPU, TUNED_ENDPOINT, TUNED_CHURN, TUNED_MEMORY],
+    };
+    let figures: [(Figure, &str); 5] = [
+        (|round| round.cold, "s"),
+        (|round| round.cold_cpu, "s"),
+        (|round| median(&round.alone).unwrap_or(f64::NAN), "s"),
+        (|round| percentile(&round.churn, 50), "s"),
+        (|round| round.peak, "MB"),
     ];
-    let row = |(line, figure, unit): (Line, Figure, &str)| {
+    let row = |(line, (figure, unit)): (Line, (Figure, &str))| {
         let ratio = ratios(theirs, &rounds.ours, figure, figure)?;
         let note = format!("rounds {ratio}; istiod {:.3} {unit}", middle(theirs, figure)?);
         Ok(line.row(rounds.scale, ratio.median, note))
     };
-    figures.into_iter().map(row).collect()
+    lines.into_iter().zip(figures).map(row).collect()
 }
 
 /// Of rounds of the same number, the one's figure over the other's.
