@@ -7,6 +7,7 @@ use crate::{
     identity::{Publisher, Settings, Start},
     metrics::{Memory, WatchMetrics},
     observed::Observed,
+    replicas::{Asking, Replicas},
     status::{RevisionWriter, StatusMetrics, StatusWriter},
     watch::Cluster,
 };
@@ -77,7 +78,9 @@ async fn serve_until(told: impl Future<Output = ()>, args: Args, client: Client)
     serve_pages(&args, &plane, registry.clone(), &unready, &mut pages).await?;
     serve_plaintext(&args, &plane, &stop, &mut servers)?;
     pages.spawn(reached.run(plane.clone()));
-    let (lease, writer) = lease(&args, client.clone());
+    let own = args.identity.clone().unwrap_or_else(|| format!("discovery-{:08x}", fastrand::u32(..)));
+    let (lease, writer) = lease(&args, &own, client.clone());
+    let holder = lease.holder();
     let election = tokio::spawn(stand(lease, args.writes(), plane.clone(), stop.clone()));
     if args.writes() {
         let place = Place { namespace: args.namespace.clone(), revision: args.revision.clone() };
@@ -85,8 +88,13 @@ async fn serve_until(told: impl Future<Output = ()>, args: Args, client: Client)
         let judged = gateways.judged();
         pages.spawn(gateways.run());
         let (plane, client) = (plane.clone(), client.clone());
-        let status = StatusWriter { plane, client, observed, cluster: id, judged, metrics: statuses };
-        write_statuses(&args, status, &writer, &mut pages);
+        let replicas = Replicas::start(client.clone(), &args.namespace, &own, args.monitoring.port(), &watches);
+        let led_by_another = replicas.led_by_another(&args.revision, holder);
+        let asking = Asking::new(plane.clone(), replicas);
+        let heard = asking.heard();
+        pages.spawn(asking.run(writer.clone()));
+        let status = StatusWriter { plane, client, observed, cluster: id, judged, heard, metrics: statuses };
+        write_statuses(&args, status, led_by_another, &writer, &mut pages);
     }
     let secure = Secure { client, writer, watches, registry, unready: unready.clone(), stop: stop.clone() };
     serve_secure(&args, &plane, secure, &mut servers)?;
@@ -153,17 +161,22 @@ fn known(args: &Args) -> Vec<(Relation, Fact)> {
 }
 
 /// What is said of objects, and of this revision itself.
-fn write_statuses(args: &Args, status: StatusWriter, writer: &watch::Receiver<bool>, pages: &mut JoinSet<()>) {
+fn write_statuses(
+    args: &Args,
+    status: StatusWriter,
+    led_by_another: watch::Receiver<bool>,
+    writer: &watch::Receiver<bool>,
+    pages: &mut JoinSet<()>,
+) {
     let (plane, client, metrics) = (status.plane.clone(), status.client.clone(), status.metrics.clone());
-    let revision = RevisionWriter { plane, client, revision: args.revision.clone(), metrics };
+    let revision = RevisionWriter { plane, client, revision: args.revision.clone(), led_by_another, metrics };
     pages.spawn(revision.run(writer.clone()));
     pages.spawn(status.run(writer.clone()));
 }
 
 /// What one replica alone does, whichever revision it is of.
-fn lease(args: &Args, client: Client) -> (LeaseTask, watch::Receiver<bool>) {
-    let identity = args.identity.clone().unwrap_or_else(|| format!("discovery-{:08x}", fastrand::u32(..)));
-    Lease::new(client, &args.namespace, WRITER, &identity, LeaseConfig::default())
+fn lease(args: &Args, own: &str, client: Client) -> (LeaseTask, watch::Receiver<bool>) {
+    Lease::new(client, &args.namespace, WRITER, own, LeaseConfig::default())
 }
 
 /// Stands for the Lease, if this replica writes at all: once everything was read, as who has not read it has nothing right to write.

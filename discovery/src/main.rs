@@ -7,6 +7,7 @@ mod gateways;
 mod identity;
 mod metrics;
 mod observed;
+mod replicas;
 mod status;
 mod watch;
 mod watched;

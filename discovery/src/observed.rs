@@ -3,7 +3,7 @@
 use flate2::{Compression, read::DeflateDecoder, write::DeflateEncoder};
 use serde_json::Value;
 use std::{
-    collections::{HashMap, HashSet},
+    collections::{BTreeMap, HashMap, HashSet},
     io::Write as _,
     sync::{Mutex, MutexGuard, PoisonError},
 };
@@ -49,7 +49,7 @@ pub(crate) struct Observed {
 
 #[derive(Debug, Default)]
 struct Known {
-    objects: HashMap<ObjectKey, Kept>,
+    objects: BTreeMap<ObjectKey, Kept>,
     /// The version of each kind that is served.
     served: HashMap<Kind, &'static str>,
     /// Objects that changed and were not asked for since; `None` while nobody listens.

@@ -61,10 +61,18 @@ def used(requests):
             continue
         group, name = about.get("apiGroup", ""), about.get("name", "")
         found.add((group, resource(request), request["verb"], name))
+        # An API server that is too old for a list as a stream is asked for it in pages.
+        if streams(request):
+            found.add((group, resource(request), "list", name))
         # A patch that makes an object is checked for both, by its name.
         if request["verb"] == "patch" and request.get("responseStatus", {}).get("code") == 201:
             found.add((group, resource(request), "create", name))
     return found
+
+
+def streams(request):
+    """Whether it asks for a list as a stream, and then for what happens."""
+    return request["verb"] == "watch" and "sendInitialEvents=true" in request["requestURI"]
 
 
 def refused(requests):

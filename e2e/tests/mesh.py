@@ -261,14 +261,30 @@ class Mesh(TestCluster):
         until("the mesh is as its MeshInstallation says", PATIENCE, settled, self.state)
 
     def until_quiet(self, seconds=3):
-        """Until nothing is written for a while; where no audit log tells, at once."""
+        """Until nothing is written for a while, and nothing is to be told that is counted now and then; without an audit log, at once."""
         if CURRENT:
             return
+        until("all proxies are counted", PATIENCE, lambda: self.told_proxies() == self.connected(), self.state)
 
         def quiet():
             return not self.audit.writes(since=-seconds)
 
         until(f"nothing is written for {seconds} s", PATIENCE, quiet, self.state)
+
+    def told_proxies(self):
+        """How many proxies the MeshInstallation tells of, of all kinds."""
+        rows = self.get("meshinstallation/default").get("status", {}).get("revisions", [])
+        return sum(sum(row.get("proxies", {}).values()) for row in rows)
+
+    def connected(self):
+        """How many proxies are connected to control planes."""
+        pods = self.get("pods", "--selector=app.kubernetes.io/name=tombolo-discovery", f"--namespace={SYSTEM}")["items"]
+        stay = [pod["status"]["podIP"] for pod in pods if "deletionTimestamp" not in pod["metadata"] and is_ready(pod)]
+        ask = ("exec", "--", "curl", "--silent", "--max-time", "5")
+        pages = [self.run(*ask, f"http://{address}:15014/debug/proxies", check=False) for address in stay]
+        if not all(page.startswith("[") for page in pages):
+            return None  # one has gone meanwhile
+        return len({proxy["proxy"] for page in pages for proxy in json.loads(page)})
 
     def objects(self):
         """All objects that must outlive a fault, by kind, namespace and name."""
@@ -285,6 +301,10 @@ def condition(item, about):
     return next((entry for entry in item.get("status", {}).get("conditions", []) if entry["type"] == about), None)
 
 
+def is_ready(pod):
+    return (condition(pod, "Ready") or {}).get("status") == "True"
+
+
 def content(item):
     """What an object says that its writers meant: status only where it is ours to write."""
     item = copy.deepcopy(item)
@@ -297,7 +317,7 @@ def content(item):
         item["metadata"]["annotations"] = annotations
     if not item["apiVersion"].startswith(STATUS_IS_OURS):
         item.pop("status", None)
-    return without(item, ("lastTransitionTime", "observedGeneration"))
+    return without(item, ("lastTransitionTime", "observedGeneration", "proxies"))
 
 
 def without(value, fields):

@@ -3,10 +3,11 @@
 use super::{
     name::{self, NameError},
     source::{Answer, Replica},
+    watching,
 };
 use anyhow::bail;
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use tombolo_core::with_causes;
 
 /// What every replica said.
@@ -40,6 +41,9 @@ struct Told {
     /// Why it did not say.
     #[serde(skip_serializing_if = "Option::is_none")]
     error: Option<String>,
+    /// The kinds that it cannot watch now: it goes on with what it read last.
+    #[serde(skip_serializing_if = "BTreeSet::is_empty")]
+    unwatched: BTreeSet<String>,
 }
 
 /// A stream, as `/debug/proxies` says it.
@@ -131,13 +135,27 @@ impl Fleet {
                 }
                 Err(error) => (None, Some(with_causes(error.as_ref()))),
             };
-            replicas.push(Told { replica, proxies: count, error });
+            replicas.push(Told { replica, proxies: count, error, unwatched: BTreeSet::new() });
         }
         if replicas.iter().all(|told| told.proxies.is_none()) {
             bail!("no control plane answers; {}", reasons(&replicas));
         }
         proxies.sort_by(|a, b| (&a.name, &a.replica).cmp(&(&b.name, &b.replica)));
         Ok(Self { proxies, replicas })
+    }
+
+    /// Notes what replicas cannot watch, by their metrics. One that does not give them says nothing of it.
+    pub(super) fn watch(&mut self, metrics: Vec<(Replica, Answer)>) {
+        for (replica, page) in metrics {
+            let Some(told) = self.replicas.iter_mut().find(|told| told.replica.name == replica.name) else { continue };
+            told.unwatched = page.map(|page| watching::failing(&String::from_utf8_lossy(&page))).unwrap_or_default();
+        }
+    }
+
+    /// The replicas that cannot watch everything, and what they cannot.
+    pub(super) fn unwatched(&self) -> impl Iterator<Item = (&Replica, &BTreeSet<String>)> {
+        let cut_off = self.replicas.iter().filter(|told| !told.unwatched.is_empty());
+        cut_off.map(|told| (&told.replica, &told.unwatched))
     }
 
     /// Every proxy's stream, in order of names.

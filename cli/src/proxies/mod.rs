@@ -8,6 +8,7 @@ mod name;
 mod page;
 mod source;
 mod text;
+mod watching;
 
 use crate::{
     args::{Output, ProxyConfigArgs, StatusArgs},
@@ -25,7 +26,9 @@ use text::Resource;
 pub(crate) fn status(args: &StatusArgs) -> anyhow::Result<ExitCode> {
     wait(async {
         let source = Source::open(&args.source).await?;
-        let fleet = Fleet::of(source.ask_all("/debug/proxies").await?)?;
+        let (proxies, metrics) = tokio::join!(source.ask_all("/debug/proxies"), source.ask_all("/metrics"));
+        let mut fleet = Fleet::of(proxies?)?;
+        fleet.watch(metrics?);
         match args.output {
             Output::Text => text::fleet(&fleet, &source.to_string()).iter().for_each(|line| terminal::line(line)),
             other => print(&fleet, other)?,

@@ -1,6 +1,9 @@
 //! What people see: tables.
 
-use super::fleet::{Fleet, Found, OfType, State};
+use super::{
+    fleet::{Fleet, Found, OfType, State},
+    watching,
+};
 use crate::terminal::{Style, count, paint};
 use serde::Deserialize;
 use tombolo_core::{ProxyId, ProxyKind};
@@ -42,6 +45,9 @@ pub(super) fn fleet(fleet: &Fleet, source: &str) -> Vec<String> {
     lines.extend(
         fleet.silent().map(|(replica, why)| paint(Style::Yellow, &format!("unreachable: {}: {why}", replica.name))),
     );
+    let cut_off =
+        fleet.unwatched().map(|(replica, kinds)| format!("cut off: {}: {}", replica.name, watching::words(kinds)));
+    lines.extend(cut_off.map(|line| paint(Style::Yellow, &line)));
     let answered = fleet.replicas() - fleet.silent().count();
     let verb = if proxies.len() == 1 { "is" } else { "are" };
     lines.push(format!(
@@ -178,6 +184,19 @@ mod tests {
             "1 proxy is connected to 1 of 2 replicas (context kind)",
         ];
         assert_eq!(lines, expected);
+    }
+
+    #[test]
+    fn who_is_cut_off_from_the_api_server_is_told() {
+        let mut fleet = answered(&json!([]));
+        let replica = |name: &str| Replica { name: name.into(), revision: "default".into() };
+        let page = "tombolo_watch_failing{kind=\"Gateway\",purpose=\"objects\"} 1\n";
+        let lost = (replica("tombolo-discovery-b"), Err(anyhow::anyhow!("connection refused")));
+        fleet.watch(vec![(replica("tombolo-discovery-a"), Ok(page.into())), lost]);
+        let lines = super::fleet(&fleet, "context kind");
+        let expected = "cut off: tombolo-discovery-a: cannot watch Gateway, and goes on with what it read last";
+        assert_eq!(lines.iter().filter(|line| line.contains("cut off")).collect::<Vec<_>>(), [expected]);
+        assert!(serde_json::to_string(&fleet).unwrap().contains("\"unwatched\":[\"Gateway\"]"));
     }
 
     #[test]

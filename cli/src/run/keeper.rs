@@ -22,9 +22,10 @@ use std::{
 use tokio::{process::Command, sync::watch, time};
 use tokio_util::sync::CancellationToken;
 use tombolo_api::istio::ReadinessProbe;
-use tombolo_controlplane::{FileStore, GATEWAY_LABEL, Store as _, hash};
+use tombolo_controlplane::{FileStore, Store as _, hash};
 use tombolo_core::{ProxyKind, with_causes};
 use tombolo_process::{Backoff, Process};
+use tombolo_translate::gateway_api::GATEWAY_LABEL;
 
 /// How long an agent may take to end, once its Envoy is drained.
 const END: Duration = Duration::from_secs(10);

@@ -11,6 +11,7 @@ pub mod mesh;
 
 mod duration;
 mod kind;
+mod labels;
 mod metadata;
 mod object;
 mod report;
@@ -18,6 +19,7 @@ mod syntax;
 
 pub use duration::{Duration, DurationError};
 pub use kind::Kind;
-pub use metadata::{LabelSelector, Labels, Metadata, Requirement, SelectorOperator, Timestamp};
+pub use labels::Labels;
+pub use metadata::{LabelSelector, Metadata, Requirement, SelectorOperator, Timestamp};
 pub use object::{AnyObject, Kinded, Object, ObjectKey, Spec, Unsupported, UnsupportedMap};
 pub use report::Report;

@@ -1,14 +1,11 @@
 //! The metadata that every object has, and selectors over it.
 
-use crate::{Kind, Report, syntax};
+use crate::{Kind, Labels, Report, syntax};
 use serde::{
     Deserialize, Deserializer,
     de::{Error as _, IgnoredAny},
 };
-use std::{
-    collections::BTreeMap,
-    sync::{Arc, LazyLock},
-};
+use std::{collections::BTreeMap, sync::Arc};
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 use tombolo_core::FieldPath;
 
@@ -23,16 +20,6 @@ impl<'de> Deserialize<'de> for Timestamp {
             .map(|t| Self(t.unix_timestamp()))
             .map_err(|_| D::Error::custom(format!("{text:?} is not a time as in 2026-01-31T12:00:00Z")))
     }
-}
-
-/// Labels or annotations: few, ordered, shared.
-pub type Labels = Arc<BTreeMap<Arc<str>, Arc<str>>>;
-
-/// Most objects have none of one or the other: those share it.
-static NONE: LazyLock<Labels> = LazyLock::new(Labels::default);
-
-fn shared(labels: Labels) -> Labels {
-    if labels.is_empty() { NONE.clone() } else { labels }
 }
 
 /// The part of `ObjectMeta` that is read. The rest (`managedFields`, `finalizers`, …) is accepted and dropped.
@@ -90,8 +77,8 @@ impl From<ObjectMeta> for Metadata {
         Self {
             name: meta.name,
             namespace: meta.namespace,
-            labels: shared(meta.labels),
-            annotations: shared(meta.annotations),
+            labels: meta.labels,
+            annotations: meta.annotations,
             generation: meta.generation,
             uid: meta.uid,
             creation_timestamp: meta.creation_timestamp,
@@ -122,8 +109,8 @@ impl Metadata {
         let field = FieldPath::from("metadata");
         self.settle_namespace(kind, &field.key("namespace"), report);
         check_name(kind, &self.name, field.key("name"), report);
-        check_labels(&self.labels, &field.key("labels"), report);
-        for key in self.annotations.keys() {
+        check_labels(self.labels.iter(), &field.key("labels"), report);
+        for (key, _) in self.annotations.iter() {
             // Prefixes of annotations are compared without case.
             if let Some(rule) = syntax::qualified_name(&key.to_ascii_lowercase()) {
                 invalid(report, field.key("annotations").key(key), "annotation's key", rule);
@@ -166,7 +153,11 @@ fn check_name(kind: Kind, name: &str, field: FieldPath, report: &mut Report) {
 }
 
 /// Checks the syntax of labels, be they an object's or a selector's.
-pub(crate) fn check_labels(labels: &BTreeMap<Arc<str>, Arc<str>>, field: &FieldPath, report: &mut Report) {
+pub(crate) fn check_labels<'a>(
+    labels: impl IntoIterator<Item = (&'a Arc<str>, &'a Arc<str>)>,
+    field: &FieldPath,
+    report: &mut Report,
+) {
     for (key, value) in labels {
         if let Some(rule) = syntax::qualified_name(key) {
             invalid(report, field.key(key), "label's key", rule);

@@ -1,30 +1,27 @@
 //! The pages for operators: metrics, readiness, and what is inside.
 
+mod connections;
 mod proxy;
+mod rejections;
 
 use crate::{ControlPlane, Identity, Stopped, World};
 use bytes::Bytes;
+use connections::{Pages, accept};
 use http_body_util::Full;
-use hyper::{Method, Request, Response, StatusCode, body::Incoming, server::conn::http1, service::service_fn};
-use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper::{Method, Request, Response, StatusCode, Uri, body::Incoming};
 use prometheus_client::registry::Registry;
 use serde_json::{Value, json};
 use std::{
     collections::BTreeMap,
-    convert::Infallible,
-    future::Future,
     sync::{Arc, PoisonError, RwLock},
-    time::Duration,
 };
 use tokio::{
     net::TcpListener,
-    sync::{Semaphore, watch},
+    sync::{Mutex, watch},
 };
 use tombolo_core::SourceId;
 
-/// Connections at once: this is for people and scrapers.
-const CONNECTIONS: usize = 64;
-const PAGES: &str = "/metrics\n/healthz/ready\n/debug/snapshot\n/debug/proxies\n/debug/resources?proxy=ID\n/debug/config?proxy=ID&type=TYPE&name=NAME\n/debug/status\n/debug/problems\nPOST /ca/rotate\n";
+const PAGES: &str = "/metrics\n/healthz/ready\n/debug/snapshot\n/debug/proxies\n/debug/resources?proxy=ID\n/debug/config?proxy=ID&type=TYPE&name=NAME\n/debug/rejections\n/debug/status\n/debug/problems\nPOST /ca/rotate\n";
 
 /// What is counted, by parts that start at different times.
 pub type SharedRegistry = Arc<RwLock<Registry>>;
@@ -48,8 +45,43 @@ pub async fn serve(listener: TcpListener, admin: Admin) {
         tombolo_xds::Metrics::register(admin.plane.hub(), &mut registry);
         admin.plane.metrics().register(&mut registry);
     }
-    let admin = Arc::new(admin);
-    accept(listener, move |request| answer(admin.clone(), request)).await;
+    accept(listener, All { admin, posted: Mutex::default() }).await;
+}
+
+/// All pages.
+struct All {
+    admin: Admin,
+    /// Held while a posted question is answered.
+    posted: Mutex<()>,
+}
+
+impl Pages for All {
+    type Question = (Method, Uri, rejections::Question);
+
+    async fn read(&self, request: Request<Incoming>) -> Self::Question {
+        let (method, uri) = (request.method().clone(), request.uri().clone());
+        let posted = if uri.path() == rejections::PATH { rejections::read(request).await } else { Ok(None) };
+        (method, uri, posted)
+    }
+
+    async fn answer(&self, (method, uri, posted): Self::Question) -> Response<Full<Bytes>> {
+        let admin = &self.admin;
+        respond(match uri.path() {
+            "/ca/rotate" if method == Method::POST => rotate(admin.identity.as_ref()).await,
+            "/ca/rotate" => text(StatusCode::METHOD_NOT_ALLOWED, "POST begins a rotation of the root\n".to_owned()),
+            "/" => text(StatusCode::OK, PAGES.to_owned()),
+            "/metrics" => metrics(admin),
+            "/healthz/ready" | "/ready" => readiness(&admin.plane, *admin.unready.borrow()),
+            "/debug/proxies" => json(Ok(json!(admin.plane.hub().proxies()))),
+            "/debug/resources" => proxy::resources(admin.plane.hub(), uri.query()),
+            "/debug/config" => proxy::config(admin.plane.hub(), uri.query()).await,
+            rejections::PATH => rejections::page(&admin.plane, &self.posted, posted).await,
+            "/debug/snapshot" => json(admin.plane.ask(snapshot).await),
+            "/debug/status" => json(admin.plane.ask(statuses).await),
+            "/debug/problems" => json(admin.plane.ask(|world| json!(world.problems())).await),
+            _ => text(StatusCode::NOT_FOUND, format!("there is no such page; there are:\n{PAGES}")),
+        })
+    }
 }
 
 /// Serves readiness and nothing else until it is dropped: for a port that everybody reaches. `unready` is as in [`Admin`].
@@ -58,59 +90,29 @@ pub async fn serve_readiness(
     plane: ControlPlane,
     unready: watch::Receiver<Option<&'static str>>,
 ) {
-    const ALONE: &str = "there is /ready alone: other pages have a port of their own\n";
-    let answer = move |request: Request<Incoming>| {
-        let page = match request.uri().path() {
-            "/healthz/ready" | "/ready" => readiness(&plane, *unready.borrow()),
-            _ => text(StatusCode::NOT_FOUND, ALONE.to_owned()),
-        };
-        std::future::ready(respond(page))
-    };
-    accept(listener, answer).await;
+    accept(listener, Readiness { plane, unready }).await;
 }
 
-async fn accept<A, F>(listener: TcpListener, answer: A)
-where
-    A: Fn(Request<Incoming>) -> F + Clone + Send + Sync + 'static,
-    F: Future<Output = Response<Full<Bytes>>> + Send,
-{
-    let places = Arc::new(Semaphore::new(CONNECTIONS));
-    loop {
-        let Ok(place) = places.clone().acquire_owned().await else { return };
-        let Ok((stream, _)) = listener.accept().await else {
-            tokio::time::sleep(Duration::from_millis(100)).await; // out of files: others must end first
-            continue;
-        };
-        let answer = answer.clone();
-        tokio::spawn(async move {
-            let answered = |request| {
-                let answered = answer(request);
-                async move { Ok::<_, Infallible>(answered.await) }
-            };
-            let service = service_fn(answered);
-            let mut server = http1::Builder::new();
-            server.timer(TokioTimer::new()).header_read_timeout(Duration::from_secs(10));
-            _ = server.serve_connection(TokioIo::new(stream), service).await; // clients come and go
-            drop(place);
-        });
+/// The one page that everybody may read.
+struct Readiness {
+    plane: ControlPlane,
+    unready: watch::Receiver<Option<&'static str>>,
+}
+
+impl Pages for Readiness {
+    type Question = Uri;
+
+    async fn read(&self, request: Request<Incoming>) -> Uri {
+        request.uri().clone()
     }
-}
 
-async fn answer(admin: Arc<Admin>, request: Request<Incoming>) -> Response<Full<Bytes>> {
-    respond(match request.uri().path() {
-        "/ca/rotate" if request.method() == Method::POST => rotate(admin.identity.as_ref()).await,
-        "/ca/rotate" => text(StatusCode::METHOD_NOT_ALLOWED, "POST begins a rotation of the root\n".to_owned()),
-        "/" => text(StatusCode::OK, PAGES.to_owned()),
-        "/metrics" => metrics(&admin),
-        "/healthz/ready" | "/ready" => readiness(&admin.plane, *admin.unready.borrow()),
-        "/debug/proxies" => json(Ok(json!(admin.plane.hub().proxies()))),
-        "/debug/resources" => proxy::resources(admin.plane.hub(), request.uri().query()),
-        "/debug/config" => proxy::config(admin.plane.hub(), request.uri().query()).await,
-        "/debug/snapshot" => json(admin.plane.ask(snapshot).await),
-        "/debug/status" => json(admin.plane.ask(statuses).await),
-        "/debug/problems" => json(admin.plane.ask(|world| json!(world.problems())).await),
-        _ => text(StatusCode::NOT_FOUND, format!("there is no such page; there are:\n{PAGES}")),
-    })
+    async fn answer(&self, uri: Uri) -> Response<Full<Bytes>> {
+        const ALONE: &str = "there is /ready alone: other pages have a port of their own\n";
+        respond(match uri.path() {
+            "/healthz/ready" | "/ready" => readiness(&self.plane, *self.unready.borrow()),
+            _ => text(StatusCode::NOT_FOUND, ALONE.to_owned()),
+        })
+    }
 }
 
 fn respond((status, kind, body): Page) -> Response<Full<Bytes>> {

@@ -1,6 +1,11 @@
 //! Who a proxy is, and so what it sees.
 
-use crate::{Stopped, World, graph::Commands, revocations};
+use crate::{
+    Stopped, World,
+    graph::Commands,
+    manual::{self, Assigned},
+    revocations,
+};
 use std::{net::IpAddr, sync::Arc};
 use tombolo_api::{Kind, gateway::Gateway};
 use tombolo_core::{NamespacedName, ProxyId, ProxyKind, SpiffeId};
@@ -14,21 +19,19 @@ use tombolo_proto::{
 use tombolo_translate::{
     Interception, Variant,
     engine::{Fact, Relation},
-    gateway_api::{on_ipv6, service_account},
+    gateway_api::{GATEWAY_LABEL, on_ipv6, service_account},
 };
 use tombolo_xds::{Class, Classify, Classifying, Peer, Refusal};
-
-/// The label of a gateway's proxies that names their Gateway.
-pub const GATEWAY_LABEL: &str = "gateway.networking.k8s.io/gateway-name";
 
 /// Classifies by node id, metadata and locality, as far as the caller's identity covers what these say.
 pub(crate) struct Classifier {
     commands: Commands,
+    assigned: Assigned,
 }
 
 impl Classifier {
-    pub(crate) fn new(commands: Commands) -> Self {
-        Self { commands }
+    pub(crate) fn new(commands: Commands, assigned: Assigned) -> Self {
+        Self { commands, assigned }
     }
 
     async fn class(&self, node: &Node, peer: Option<&Peer>) -> Result<Class, Refusal> {
@@ -36,8 +39,9 @@ impl Classifier {
         if let Some(peer) = peer {
             proxy.is_covered_by(&peer.id)?;
         }
-        let (asked, by) = (proxy.clone(), peer.cloned());
-        self.commands.ask(move |world| asked.is_known(world, by.as_ref())).await.map_err(stopped)??;
+        let (by, assigned) = (peer.cloned(), self.assigned.clone());
+        let known = move |world: &World| proxy.known(world, by.as_ref(), &assigned);
+        let proxy = self.commands.ask(known).await.map_err(stopped)??;
         self.commands.learn(proxy.facts()).await.map_err(stopped)?;
         Ok(Class { scopes: proxy.scopes().into(), proxy: node.id.as_str().into() })
     }
@@ -127,12 +131,18 @@ impl Proxy {
         Ok(())
     }
 
-    /// Whether what it is for is here, and its instance may be served.
-    fn is_known(&self, world: &World, peer: Option<&Peer>) -> Result<(), Refusal> {
-        if let Some(gateway) = &self.gateway {
-            may_serve(world, gateway, peer.map(|peer| &peer.id))?;
+    /// It, where what it is for is here, and its instance may be served. A gateway's proxy is for the Gateway that it names, or else
+    /// for that of the Service it is behind.
+    fn known(mut self, world: &World, peer: Option<&Peer>, assigned: &Assigned) -> Result<Self, Refusal> {
+        if let Some(gateway) = &self.gateway
+            && let Err(refusal) = may_serve(world, gateway, peer.map(|peer| &peer.id))
+        {
+            let (gateway, peer) =
+                peer.and_then(|peer| Some((manual::gateway_of(world, peer)?, peer))).ok_or(refusal)?;
+            assigned.insert(peer.clone(), gateway.clone());
+            self.gateway = Some(gateway);
         }
-        let Some(peer) = peer else { return Ok(()) };
+        let Some(peer) = peer else { return Ok(self) };
         if let Some(workload) = &self.explicit {
             let workload = NamespacedName { namespace: self.namespace.clone(), name: workload.clone() };
             let account = &peer.id.service_account;
@@ -143,7 +153,7 @@ impl Proxy {
             }
         }
         // Asked when it was let in, too; but a revocation in between found no stream to end.
-        revocations::refusal(world, peer).map_or(Ok(()), Err)
+        revocations::refusal(world, peer).map_or(Ok(self), Err)
     }
 
     /// What the engine must know before this proxy's resources exist.
@@ -159,14 +169,13 @@ impl Proxy {
     }
 
     fn scopes(&self) -> Vec<Scope> {
-        let (kind, name, interception) = match (&self.gateway, &self.explicit) {
-            (Some(gateway), _) => (ProxyKind::Gateway, &*gateway.name, Interception::Captured),
-            (None, Some(workload)) => (ProxyKind::Sidecar, &**workload, Interception::Explicit),
-            (None, None) => (ProxyKind::Sidecar, "", Interception::Captured),
+        let (kind, namespace, name, interception) = match (&self.gateway, &self.explicit) {
+            (Some(gateway), _) => (ProxyKind::Gateway, &gateway.namespace, &*gateway.name, Interception::Captured),
+            (None, Some(workload)) => (ProxyKind::Sidecar, &self.namespace, &**workload, Interception::Explicit),
+            (None, None) => (ProxyKind::Sidecar, &self.namespace, "", Interception::Captured),
         };
-        let scopes = tombolo_translate::scopes(kind, &self.namespace, name, &self.variant, interception);
-        let on_ipv6 =
-            (self.gateway.is_some() && self.has_ipv6).then(|| on_ipv6(&Scope::gateway(&self.namespace, name)));
+        let scopes = tombolo_translate::scopes(kind, namespace, name, &self.variant, interception);
+        let on_ipv6 = (self.gateway.is_some() && self.has_ipv6).then(|| on_ipv6(&Scope::gateway(namespace, name)));
         on_ipv6.into_iter().chain(scopes).collect()
     }
 }
@@ -203,7 +212,7 @@ mod tests {
     use serde_json::json;
     use std::time::SystemTime;
     use tombolo_api::manifest;
-    use tombolo_core::SourceId;
+    use tombolo_core::{InstanceId, SourceId};
 
     fn world(documents: &[serde_json::Value]) -> World {
         let mut world = World::default();
@@ -320,6 +329,42 @@ mod tests {
             assert!(matches!(asked(absent, &format!("{absent}-nginx")), Err(Refusal::Unavailable(_))), "{absent}");
         }
         assert_eq!(may_serve(&world, &NamespacedName::new("infra", "edge"), None), Ok(()), "plaintext asks nobody");
+    }
+
+    #[test]
+    fn a_pod_serves_the_gateway_whose_service_it_is_behind() {
+        const POD: &str = "6f0c9b1e-3f0a-4c1b-9d53-0d8f5f1f2a3b";
+        let gateway = |name: &str, address: &str| {
+            json!({"apiVersion": "gateway.networking.k8s.io/v1", "kind": "Gateway", "metadata": {"name": name, "namespace": "shop"},
+                "spec": {"gatewayClassName": "tombolo", "addresses": [{"type": "Hostname", "value": address}],
+                    "listeners": [{"name": "http", "port": 80, "protocol": "HTTP"}]}})
+        };
+        let slice = json!({"apiVersion": "discovery.k8s.io/v1", "kind": "EndpointSlice", "addressType": "IPv4",
+            "metadata": {"name": "ingress-1", "namespace": "edge", "labels": {"kubernetes.io/service-name": "ingress"}},
+            "endpoints": [{"addresses": ["10.0.0.1"], "targetRef": {"kind": "Pod", "name": "proxy-1", "uid": POD}}]});
+        let grant = json!({"apiVersion": "gateway.networking.k8s.io/v1beta1", "kind": "ReferenceGrant",
+            "metadata": {"name": "front", "namespace": "edge"}, "spec": {
+                "from": [{"group": "gateway.networking.k8s.io", "kind": "Gateway", "namespace": "shop"}],
+                "to": [{"group": "", "kind": "Service"}]}});
+        let front = gateway("front", "ingress.edge.svc.cluster.local");
+        let mut world = world(&[front, gateway("other", "other"), slice, grant]);
+        world.learn(vec![(Relation::Provisioned, Fact::Unit)], SystemTime::UNIX_EPOCH);
+        let asked = |id: &str, instance: Option<InstanceId>| {
+            let proxy = Proxy::of(&node("router~10.0.0.1~proxy-1.edge~edge.svc.cluster.local", vec![])).unwrap();
+            let peer = Peer { id: id.parse().unwrap(), instance };
+            let known = proxy.known(&world, Some(&peer), &Assigned::default());
+            known.map(|proxy| proxy.gateway.unwrap().to_string())
+        };
+        let own = "spiffe://cluster.local/ns/edge/sa/default";
+        assert_eq!(asked(own, InstanceId::of_pod(POD).ok()), Ok("shop/front".into()));
+        let another = InstanceId::of_pod("6f0c9b1e-3f0a-4c1b-9d53-0d8f5f1f2a3c").ok();
+        let machine = InstanceId::of_machine(POD).ok();
+        let foreign = "spiffe://cluster.local/ns/shop/sa/default";
+        let others = [(own, another), (own, machine), (own, None), (foreign, InstanceId::of_pod(POD).ok())];
+        for (id, instance) in others {
+            let refused = asked(id, instance.clone());
+            assert!(matches!(refused, Err(Refusal::Unavailable(_))), "{id} {instance:?}: {refused:?}");
+        }
     }
 
     #[test]

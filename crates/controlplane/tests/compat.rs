@@ -7,6 +7,8 @@
 mod client;
 #[path = "compat/mesh.rs"]
 mod mesh;
+#[path = "compat/rejections.rs"]
+mod rejections;
 #[path = "compat/stream.rs"]
 mod stream;
 #[path = "compat/wire.rs"]

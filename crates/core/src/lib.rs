@@ -1,5 +1,5 @@
 //! The words every crate shares: names and ids that are valid once they exist, [`Problem`], a user's mistake as a value, and
-//! [`Numbers`], sets of what has numbers.
+//! [`Numbers`], sets of what has numbers. And [`trim`], for tables that things come to and go from.
 //!
 //! Nothing here knows Kubernetes clients, async or Envoy.
 
@@ -10,6 +10,8 @@ mod ids;
 mod names;
 mod numbers;
 mod problem;
+mod trim;
+mod uid;
 
 pub use causes::with_causes;
 pub use field::FieldPath;
@@ -18,3 +20,5 @@ pub use ids::{NamespacedName, ObjectRef, ProxyId, ProxyIdError, ProxyKind, Sourc
 pub use names::{Host, HostError, Port, PortError};
 pub use numbers::Numbers;
 pub use problem::{Origin, Problem, Severity};
+pub use trim::{Removals, room, trim};
+pub use uid::Uid;

@@ -7,7 +7,7 @@
 //! | [`conditions`] | merging conditions without touching others' |
 //! | [`program`] | what every such program begins and ends with: its log, its client, its signals |
 //! | [`retry`] | what a client's error means, and how long to wait |
-//! | [`watch`] | how long to wait before a watch that failed is begun again |
+//! | [`watch`] | following the objects of a kind, and how long to wait before a watch that failed is begun again |
 
 pub mod apply;
 pub mod conditions;

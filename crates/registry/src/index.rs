@@ -5,7 +5,7 @@ use imbl::OrdSet;
 use smallvec::SmallVec;
 use std::{collections::HashMap, sync::Arc};
 use tombolo_api::{AnyObject, Kinded, Object, ObjectKey};
-use tombolo_core::SourceId;
+use tombolo_core::{SourceId, trim};
 
 /// Something that can be looked up in a [`Snapshot`].
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -50,10 +50,9 @@ impl Index {
 
     /// Removes an object. Returns what changed: nothing where there was none.
     pub fn delete(&mut self, key: &ObjectKey) -> Changes {
-        match self.current.objects.remove(key) {
-            Some(old) => self.reindex(key.clone(), &entries(key, &old), &[]),
-            None => Changes::new(),
-        }
+        let Some(old) = self.current.objects.remove(key) else { return Changes::new() };
+        trim(&mut self.current.objects);
+        self.reindex(key.clone(), &entries(key, &old), &[])
     }
 
     /// All inputs as they are now.
@@ -73,6 +72,7 @@ impl Index {
                 set.remove(&key);
                 if set.is_empty() {
                     self.current.entries.remove(gone);
+                    trim(&mut self.current.entries);
                 }
             }
             changes.push(Key::Entry(gone.clone()));

@@ -14,7 +14,7 @@ pub struct Class {
 }
 
 /// Who a caller proved to be. Put into a request's extensions by whoever checked the proof; absent where the port asks for none.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Peer {
     /// The identity.
     pub id: SpiffeId,

@@ -129,6 +129,11 @@ impl Hub {
         connections.len()
     }
 
+    /// True while an instance of a namespace has a stream open.
+    pub fn has(&self, namespace: &str, instance: &InstanceId) -> bool {
+        !self.0.instances.of(namespace, instance).is_empty()
+    }
+
     /// What clients reject now.
     pub fn rejections(&self) -> Vec<Rejection> {
         self.0.rejections.list()

@@ -27,6 +27,7 @@ mod rejections;
 mod server;
 mod service;
 mod session;
+mod standing;
 mod wire;
 
 pub use class::{Class, Classify, Classifying, Peer, Refusal};
@@ -39,4 +40,5 @@ pub use metrics::Metrics;
 pub use rejections::Rejection;
 pub use server::{Front, Plaintext, listen, serve, serve_behind, serve_connection};
 pub use service::{AdsService, Body};
+pub use standing::Standing;
 pub use wire::Block;

@@ -99,6 +99,12 @@ impl Mailbox {
         std::mem::take(&mut self.lock().letters)
     }
 
+    /// Whether a change of this resource waits.
+    pub(crate) fn has(&self, kind: ResourceType, name: &str) -> bool {
+        let inbox = self.lock();
+        !inbox.letters.is_empty() && inbox.letters.contains_key(&(kind, name.into()))
+    }
+
     /// How many changes wait.
     pub(crate) fn len(&self) -> usize {
         self.lock().letters.len()

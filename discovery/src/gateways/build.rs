@@ -12,9 +12,8 @@ use tombolo_api::{
     Object,
     gateway::{Gateway, Infrastructure, Protocol},
 };
-use tombolo_controlplane::GATEWAY_LABEL;
 use tombolo_core::{NamespacedName, Port};
-use tombolo_translate::gateway_api::{AGENT_PORT, MANAGED_BY, MANAGED_LABEL, infrastructure_name};
+use tombolo_translate::gateway_api::{AGENT_PORT, GATEWAY_LABEL, MANAGED_BY, MANAGED_LABEL, infrastructure_name};
 use xxhash_rust::xxh3::xxh3_128;
 
 /// The class of a Gateway, on what is made for it (GEP-1762).

@@ -6,10 +6,7 @@ use k8s_openapi::api::core::v1::Service;
 use kube::{
     Api, Client, ResourceExt,
     api::ListParams,
-    runtime::{
-        WatchStreamExt,
-        watcher::{self, Event, watcher},
-    },
+    runtime::watcher::{self, Event},
 };
 use std::{
     collections::{BTreeSet, HashMap, HashSet},
@@ -20,7 +17,6 @@ use std::{
 use tombolo_api::{Kind, ObjectKey};
 use tombolo_controlplane::{ControlPlane, Stopped};
 use tombolo_core::{NamespacedName, SourceId};
-use tombolo_kubernetes::watch::WatchBackoff;
 use tombolo_translate::engine::{Fact, Relation};
 
 /// The Services that load balancers stand before, whoever made them.
@@ -66,7 +62,7 @@ impl Ingress {
     /// Keeps it current.
     pub(crate) async fn follow(mut self, plane: ControlPlane, metrics: &WatchMetrics) {
         let api = Api::<Service>::all(self.client.clone());
-        let events = watcher(api, watcher::Config::default().fields(SELECTOR)).backoff(WatchBackoff::default());
+        let events = tombolo_kubernetes::watch::events(api, watcher::Config::default().fields(SELECTOR));
         let mut events = pin!(Watched::new(metrics, "Service", "load balancers").events(events));
         while let Some(event) = events.next().await {
             for name in self.take(event) {

@@ -94,7 +94,7 @@ impl Gateways {
             place,
             leads,
             seen: Default::default(),
-            referrers: Default::default(),
+            parameters: Default::default(),
         };
         let (dirty, retries, hindered) = Default::default();
         Self { reconciler, client, source, dirty, retries, hindered, judged: channel::Sender::new(false), metrics }
@@ -188,10 +188,10 @@ impl Gateways {
                 let keys = gateways.into_iter().map(|name| self.key(name)).collect::<Vec<_>>();
                 self.dirty.extend(keys);
             }
-            // Those that still refer to it say so again.
             News::Parameters(name) => {
-                let referrers = lock(&self.reconciler.referrers).remove(&name);
-                self.dirty.extend(referrers.unwrap_or_default());
+                let parameters = lock(&self.reconciler.parameters);
+                let referrers = parameters.iter().filter(|(_, of)| **of == name).map(|(gateway, _)| gateway.clone());
+                self.dirty.extend(referrers);
             }
         }
     }

@@ -13,10 +13,7 @@ use k8s_openapi::{
 use kube::{
     Api, Client, Resource, ResourceExt,
     api::ListParams,
-    runtime::{
-        WatchStreamExt,
-        watcher::{self, Event, watcher},
-    },
+    runtime::watcher::{self, Event},
 };
 use serde::Deserialize;
 use std::{borrow::Cow, collections::BTreeMap, pin::pin, sync::Arc, time::Duration};
@@ -24,7 +21,7 @@ use tokio::sync::broadcast::{Receiver, error::RecvError};
 use tombolo_api::Kind;
 use tombolo_controlplane::{Applied, ControlPlane, Stopped};
 use tombolo_core::SourceId;
-use tombolo_kubernetes::{retry::Failure, watch::WatchBackoff};
+use tombolo_kubernetes::retry::Failure;
 use tombolo_translate::{
     engine::{Fact, Relation},
     gateway_api,
@@ -213,7 +210,7 @@ impl Nodes {
     ) -> Result<(), Stopped> {
         let config = watcher::Config::default().page_size(PAGE);
         let api = Api::<Node>::all(self.client.clone());
-        let events = watcher(api, config).backoff(WatchBackoff::default());
+        let events = tombolo_kubernetes::watch::events(api, config);
         let mut events = pin!(Watched::new(metrics, "Node", "addresses").events(events));
         let source = self.source.clone();
         let mut unwanted = pin!(until(&source, plane, changes, false));

@@ -2,8 +2,7 @@
 
 use super::build::Deployable;
 use serde_json::{Value, json};
-use tombolo_controlplane::GATEWAY_LABEL;
-use tombolo_translate::gateway_api::AGENT_PORT;
+use tombolo_translate::gateway_api::{AGENT_PORT, GATEWAY_LABEL};
 
 /// The user that the image is made for. Not 0: the root file system is read-only, and nothing is owned by it.
 const USER: u32 = 1337;

@@ -48,7 +48,7 @@ impl Reached {
             tokio::join!(
                 ingress.follow(plane.clone(), &metrics),
                 nodes.follow(plane.clone(), &metrics),
-                channel.follow(plane)
+                channel.follow(plane, &metrics)
             );
         }
     }

@@ -12,7 +12,7 @@ use super::{
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::Api;
 use std::{
-    collections::{BTreeSet, HashMap},
+    collections::BTreeMap,
     sync::{Mutex, MutexGuard, PoisonError},
 };
 use tokio::sync::watch;
@@ -29,8 +29,8 @@ pub(super) struct Reconciler {
     /// Whether this replica is the one that writes.
     pub(super) leads: watch::Receiver<bool>,
     pub(super) seen: Mutex<Seen>,
-    /// The Gateways whose parameters a ConfigMap holds.
-    pub(super) referrers: Mutex<HashMap<NamespacedName, BTreeSet<ObjectKey>>>,
+    /// The ConfigMap that holds a Gateway's parameters, where it has any.
+    pub(super) parameters: Mutex<BTreeMap<ObjectKey, NamespacedName>>,
 }
 
 /// What came of it.
@@ -49,6 +49,8 @@ impl Reconciler {
         let Ok(wanted) = self.plane.ask(move |world| Wanted::of(world, &asked, &place)).await else {
             return Outcome::default(); // stopped
         };
+        // Noted anew where it has any: so nothing is known of one that is gone.
+        lock(&self.parameters).remove(key);
         match wanted {
             Wanted::Stay => Outcome::default(),
             Wanted::Nothing(uid) => Outcome::of(self.prune(&uid, &[]).await),
@@ -71,7 +73,7 @@ impl Reconciler {
     async fn overlays(&self, key: &ObjectKey, wanted: &Deployable) -> Result<Result<Overlays, String>, Trouble> {
         let Some(name) = parameters(&wanted.gateway) else { return Ok(Ok(Overlays::new())) };
         let name = NamespacedName::new(key.name.namespace.clone(), name.clone());
-        lock(&self.referrers).entry(name.clone()).or_default().insert(key.clone());
+        lock(&self.parameters).insert(key.clone(), name.clone());
         let api = Api::<ConfigMap>::namespaced(self.writer.0.clone(), &name.namespace);
         let found = api.get_opt(&name.name).await.map_err(|error| Trouble::of("ConfigMap", &name, error))?;
         let Some(found) = found else {

@@ -1,6 +1,7 @@
 //! What is made for Gateways, as recorded in `snapshots/`: `INSTA_UPDATE=always cargo test` makes the records anew.
 
 mod leads;
+mod parameters;
 
 use super::{build::Deployable, overlay, settings::Settings};
 use serde_json::Value;
@@ -102,7 +103,7 @@ fn infrastructure_and_parameters_are_on_everything_that_is_made() {
 }
 
 fn template_selector() -> Value {
-    serde_json::json!({tombolo_controlplane::GATEWAY_LABEL: "edge"})
+    serde_json::json!({tombolo_translate::gateway_api::GATEWAY_LABEL: "edge"})
 }
 
 #[test]

@@ -8,15 +8,11 @@ use kube::{
     Api, Client, ResourceExt,
     api::DynamicObject,
     core::PartialObjectMeta,
-    runtime::{
-        WatchStreamExt,
-        watcher::{self, Event, watcher},
-    },
+    runtime::watcher::{self, Event},
 };
 use std::pin::pin;
 use tokio::sync::mpsc;
 use tombolo_core::NamespacedName;
-use tombolo_kubernetes::watch::WatchBackoff;
 use tombolo_translate::gateway_api::{MANAGED_BY, MANAGED_LABEL};
 
 /// ConfigMaps that every namespace has: not worth hearing of.
@@ -36,12 +32,12 @@ pub(super) fn start(client: &Client, metrics: &WatchMetrics, told: &mpsc::Sender
     let config = || watcher::Config::default().labels(&format!("{MANAGED_LABEL}={MANAGED_BY}"));
     for kind in MadeKind::ALL {
         let api = Api::<DynamicObject>::all_with(client.clone(), &kind.resource());
-        let events = watcher(api, config()).backoff(WatchBackoff::default());
+        let events = tombolo_kubernetes::watch::events(api, config());
         let events = Watched::new(metrics, kind.name(), "gateways").events(events);
         tokio::spawn(tell(events, told.clone(), move |event| Some(News::Made(kind, Box::new(event)))));
     }
     let api = Api::<PartialObjectMeta<ConfigMap>>::all(client.clone());
-    let events = watcher(api, watcher::Config::default().fields(NO_PARAMETERS)).backoff(WatchBackoff::default());
+    let events = tombolo_kubernetes::watch::events(api, watcher::Config::default().fields(NO_PARAMETERS));
     let parameters = |event: Event<_>| match event {
         Event::InitApply(object) | Event::Apply(object) | Event::Delete(object) => {
             Some(News::Parameters(named(&object)))

@@ -1,13 +1,13 @@
 //! Who still is, in a cluster: by ServiceAccounts, the pods that run as them, and the workloads outside that do.
 
-use super::present::{Present, Uid, ask};
+use super::present::{Present, ask};
 use crate::metrics::WatchMetrics;
 use k8s_openapi::api::core::v1::{Pod, Secret, ServiceAccount};
 use kube::Client;
 use std::error::Error;
 use tombolo_ca::{Answer, Bound, Caller, Existence, Exists, ExistsError, ObjectUid, Proven};
 use tombolo_controlplane::{ControlPlane, Stopped};
-use tombolo_core::NamespacedName;
+use tombolo_core::{NamespacedName, Uid};
 
 /// Answers from memory; what is not known there is asked for once.
 pub(super) struct InCluster {

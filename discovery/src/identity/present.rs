@@ -6,10 +6,7 @@ use k8s_openapi::NamespaceResourceScope;
 use kube::{
     Api, Client, Resource, ResourceExt,
     core::PartialObjectMeta,
-    runtime::{
-        WatchStreamExt,
-        watcher::{self, Event, watcher},
-    },
+    runtime::watcher::{self, Event},
 };
 use serde::de::DeserializeOwned;
 use std::{
@@ -20,25 +17,12 @@ use std::{
     time::{Duration, Instant},
 };
 use tokio::sync::watch;
-use tombolo_core::NamespacedName;
-use tombolo_kubernetes::watch::WatchBackoff;
+use tombolo_core::{NamespacedName, Uid};
 
 /// Whoever was asked for and is not there is not asked for again so soon.
 const ABSENT: Duration = Duration::from_secs(10);
 /// So many of those are remembered.
 const ABSENTEES: usize = 1024;
-
-/// The UID of an object: all of Kubernetes' are UUIDs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(super) struct Uid(u128);
-
-impl Uid {
-    /// `None` where it is not one of Kubernetes.
-    pub(super) fn parse(text: &str) -> Option<Self> {
-        let digits: String = text.chars().filter(|c| *c != '-').collect();
-        (text.len() == 36 && digits.len() == 32).then(|| u128::from_str_radix(&digits, 16).ok().map(Self)).flatten()
-    }
-}
 
 /// What is known. No client.
 #[derive(Default)]
@@ -131,7 +115,7 @@ where
         let (told, listed) = watch::channel(false);
         let memory = Arc::<Mutex<Memory>>::default();
         let api = Api::<PartialObjectMeta<K>>::all(client.clone());
-        let events = watcher(api, watcher::Config::default()).backoff(WatchBackoff::default());
+        let events = tombolo_kubernetes::watch::events(api, watcher::Config::default());
         let watched = Watched::new(metrics, kind, "identities");
         tokio::spawn(follow(events, watched, memory.clone(), told));
         Self { client, memory, listed, kind: std::marker::PhantomData }

@@ -7,10 +7,7 @@ use futures::StreamExt;
 use k8s_openapi::api::core::v1::Secret;
 use kube::{
     Api, Client,
-    runtime::{
-        WatchStreamExt,
-        watcher::{self, Event, watcher},
-    },
+    runtime::watcher::{self, Event},
 };
 use serde_json::json;
 use std::{fs, path::Path, pin::pin};
@@ -18,7 +15,6 @@ use tokio::runtime::Handle;
 use tombolo_api::{AnyObject, Kind, ObjectKey, manifest};
 use tombolo_controlplane::{Edit, ProvidedFiles, Sink, Source, Update};
 use tombolo_core::{NamespacedName, SourceId};
-use tombolo_kubernetes::watch::WatchBackoff;
 
 /// A source: the installation, and the intermediate that was provided for it.
 pub(crate) struct Settings {
@@ -56,7 +52,7 @@ impl Settings {
     async fn tell(self, sink: &Sink) {
         let config = watcher::Config::default().fields(&format!("metadata.name={}", self.provided.name));
         let secrets = Api::<Secret>::namespaced(self.client, &self.provided.namespace);
-        let events = watcher(secrets, config).backoff(WatchBackoff::default());
+        let events = tombolo_kubernetes::watch::events(secrets, config);
         let mut events = pin!(Watched::new(&self.watches, "Secret", "intermediate").events(events));
         let mut provided =
             Provided { key: ObjectKey { source: self.id, kind: Kind::Secret, name: self.provided }, listed: false };

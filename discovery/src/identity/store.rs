@@ -10,13 +10,12 @@ use k8s_openapi::{ByteString, api::core::v1::Secret};
 use kube::{
     Api, Client,
     api::{Patch, PatchParams, PostParams},
-    runtime::{WatchStreamExt, watcher},
+    runtime::watcher,
 };
 use serde_json::{Value, json};
 use std::{collections::BTreeMap, future::Future, pin::pin, sync::Arc, time::Duration};
 use tokio::{runtime::Handle, sync::watch, time::timeout};
 use tombolo_controlplane::{Store, StoreError};
-use tombolo_kubernetes::watch::WatchBackoff;
 
 const MANAGER: &str = "tombolo-writer";
 /// A write that takes longer has failed, as far as its caller is concerned.
@@ -197,7 +196,7 @@ impl Image {
 
 async fn follow(store: Arc<KubeStore>, watched: Watched) {
     let config = watcher::Config::default().fields(&format!("metadata.name={}", store.name));
-    let mut events = pin!(watched.events(watcher(store.api.clone(), config).backoff(WatchBackoff::default())));
+    let mut events = pin!(watched.events(tombolo_kubernetes::watch::events(store.api.clone(), config)));
     let mut listed = false;
     while let Some(event) = events.next().await {
         match event {

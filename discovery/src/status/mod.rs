@@ -38,7 +38,8 @@ use tombolo_controlplane::{ControlPlane, Stopped, TimedStatus, World};
 use tombolo_core::SourceId;
 use tombolo_kubernetes::retry::Failure;
 
-/// So long a new writer waits for what stands in Gateways' way: longer than it takes, unless the API server does not answer.
+/// So long a new writer waits for what stands in Gateways' way, and for what other replicas have to say: longer than it takes, unless
+/// one of them does not answer.
 const HOLD: Duration = Duration::from_secs(10);
 /// Writes under way at a time.
 const IN_FLIGHT: usize = 16;
@@ -55,6 +56,8 @@ pub(crate) struct StatusWriter {
     pub(crate) cluster: SourceId,
     /// Whether it was looked, since this replica writes, what stands in Gateways' way: else they would be said to be well for a moment.
     pub(crate) judged: watch::Receiver<bool>,
+    /// Whether other replicas were asked, likewise, what their proxies reject.
+    pub(crate) heard: watch::Receiver<bool>,
     /// Counts.
     pub(crate) metrics: StatusMetrics,
 }
@@ -89,7 +92,11 @@ impl StatusWriter {
         // Heard from before everything is gone through, so that nothing falls in between.
         let (mut said, seen) = (self.plane.subscribe(), self.observed.listen());
         let (mut queue, mut flights) = (Queue::default(), FuturesUnordered::new());
-        _ = timeout(HOLD, self.judged.clone().wait_for(|judged| *judged)).await;
+        let known = async {
+            _ = self.judged.clone().wait_for(|judged| *judged).await;
+            _ = self.heard.clone().wait_for(|heard| *heard).await;
+        };
+        _ = timeout(HOLD, known).await;
         self.everything(&mut queue).await?;
         loop {
             self.metrics.waiting(queue.len());
@@ -97,8 +104,8 @@ impl StatusWriter {
             if !due.is_empty() {
                 for (key, why, ours) in self.ask(due).await? {
                     match self.plan(&key, why, ours.as_ref()) {
-                        Some(flight) => flights.push(self.fly(flight)),
-                        None => queue.finish(&key, End::Settled, Instant::now()),
+                        Ok(flight) => flights.push(self.fly(flight)),
+                        Err(end) => queue.finish(&key, end, Instant::now()),
                     }
                 }
                 continue;
@@ -144,16 +151,16 @@ impl StatusWriter {
         self.plane.ask(answer).await
     }
 
-    /// What to write, if anything.
-    fn plan(&self, key: &ObjectKey, why: Why, ours: Option<&TimedStatus>) -> Option<Flight> {
-        let seen = self.observed.get(key)?;
+    /// What to write; the error says that there is nothing, and why.
+    fn plan(&self, key: &ObjectKey, why: Why, ours: Option<&TimedStatus>) -> Result<Flight, End> {
+        let seen = self.observed.get(key).ok_or(End::Gone)?;
         let ours = ours.map(TimedStatus::to_json);
         // Whoever never heard a word of ours about an object knows nothing of whose its conditions are.
         if ours.is_none() && why == Why::Seen && key.kind != Kind::HttpRoute {
-            return None;
+            return Err(End::Settled);
         }
-        let patch = merge::merge(key.kind, &seen.status, ours.as_ref())?;
-        Some(Flight { key: key.clone(), seen, ours, patch })
+        let patch = merge::merge(key.kind, &seen.status, ours.as_ref()).ok_or(End::Settled)?;
+        Ok(Flight { key: key.clone(), seen, ours, patch })
     }
 
     async fn fly(&self, flight: Flight) -> (ObjectKey, End) {

@@ -2,7 +2,7 @@
 //! there is, and the latest wins.
 
 use std::{
-    collections::{BTreeSet, HashMap},
+    collections::{BTreeMap, BTreeSet},
     time::Duration,
 };
 use tokio::time::Instant;
@@ -26,8 +26,10 @@ pub(super) enum Why {
 /// How looking at an object ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum End {
-    /// There was nothing to write, or the object is gone.
+    /// There was nothing to write.
     Settled,
+    /// There is no such object: with it goes what is remembered of it.
+    Gone,
     /// It was written.
     Written,
     /// Somebody else wrote first, and what they wrote was not seen yet.
@@ -39,7 +41,7 @@ pub(super) enum End {
 /// Objects to look at.
 #[derive(Debug, Default)]
 pub(super) struct Queue {
-    entries: HashMap<ObjectKey, Entry>,
+    entries: BTreeMap<ObjectKey, Entry>,
     due: BTreeSet<(Instant, ObjectKey)>,
     /// The API server is away or busy: nothing is taken before this.
     paused: Option<Instant>,
@@ -139,13 +141,13 @@ impl Queue {
             self.outage.reset();
         }
         match end {
-            End::Settled | End::Written => {
+            End::Settled | End::Written | End::Gone => {
                 if end == End::Written {
                     entry.note_quarrel(now);
                 }
                 entry.failures.reset();
                 entry.state = State::Calm;
-                let quarrels = entry.quarrel.is_some_and(|quarrel| now < quarrel.last + QUARREL);
+                let quarrels = end != End::Gone && entry.quarrel.is_some_and(|quarrel| now < quarrel.last + QUARREL);
                 if !quarrels {
                     self.entries.remove(key);
                 }

@@ -7,7 +7,7 @@
 //!
 //! Conditions of these types are the writer's, all others the operator's: each applies its own, which leaves the other's as they are.
 //! The object is read where something else is found, and now and then: what somebody changed is put right then. It is written only where
-//! it differs.
+//! it differs. While a replica of another revision holds the Lease, nobody keeps this revision's current, and they are taken back.
 
 use super::{
     merge,
@@ -20,7 +20,7 @@ use kube::{
     core::{ApiResource, GroupVersionKind},
 };
 use serde_json::{Value, json};
-use std::{convert::Infallible, sync::Arc, time::Duration};
+use std::{convert::Infallible, future::pending, sync::Arc, time::Duration};
 use tokio::{
     sync::{
         broadcast::{Receiver, error::RecvError},
@@ -41,7 +41,7 @@ use tombolo_kubernetes::{
 const KIND: &str = "MeshRevision";
 /// From one look to the next, at least: what is found may change several times in a row.
 const PAUSE: Duration = Duration::from_secs(1);
-/// To the next look where nothing is known to have changed: somebody may have changed what was written.
+/// To the next look where nothing is known to have changed: somebody may have changed what was written, or have written for a moment.
 const AGAIN: Duration = Duration::from_secs(300);
 
 /// Writes what is found.
@@ -52,15 +52,31 @@ pub(crate) struct RevisionWriter {
     pub(crate) client: Client,
     /// The name of the MeshRevision, which need not be there.
     pub(crate) revision: String,
+    /// Whether a replica of another revision writes.
+    pub(crate) led_by_another: watch::Receiver<bool>,
     /// Counts.
     pub(crate) metrics: StatusMetrics,
+}
+
+/// The MeshRevision.
+struct Seen {
+    objects: Api<DynamicObject>,
+    resource: ApiResource,
+    version: Option<String>,
+    conditions: Vec<Value>,
 }
 
 impl RevisionWriter {
     /// Writes while `writer` says so, until nobody can say so any more or the control plane stops.
     pub(crate) async fn run(self, mut writer: watch::Receiver<bool>) {
         self.plane.ready().await;
-        while writer.wait_for(|held| *held).await.is_ok() {
+        loop {
+            tokio::select! {
+                biased;
+                held = writer.wait_for(|held| *held) => if held.is_err() { return },
+                () = self.plane.stopped() => return,
+                () = self.yield_to_another() => {}
+            }
             tokio::select! {
                 biased;
                 lost = writer.wait_for(|held| !*held) => if lost.is_err() { return },
@@ -90,8 +106,34 @@ impl RevisionWriter {
         }
     }
 
+    /// Takes back what is said of this revision while another's replica writes, until nobody can say so any more.
+    async fn yield_to_another(&self) {
+        let (mut led, mut failures) = (self.led_by_another.clone(), Backoff::default());
+        while led.wait_for(|led| *led).await.is_ok() {
+            if let Err(error) = self.take_back().await {
+                sleep(failures.after(self.failed(&error))).await;
+                continue;
+            }
+            failures.reset();
+            _ = timeout(AGAIN, led.changed()).await;
+        }
+        pending::<()>().await;
+    }
+
+    async fn take_back(&self) -> Result<(), WriteError> {
+        match self.see().await? {
+            Some(seen) if seen.conditions.iter().any(is_found) => self.write(&seen, &[]).await,
+            _ => Ok(()),
+        }
+    }
+
     fn failed(&self, error: &WriteError) -> Failure {
         let failure = error.failure();
+        if failure == Failure::Conflict {
+            // All replicas of a revision take back the same at the same time; whoever was first may have said all.
+            self.metrics.outrun(KIND);
+            return failure;
+        }
         self.metrics.failed(KIND, failure.reason());
         tracing::warn!("the status of {KIND} {} cannot be written: {error}: {}", self.revision, failure.fix());
         failure
@@ -103,23 +145,36 @@ impl RevisionWriter {
         if found.is_empty() {
             return Ok(());
         }
-        let resource =
-            ApiResource::from_gvk_with_plural(&GroupVersionKind::gvk(GROUP, "v1alpha1", KIND), "meshrevisions");
-        let objects = Api::<DynamicObject>::all_with(self.client.clone(), &resource);
         // There is none where a control plane runs without an operator.
-        let Some(object) = timeout(PATIENCE, objects.get_opt(&self.revision)).await?? else { return Ok(()) };
-        let seen = object.data.get("status").map_or(&[][..], |status| merge::list(status, "conditions"));
-        let merged = conditions::merge(seen, found, &[]);
-        if merged == seen {
+        let Some(seen) = self.see().await? else { return Ok(()) };
+        let merged = conditions::merge(&seen.conditions, found, &[]);
+        if merged == seen.conditions {
             return Ok(());
         }
         let ours: Vec<_> = merged.into_iter().filter(is_found).collect();
+        self.write(&seen, &ours).await
+    }
+
+    async fn see(&self) -> Result<Option<Seen>, WriteError> {
+        let resource =
+            ApiResource::from_gvk_with_plural(&GroupVersionKind::gvk(GROUP, "v1alpha1", KIND), "meshrevisions");
+        let objects = Api::<DynamicObject>::all_with(self.client.clone(), &resource);
+        let object = timeout(PATIENCE, objects.get_opt(&self.revision)).await??;
+        Ok(object.map(|object| {
+            let conditions = object.data.get("status").map_or(&[][..], |status| merge::list(status, "conditions"));
+            Seen { objects, resource, version: object.metadata.resource_version, conditions: conditions.to_vec() }
+        }))
+    }
+
+    /// Says this, and nothing else, of the object as it was seen.
+    async fn write(&self, seen: &Seen, ours: &[Value]) -> Result<(), WriteError> {
         let body = json!({
-            "apiVersion": resource.api_version, "kind": KIND, "metadata": {"name": self.revision},
+            "apiVersion": seen.resource.api_version, "kind": KIND,
+            "metadata": {"name": self.revision, "resourceVersion": seen.version},
             "status": {"conditions": ours},
         });
         let (parameters, patch) = (PatchParams::apply(MANAGER).force(), Patch::Apply(&body));
-        timeout(PATIENCE, objects.patch_status(&self.revision, &parameters, &patch)).await??;
+        timeout(PATIENCE, seen.objects.patch_status(&self.revision, &parameters, &patch)).await??;
         self.metrics.wrote(KIND);
         Ok(())
     }

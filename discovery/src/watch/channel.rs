@@ -1,19 +1,17 @@
 //! Which channel of the Gateway API is defined: a fact for translation, which claims nothing that the API server would drop.
 
+use crate::{metrics::WatchMetrics, watched::Watched};
 use futures::{Stream, StreamExt};
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::{
     Api, Client, ResourceExt,
     api::ListParams,
     core::PartialObjectMeta,
-    runtime::{
-        WatchStreamExt,
-        watcher::{self, Event},
-    },
+    runtime::watcher::{self, Event},
 };
 use std::{pin::pin, time::Duration};
 use tombolo_controlplane::ControlPlane;
-use tombolo_kubernetes::{retry::Failure, watch::WatchBackoff};
+use tombolo_kubernetes::retry::Failure;
 use tombolo_translate::engine::{Fact, Relation};
 
 /// The definition of which all are that have experimental fields.
@@ -58,21 +56,22 @@ impl Channel {
     }
 
     /// Keeps it current until the control plane stops.
-    pub(crate) async fn follow(self, plane: ControlPlane) {
+    pub(crate) async fn follow(self, plane: ControlPlane, metrics: &WatchMetrics) {
         let api = Api::<Definition>::all(self.client.clone());
         let config = watcher::Config::default().fields(ROUTES);
-        let events = watcher::watcher(api, config).backoff(WatchBackoff::default());
+        let events = tombolo_kubernetes::watch::events(api, config);
+        let events = Watched::new(metrics, "CustomResourceDefinition", "channel").events(events);
         tokio::select! {
             () = plane.stopped() => {}
             () = self.take(events, &plane) => {}
         }
     }
 
-    async fn take(mut self, events: impl Stream<Item = watcher::Result<Event<Definition>>>, plane: &ControlPlane) {
+    async fn take(mut self, events: impl Stream<Item = Event<Definition>>, plane: &ControlPlane) {
         let mut events = pin!(events);
         while let Some(event) = events.next().await {
             // A definition that is gone has taken its routes along, and comes back with a channel of its own.
-            if let Ok(Event::InitApply(definition) | Event::Apply(definition)) = event
+            if let Event::InitApply(definition) | Event::Apply(definition) = event
                 && std::mem::replace(&mut self.is_standard, is_standard(&definition)) != self.is_standard
                 && plane.replace(Relation::StandardChannel, self.members()).await.is_err()
             {

@@ -3,7 +3,7 @@
 use super::stored::Stored;
 use crate::observed::{Observed, Seen};
 use kube::runtime::watcher::Event;
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashSet};
 use std::{net::Ipv4Addr, sync::Arc};
 use tombolo_api::{Kind, ObjectKey, manifest};
 use tombolo_controlplane::Edit;
@@ -13,7 +13,7 @@ use tombolo_core::{Host, NamespacedName, Problem, SourceId};
 pub(super) struct Inventory {
     kind: Kind,
     source: SourceId,
-    known: HashMap<NamespacedName, Box<str>>,
+    known: BTreeMap<NamespacedName, Box<str>>,
     /// While a list is under way: who was in it so far.
     listing: Option<HashSet<NamespacedName>>,
     observed: Arc<Observed>,
@@ -34,7 +34,7 @@ pub(super) struct News {
 
 impl Inventory {
     pub(super) fn new(kind: Kind, source: SourceId, observed: Arc<Observed>) -> Self {
-        Self { kind, source, known: HashMap::new(), listing: None, observed }
+        Self { kind, source, known: BTreeMap::new(), listing: None, observed }
     }
 
     /// The kind is served in this version.

@@ -9,15 +9,11 @@ use crate::watched::Watched;
 use futures::{Stream, StreamExt};
 use kube::{
     Api, Client,
-    runtime::{
-        WatchStreamExt,
-        watcher::{self, Event, watcher},
-    },
+    runtime::watcher::{self, Event},
 };
 use std::pin::pin;
 use tokio::sync::{mpsc, watch};
 use tombolo_api::Kind;
-use tombolo_kubernetes::watch::WatchBackoff;
 
 /// Events that are taken in together, at most.
 const TOGETHER: usize = 512;
@@ -31,8 +27,6 @@ pub(super) struct Watch {
     pub(super) inventory: Inventory,
     pub(super) told: mpsc::Sender<Told>,
     pub(super) watched: Watched,
-    /// Whether lists are asked for as streams.
-    pub(super) streaming: bool,
 }
 
 /// Why following ended.
@@ -41,8 +35,6 @@ enum Ended {
     Unheard,
     /// The kind is no longer served as it was.
     Gone,
-    /// The API server cannot stream lists.
-    Unstreamed,
 }
 
 impl Watch {
@@ -64,7 +56,6 @@ impl Watch {
                 Ended::Gone => {
                     tracing::info!(kind = %self.kind, version, "no longer served: what was read last goes on being used");
                 }
-                Ended::Unstreamed => self.streaming = false,
             }
         }
     }
@@ -74,7 +65,7 @@ impl Watch {
         let api = Api::<Stored>::all_with(self.client.clone(), &resource);
         let mut served = self.served.clone();
         let gone = async move { _ = served.wait_for(|now| *now != Some(version)).await };
-        watcher(api, config(self.kind, self.streaming)).backoff(WatchBackoff::default()).take_until(Box::pin(gone))
+        tombolo_kubernetes::watch::events(api, config(self.kind)).take_until(Box::pin(gone))
     }
 
     async fn follow(&mut self, version: &'static str) -> Ended {
@@ -82,9 +73,6 @@ impl Watch {
         while let Some(chunk) = self.watched.next(&mut chunks).await {
             let mut news = News::default();
             for event in chunk {
-                if self.streaming && event.as_ref().is_err_and(cannot_stream) {
-                    return Ended::Unstreamed;
-                }
                 if let Some(event) = self.watched.event(event) {
                     self.inventory.take(event, &mut news);
                 }
@@ -105,20 +93,10 @@ impl Watch {
 }
 
 /// Only what is read: of Secrets, keys for listeners.
-fn config(kind: Kind, streaming: bool) -> watcher::Config {
+fn config(kind: Kind) -> watcher::Config {
     let config = watcher::Config::default();
-    let config = if streaming { config.streaming_lists() } else { config };
     match kind {
         Kind::Secret => config.fields("type=kubernetes.io/tls"),
         _ => config,
-    }
-}
-
-/// Streaming lists need Kubernetes 1.32 and etcd 3.4.25: older ones refuse the watch (422), or end it at once.
-fn cannot_stream(error: &watcher::Error) -> bool {
-    match error {
-        watcher::Error::WatchError(status) => status.message.contains("RequestWatchProgress"),
-        watcher::Error::WatchStartFailed(kube::Error::Api(status)) => status.code == 422 || status.code == 400,
-        _ => false,
     }
 }

@@ -99,12 +99,11 @@ impl Cluster {
                 inventory: Inventory::new(kind, self.id.clone(), self.observed.clone()),
                 told: told.clone(),
                 watched: Watched::new(&self.metrics, kind.name(), "objects"),
-                streaming: true,
             };
             self.runtime.spawn(watch.run());
         }
         drop(told);
-        self.runtime.spawn(presence.run());
+        self.runtime.spawn(presence.run(self.metrics.clone()));
         let mut gathered = Gathered::new();
         while let Some(first) = news.recv().await {
             gathered.take(first);

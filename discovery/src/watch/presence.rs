@@ -1,11 +1,12 @@
 //! Which kinds there are: definitions come and go while this runs.
 
+use crate::{metrics::WatchMetrics, watched::Watched};
 use futures::StreamExt;
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::{
     Api, Client, ResourceExt,
     core::PartialObjectMeta,
-    runtime::{WatchStreamExt, watcher},
+    runtime::watcher::{self, Event},
 };
 use std::{
     collections::{BTreeMap, HashMap, hash_map::Entry},
@@ -17,7 +18,6 @@ use tokio::{
     time::{Instant, sleep_until},
 };
 use tombolo_api::Kind;
-use tombolo_kubernetes::watch::WatchBackoff;
 
 /// How often to look while nothing changes: whoever may not watch definitions learns of them only so.
 const LOOK: Duration = Duration::from_secs(30);
@@ -54,16 +54,16 @@ impl Presence {
     }
 
     /// Keeps it current, for as long as somebody listens.
-    pub(super) async fn run(self) {
+    pub(super) async fn run(self, metrics: WatchMetrics) {
         let definitions = Api::<PartialObjectMeta<CustomResourceDefinition>>::all(self.client.clone());
-        let changes =
-            watcher(definitions, watcher::Config::default()).backoff(WatchBackoff::default()).touched_objects();
-        let mut changes = pin!(changes);
+        let events = tombolo_kubernetes::watch::events(definitions, watcher::Config::default());
+        let events = Watched::new(&metrics, "CustomResourceDefinition", "kinds").events(events);
+        let mut changes = pin!(events.filter_map(|event| std::future::ready(touched(event))));
         let (mut pause, mut next) = (LOOK, Instant::now() + LOOK);
         while self.kinds.values().any(|sender| !sender.is_closed()) {
             tokio::select! {
                 Some(changed) = changes.next() => {
-                    if changed.is_ok_and(|definition| self.concerns(&definition.name_any())) {
+                    if self.concerns(&changed.name_any()) {
                         // Those that come together, as all do at the start, are one change.
                         pause = SOON;
                         next = next.min(Instant::now() + SOON);
@@ -93,6 +93,14 @@ impl Presence {
                 Err(error) => tracing::debug!(%kind, "cannot tell whether it is served: {error}"),
             }
         }
+    }
+}
+
+/// What an event is about, if it is about one object.
+fn touched<K>(event: Event<K>) -> Option<K> {
+    match event {
+        Event::InitApply(object) | Event::Apply(object) | Event::Delete(object) => Some(object),
+        Event::Init | Event::InitDone => None,
     }
 }
 
@@ -142,6 +150,7 @@ mod tests {
     use super::{super::KINDS, *};
     use http::{Request, Response};
     use kube::client::Body;
+    use prometheus_client::registry::Registry;
     use serde_json::json;
     use std::{
         convert::Infallible,
@@ -160,7 +169,9 @@ mod tests {
             async move {
                 let (path, query) = (request.uri().path(), request.uri().query().unwrap_or_default());
                 let named = |kind: &Kind| json!({"metadata": {"name": format!("{}.{}", kind.plural(), kind.group())}});
-                let body = if query.contains("watch=") {
+                let body = if query.contains("sendInitialEvents") {
+                    json!({"kind": "Status", "status": "Failure", "code": 422, "message": "no streams"})
+                } else if query.contains("watch=") {
                     std::future::pending().await
                 } else if path.ends_with("/customresourcedefinitions") {
                     let items: Vec<_> = KINDS.iter().filter(|kind| !built_in(**kind)).map(named).collect();
@@ -172,7 +183,9 @@ mod tests {
                     let resource = |kind: &Kind| json!({"name": kind.plural(), "singularName": "", "namespaced": true, "kind": kind.name(), "verbs": []});
                     json!({"groupVersion": "", "resources": kinds.map(resource).collect::<Vec<_>>()})
                 };
-                Ok::<_, Infallible>(Response::new(Body::from(body.to_string().into_bytes())))
+                let code = body["code"].as_u64().map_or(200, |code| u16::try_from(code).unwrap());
+                let body = Body::from(body.to_string().into_bytes());
+                Ok::<_, Infallible>(Response::builder().status(code).body(body).unwrap())
             }
         });
         (Client::new(service, "default"), asked)
@@ -184,9 +197,30 @@ mod tests {
         let presence = Presence::look(client, &KINDS).await.unwrap();
         let served = presence.of(Kind::Gateway);
         assert_eq!((*served.borrow(), asked.load(Ordering::Relaxed)), (Some("v1"), 2), "two groups");
-        tokio::spawn(presence.run());
+        tokio::spawn(presence.run(WatchMetrics::default()));
         tokio::time::sleep(Duration::from_secs(20)).await;
         assert!(asked.load(Ordering::Relaxed) < 20, "{asked:?}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn definitions_that_cannot_be_watched_are_counted() {
+        let service = tower::service_fn(|_: Request<Body>| async {
+            let refused =
+                json!({"kind": "Status", "status": "Failure", "code": 403, "message": "no", "reason": "Forbidden"});
+            let body = Body::from(refused.to_string().into_bytes());
+            Ok::<_, Infallible>(Response::builder().status(403).body(body).unwrap())
+        });
+        let (metrics, mut registry) = (WatchMetrics::default(), Registry::default());
+        metrics.register(&mut registry);
+        let (kind, _listens) = watch::channel(None);
+        let client = Client::new(service, "default");
+        let presence = Presence { client, kinds: [(Kind::Gateway, kind)].into() };
+        tokio::spawn(presence.run(metrics));
+        tokio::time::sleep(Duration::from_secs(5)).await;
+        let mut page = String::new();
+        prometheus_client::encoding::text::encode(&mut page, &registry).unwrap();
+        let failing = r#"tombolo_watch_failing{kind="CustomResourceDefinition",purpose="kinds"} 1"#;
+        assert!(page.lines().any(|line| line == failing), "{page}");
     }
 
     #[tokio::test(start_paused = true)]
@@ -195,7 +229,7 @@ mod tests {
         let (presence, began) = (Presence::look(client, &KINDS).await.unwrap(), Instant::now());
         let mut served = presence.of(Kind::HttpRoute);
         assert_eq!(*served.borrow(), None);
-        tokio::spawn(presence.run());
+        tokio::spawn(presence.run(WatchMetrics::default()));
         served.wait_for(|version| *version == Some("v1")).await.unwrap();
         assert!(began.elapsed() < Duration::from_secs(3), "{:?}", began.elapsed());
     }

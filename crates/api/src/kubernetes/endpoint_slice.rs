@@ -3,9 +3,10 @@
 mod validate;
 
 use super::{Transport, unread::drop_unread};
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
+use serde_json::Value;
 use std::sync::Arc;
-use tombolo_core::Port;
+use tombolo_core::{Port, Uid};
 
 /// An EndpointSlice, as far as it is read.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
@@ -48,6 +49,15 @@ pub struct Endpoint {
     /// Who should use it.
     #[serde(default)]
     pub hints: Hints,
+    /// The pod that it is, if it is one.
+    #[serde(default, rename = "targetRef", deserialize_with = "pod")]
+    pub pod: Option<Uid>,
+}
+
+/// The pod of an `ObjectReference`. What is none, or names none, is no pod's endpoint.
+fn pod<'de, D: Deserializer<'de>>(d: D) -> Result<Option<Uid>, D::Error> {
+    let target = Value::deserialize(d)?;
+    Ok(target["uid"].as_str().filter(|_| target["kind"] == "Pod").and_then(Uid::parse))
 }
 
 /// `EndpointConditions`. `None` reads as Kubernetes says: ready, serving as ready, not terminating.
@@ -110,4 +120,4 @@ pub struct EndpointPort {
     pub app_protocol: Option<Arc<str>>,
 }
 
-drop_unread! { Endpoint: "deprecatedTopology" "targetRef" }
+drop_unread! { Endpoint: "deprecatedTopology" }

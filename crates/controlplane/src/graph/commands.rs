@@ -1,7 +1,7 @@
 //! How the graph thread is spoken to.
 
 use super::World;
-use crate::{Finding, HealthReport, Stopped, Update};
+use crate::{Finding, HealthReport, Stopped, Update, rejections::Report};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::{mpsc, oneshot};
 use tombolo_api::ObjectKey;
@@ -23,8 +23,9 @@ pub(crate) enum Command {
     Health(HealthReport, oneshot::Sender<Option<u64>>),
     /// All that one part finds of an object where it takes effect.
     Observe(&'static str, ObjectKey, Vec<Finding>),
-    /// What proxies reject may have changed.
-    Rejections,
+    /// What proxies reject may have changed, or what other replicas tell of it is this from now on. Answered likewise, by whether
+    /// anything is rejected.
+    Rejections(Option<Vec<Report>>, oneshot::Sender<bool>),
     /// A question.
     Query(Box<dyn FnOnce(&World) + Send>),
 }

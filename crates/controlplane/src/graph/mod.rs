@@ -15,7 +15,8 @@ use crate::{
     Allocator, Clock, Metrics, Sink, Source, Stopped, Store,
     classify::Classifier,
     health::HealthPort,
-    rejections::{self, Rejected},
+    manual::Assigned,
+    rejections::{self, Part, Report},
     revocations,
 };
 use std::{
@@ -75,11 +76,13 @@ impl ControlPlane {
         let mut world = World::new(allocator);
         world.learn(facts, clock.now());
         let (commands, world, inbox) = Commands::new(world);
-        let hub = Hub::with_health(xds, Classifier::new(commands.clone()), HealthPort(commands.clone()));
+        let assigned = Assigned::default();
+        let classifier = Classifier::new(commands.clone(), assigned.clone());
+        let hub = Hub::with_health(xds, classifier, HealthPort(commands.clone()));
         let (events, _) = broadcast::channel(EVENTS);
         let unread = watch::Sender::new(sources.iter().map(|source| source.id().clone()).collect());
         let plane = Self { commands, events, stop: CancellationToken::new(), unread, hub, metrics: Metrics::default() };
-        let graph = Graph { world, plane: plane.clone(), clock };
+        let graph = Graph { world, plane: plane.clone(), clock, assigned };
         let stop = plane.stop.clone();
         spawn("graph", move || graph.run(inbox, &stop))?;
         for source in sources {
@@ -130,6 +133,20 @@ impl ControlPlane {
         self.commands.send(Command::Observe(by, object, findings)).await
     }
 
+    /// What statuses may tell of what the proxies of this replica reject, and which of these resources some of them have taken: the
+    /// resources of gateways are told, as statuses tell of no others.
+    pub async fn rejected(&self, asked: &BTreeSet<Part>) -> Result<Report, Stopped> {
+        let mut here = self.ask(|world| world.rejections().here().clone()).await?;
+        let parts = here.parts().chain(asked).cloned().collect();
+        here.taken = rejections::taken(&self.hub, parts).await;
+        Ok(here)
+    }
+
+    /// Says what the proxies of other replicas reject: statuses tell it from then on, with what those of this one do.
+    pub async fn rejected_elsewhere(&self, reports: Vec<Report>) -> Result<(), Stopped> {
+        rejections::look(&self.commands, Some(reports)).await.map(drop)
+    }
+
     /// Resolves once [`ControlPlane::stop`] was called.
     pub async fn stopped(&self) {
         self.stop.cancelled().await;
@@ -165,6 +182,7 @@ struct Graph {
     world: Shared,
     plane: ControlPlane,
     clock: Arc<dyn Clock>,
+    assigned: Assigned,
 }
 
 impl Graph {
@@ -186,6 +204,7 @@ impl Graph {
                 let synced = update.synced;
                 let (applied, changes) = world.update(&source, update, self.clock.now());
                 revocations::enforce(&self.plane.hub, &world, &applied.objects);
+                self.assigned.enforce(&self.plane.hub, &world, &applied.objects);
                 self.publish(applied, changes);
                 if synced && self.plane.unread.borrow().iter().eq([&source]) {
                     world.synced();
@@ -214,10 +233,10 @@ impl Graph {
                 let applied = world.observe(by, &key, findings, self.clock.now());
                 self.publish(applied, Vec::new());
             }
-            Command::Rejections => {
-                let rejected = Rejected::now(&self.plane.hub, &world);
-                let (applied, changes) = world.reject(rejected, self.clock.now());
+            Command::Rejections(elsewhere, reply) => {
+                let (any, applied, changes) = world.look_at_rejections(&self.plane.hub, elsewhere, self.clock.now());
                 self.publish(applied, changes);
+                _ = reply.send(any);
             }
             Command::Query(query) => query(&world),
         }

@@ -4,7 +4,11 @@ use super::{
     event::{Applied, Cause, Edited, Finding},
     status::{StatusTable, TimedStatus},
 };
-use crate::{Allocator, Edit, HealthReport, Update, health::HealthBook, rejections::Rejected};
+use crate::{
+    Allocator, Edit, HealthReport, Update,
+    health::HealthBook,
+    rejections::{Rejected, Rejections, Report},
+};
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
     sync::Arc,
@@ -19,6 +23,7 @@ use tombolo_translate::{
     engine::{Answer, Fact, Needs, Relation},
     mesh::{Workload, WorkloadRow},
 };
+use tombolo_xds::Hub;
 
 /// All that one control plane knows: objects, what they translate to, statuses, problems.
 #[derive(Default)]
@@ -31,8 +36,11 @@ pub struct World {
     said: BTreeMap<SourceId, BTreeSet<Problem>>,
     /// Problems that translation found.
     translated: BTreeSet<Problem>,
-    /// What proxies found.
-    rejected: Rejected,
+    /// Problems that proxies found.
+    rejected: BTreeSet<Problem>,
+    /// What is told of it in statuses.
+    rejected_by_all: BTreeSet<(Relation, Fact)>,
+    rejections: Rejections,
     /// Problems of objects that neither sources nor translation can know of, by who found them.
     observed: BTreeMap<(ObjectKey, &'static str), BTreeSet<Problem>>,
     /// Where objects stand, for problems that translation finds.
@@ -138,23 +146,41 @@ impl World {
         (counted, applied, changes)
     }
 
-    /// Takes in all that proxies reject now. What is rejected already costs nothing.
-    pub(crate) fn reject(&mut self, rejected: Rejected, now: SystemTime) -> (Applied, Vec<Change>) {
-        let Rejected { problems, facts } = rejected;
+    /// Looks at what proxies reject now: those of this replica, and what others tell of theirs, where that is said anew. What is
+    /// rejected already costs nothing. True where anything is.
+    pub(crate) fn look_at_rejections(
+        &mut self,
+        hub: &Hub,
+        elsewhere: Option<Vec<Report>>,
+        now: SystemTime,
+    ) -> (bool, Applied, Vec<Change>) {
         let began = Instant::now();
         let mut applied = Applied::new(Cause::Rejections);
-        applied.differ(&self.rejected.problems, &problems);
-        let new: Vec<_> = facts.difference(&self.rejected.facts).cloned().collect();
-        let gone: Vec<_> = self.rejected.facts.difference(&facts).cloned().collect();
-        self.rejected = Rejected { problems, facts };
+        let mut rejections = std::mem::take(&mut self.rejections);
+        rejections.hear(elsewhere);
+        let Rejected { problems, facts } = rejections.look(hub, self, began);
+        let any = !rejections.is_empty();
+        self.rejections = rejections;
+        if let Some(problems) = problems {
+            applied.differ(&self.rejected, &problems);
+            self.rejected = problems;
+        }
+        let old = std::mem::replace(&mut self.rejected_by_all, facts);
+        let new: Vec<_> = self.rejected_by_all.difference(&old).cloned().collect();
+        let gone: Vec<_> = old.difference(&self.rejected_by_all).cloned().collect();
         if new.is_empty() && gone.is_empty() {
-            return (applied, Vec::new());
+            return (any, applied, Vec::new());
         }
         self.engine.insert_facts(new);
         self.engine.remove_facts(gone);
         let changes = self.translate(Vec::new(), now, &mut applied);
         applied.took = began.elapsed();
-        (applied, changes)
+        (any, applied, changes)
+    }
+
+    /// What is known of what proxies reject.
+    pub(crate) fn rejections(&self) -> &Rejections {
+        &self.rejections
     }
 
     /// Takes in all that one part finds of an object where it takes effect.
@@ -244,7 +270,7 @@ impl World {
 
     /// Everything that is wrong now.
     pub fn problems(&self) -> BTreeSet<Problem> {
-        let found = self.translated.iter().chain(&self.rejected.problems).chain(self.observed.values().flatten());
+        let found = self.translated.iter().chain(&self.rejected).chain(self.observed.values().flatten());
         self.said.values().flatten().chain(found).cloned().collect()
     }
 

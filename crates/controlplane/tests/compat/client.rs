@@ -75,6 +75,14 @@ impl Connection {
         Self { sender, token }
     }
 
+    /// To a port that asks nobody who he is.
+    pub(crate) async fn plain(address: SocketAddr) -> Self {
+        let io = within(TcpStream::connect(address)).await.unwrap();
+        let (sender, connection) = within(h2::client::handshake(io)).await.unwrap();
+        tokio::spawn(connection);
+        Self { sender, token: None }
+    }
+
     /// Calls a method.
     pub(crate) async fn call(&self, path: &str) -> Call {
         let mut request = Request::post(format!("https://{SERVER}{path}"))

@@ -103,6 +103,13 @@ impl Delta {
         }
         Ok(response)
     }
+
+    /// Rejects the next response.
+    pub(crate) async fn reject(&mut self, words: &str) {
+        let response: DeltaDiscoveryResponse = self.0.receive().await.unwrap();
+        let (type_url, response_nonce, error_detail) = (response.type_url, response.nonce, Some(error(words)));
+        self.0.send(&DeltaDiscoveryRequest { type_url, response_nonce, error_detail, ..Default::default() });
+    }
 }
 
 /// A state-of-the-world stream.

@@ -8,7 +8,7 @@ use k8s_openapi::{
     jiff::Timestamp,
 };
 use kube::{Api, Client, api::PostParams};
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 use tokio::{
     sync::watch,
     time::{Instant, sleep, timeout},
@@ -36,6 +36,7 @@ impl Lease {
             identity: identity.to_owned(),
             config,
             held,
+            holder: watch::Sender::new(None),
             mine: None,
             observed: None,
             failing: false,
@@ -51,6 +52,8 @@ pub struct LeaseTask {
     identity: String,
     config: LeaseConfig,
     held: watch::Sender<bool>,
+    /// Who held it when it was last looked at.
+    holder: watch::Sender<Option<Arc<str>>>,
     /// The Lease as we wrote it last, while it is ours.
     mine: Option<Mine>,
     observed: Option<Observation>,
@@ -64,6 +67,11 @@ struct Mine {
 }
 
 impl LeaseTask {
+    /// Who holds the Lease, as was last seen: this one or another, or nobody.
+    pub fn holder(&self) -> watch::Receiver<Option<Arc<str>>> {
+        self.holder.subscribe()
+    }
+
     /// Takes part until told to stop, and then gives back what it holds. Whoever does the duty should have ended by then.
     pub async fn run(mut self, stop: CancellationToken) {
         while !stop.is_cancelled() {
@@ -124,6 +132,7 @@ impl LeaseTask {
         let live = self.api.get_opt(&self.name).await?;
         let (now, last) = (Instant::now(), self.observed.take());
         let spec = live.as_ref().map(|live| live.spec.clone().unwrap_or_default());
+        self.see(spec.as_ref().and_then(|spec| spec.holder_identity.as_deref()));
         self.observed = spec.map(|spec| Observation::see(last, &spec, now));
         match decide(self.observed.as_ref(), now, &self.identity, &self.config) {
             Action::Wait(wait) => {
@@ -155,6 +164,7 @@ impl LeaseTask {
             None => self.api.create(&PostParams::default(), &object).await?,
         };
         self.mine = Some(Mine { object, renewed: began });
+        self.see(Some(&self.identity));
         if !self.held.send_replace(true) {
             tracing::info!(lease = self.name, identity = self.identity, "held");
         }
@@ -173,6 +183,17 @@ impl LeaseTask {
             lease_transitions: Some(if ours { transitions } else { transitions.saturating_add(1) }),
             ..old
         }
+    }
+
+    fn see(&self, holder: Option<&str>) {
+        let holder = holder.filter(|holder| !holder.is_empty());
+        self.holder.send_if_modified(|known| {
+            let news = known.as_deref() != holder;
+            if news {
+                *known = holder.map(Arc::from);
+            }
+            news
+        });
     }
 
     fn lose(&mut self, why: &str) {

@@ -17,6 +17,7 @@ const PATH: &str = "/apis/coordination.k8s.io/v1/namespaces/mesh/leases/writer";
 /// Somebody who stands for the duty.
 struct Candidate {
     held: watch::Receiver<bool>,
+    holder: watch::Receiver<Option<Arc<str>>>,
     stop: CancellationToken,
     cut: Arc<Mutex<bool>>,
     task: JoinHandle<()>,
@@ -27,8 +28,8 @@ impl Candidate {
         let cut = Arc::<Mutex<bool>>::default();
         let client = server.client_through(cut.clone());
         let (lease, held) = Lease::new(client, "mesh", "writer", identity, LeaseConfig::default());
-        let stop = CancellationToken::new();
-        Self { held, stop: stop.clone(), cut, task: tokio::spawn(lease.run(stop)) }
+        let (stop, holder) = (CancellationToken::new(), lease.holder());
+        Self { held, holder, stop: stop.clone(), cut, task: tokio::spawn(lease.run(stop)) }
     }
 
     fn holds(&self) -> bool {
@@ -54,6 +55,8 @@ async fn one_of_two_holds_it_and_renews_it() {
     let second = Candidate::new(&server, "second");
     sleep(Duration::from_secs(120)).await;
     assert!(first.holds() && !second.holds());
+    let seen = [&first, &second].map(|candidate| candidate.holder.borrow().as_deref() == Some("first"));
+    assert_eq!(seen, [true, true], "who waits knows for whom");
     assert_eq!((spec(&server, "holderIdentity"), spec(&server, "leaseDurationSeconds")), ("first".into(), 15.into()));
     assert_eq!(spec(&server, "leaseTransitions"), 1);
     let writes = server.writes();

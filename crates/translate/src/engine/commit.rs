@@ -10,7 +10,7 @@ use super::{
 use crate::status::Status;
 use std::sync::Arc;
 use tombolo_api::ObjectKey;
-use tombolo_core::Problem;
+use tombolo_core::{Problem, trim};
 use tombolo_proto::{Change, Resource, Scope};
 
 impl Engine {
@@ -139,7 +139,9 @@ impl Engine {
     }
 
     /// Turns what was touched into what changed.
-    pub(super) fn finish(&self, edit: Edit) -> Outcome {
+    pub(super) fn finish(&mut self, edit: Edit) -> Outcome {
+        self.vertices.trim();
+        trim(&mut self.resources);
         let Edit { slots, mut outcome } = edit;
         for (slot, was) in slots {
             let now = self.resources.get(&slot).map(|owned| &owned.resource);

@@ -4,7 +4,7 @@ use super::View;
 use crate::{Bind, gateway_api, mesh, names, status::Status, table};
 use std::{any::Any, fmt::Debug, hash::Hash, net::IpAddr, sync::Arc};
 use tombolo_api::{Kind, ObjectKey};
-use tombolo_core::{Host, Port, Problem, SourceId};
+use tombolo_core::{Host, Port, Problem, SourceId, Uid};
 use tombolo_proto::{Resource, Scope};
 use tombolo_registry::{Entry, Key};
 
@@ -211,6 +211,10 @@ pub enum Relation {
     StandardChannel,
     /// [`Fact::Name`]: the addresses or names that a load balancer gave a Service. Comes from outside.
     Ingress(ObjectKey),
+    /// [`Fact::Claim`]: the Gateways that name a Service as that of their proxies, the one that has it first.
+    Claimed(ObjectKey),
+    /// [`Fact::Object`]: the Gateway whose Service a pod of a namespace is behind, where that is deployed by hand. For the outside.
+    GatewayPod(Arc<str>, Uid),
     /// [`Fact::Object`]: the Gateways of a source that are reached at its nodes. For the outside.
     OnNodes(SourceId),
     /// [`Fact::Node`]: the nodes of a source that are ready. Comes from outside.
@@ -241,6 +245,7 @@ pub enum Fact {
     Hindrance(gateway_api::Hindrance),
     Node(Arc<gateway_api::Node>),
     Rejected(Arc<gateway_api::Rejected>),
+    Claim(Arc<gateway_api::Claim>),
 }
 
 /// An output whose type is forgotten.
@@ -306,6 +311,7 @@ units! {
     HeadlessName(mesh::HeadlessName),
     Class(gateway_api::Class),
     Gateway(gateway_api::Gateway),
+    Manual(gateway_api::Manual),
     Route(gateway_api::Route),
     Rules(gateway_api::Rules),
     VirtualHost(table::VirtualHost),
@@ -349,6 +355,7 @@ impl UnitId {
             Relation::Table(table) => vec![table::Table(table).into()],
             Relation::VirtualHost(table, host) => vec![table::VirtualHost { table, host }.into()],
             Relation::Bucket(table, bucket) => vec![table::Bucket { table, bucket }.into()],
+            Relation::Claimed(service) => vec![gateway_api::Manual(service).into()],
             Relation::GatewayPort(gateway, port) => vec![gateway_api::Listener { gateway, port }.into()],
             Relation::ServicePort(key) => vec![mesh::Assignment(key.clone()).into(), mesh::Cluster(key).into()],
             Relation::Uses(scope, host, port) => vec![mesh::InScope { scope, host, port }.into()],

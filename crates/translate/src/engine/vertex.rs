@@ -12,7 +12,7 @@ use std::{
     sync::Arc,
 };
 use tombolo_api::ObjectKey;
-use tombolo_core::{Numbers, Problem};
+use tombolo_core::{Numbers, Problem, Removals, room};
 use tombolo_proto::{Resource, Scope};
 
 /// The number of a [`Vertex`], as long as that is read or something. Numbers are used again.
@@ -57,6 +57,7 @@ pub(super) struct Vertices {
     numbers: HashTable<VertexId>,
     // Each by itself: a table that grows in place would hold room for as many again.
     vertices: Slab<Box<Vertex>>,
+    removals: Removals,
     hasher: RandomState,
 }
 
@@ -78,7 +79,7 @@ impl Vertices {
 
     /// The number of a name, which gets one if it has none.
     pub(super) fn number(&mut self, name: Lookup) -> VertexId {
-        let Self { numbers, vertices, hasher } = self;
+        let Self { numbers, vertices, hasher, .. } = self;
         let name_of = |id: &VertexId| &vertices[*id as usize].name;
         match numbers.entry(hasher.hash_one(&name), |id| *name_of(id) == name, |id| hasher.hash_one(name_of(id))) {
             Entry::Occupied(number) => *number.get(),
@@ -102,6 +103,13 @@ impl Vertices {
             number.remove();
         }
         self.vertices.remove(id as usize);
+        self.removals.count(&mut self.vertices);
+    }
+
+    /// Gives back the room of numbers that were released, if that was most.
+    pub(super) fn trim(&mut self) {
+        let Self { numbers, vertices, hasher, .. } = self;
+        numbers.shrink_to(room(numbers.len()), |id| hasher.hash_one(&vertices[*id as usize].name));
     }
 
     /// The unit of a number.

@@ -51,6 +51,8 @@ pub struct Bind {
 pub(crate) struct Edge<'a> {
     /// Where they bind.
     pub(crate) bind: &'a Bind,
+    /// The port that is bound.
+    pub(crate) port: u16,
     /// How they log requests; not at all where absent.
     pub(crate) access_log: Option<&'a AccessLog>,
     /// How many proxies of ours stand before the gateway: see [`hcm::edge`].
@@ -91,11 +93,11 @@ impl Default for Bind {
 /// A gateway's listener, named by the port that the Gateway names.
 pub(crate) fn listener(ir: &ir::Listener, edge: &Edge<'_>) -> Resource {
     let name = names::listener(&edge.bind.address.to_string(), ir.port);
-    let port = edge.bind.port(ir.port);
-    let additional = |ip: &IpAddr| AdditionalAddress { address: Some(socket_address(*ip, port)), ..Default::default() };
+    let additional =
+        |ip: &IpAddr| AdditionalAddress { address: Some(socket_address(*ip, edge.port)), ..Default::default() };
     let base = Listener {
         name: name.clone(),
-        address: Some(socket_address(edge.bind.address, port)),
+        address: Some(socket_address(edge.bind.address, edge.port)),
         additional_addresses: edge.bind.also.iter().map(additional).collect(),
         per_connection_buffer_limit_bytes: uint32(CONNECTION_BUFFER_BYTES),
         ..Default::default()

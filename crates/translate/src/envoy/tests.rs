@@ -103,11 +103,12 @@ fn https() -> ir::Listener {
 fn a_real_envoy_accepts_every_shape_of_listener() {
     let Some(envoy) = real::binary() else { return };
     let log = json_log();
-    let edge = Edge { bind: &Bind::dual_stack(), access_log: Some(&log), trusted_proxies: 2 };
+    let bind = Bind::dual_stack();
+    let edge = |port| Edge { bind: &bind, port, access_log: Some(&log), trusted_proxies: 2 };
     let http = ir::Listener { port: port(80), chains: ir::Chains::Http { table: names::http_table(port(80)) } };
     let resources = [
-        listener(&http, &edge),
-        listener(&https(), &edge),
+        listener(&http, &edge(8080)),
+        listener(&https(), &edge(443)),
         table("http.80"),
         table("wild"),
         table("shop"),
@@ -122,7 +123,7 @@ fn a_real_envoy_accepts_every_shape_of_listener() {
 
 #[test]
 fn a_listener_names_its_tables_and_certificates() {
-    let resource = listener(&https(), &Edge { bind: &Bind::ipv4(), access_log: None, trusted_proxies: 0 });
+    let resource = listener(&https(), &Edge { bind: &Bind::ipv4(), port: 443, access_log: None, trusted_proxies: 0 });
     assert_eq!(&**resource.name(), "0.0.0.0_443");
     let named: Vec<String> = resource.refs().map(|r| format!("{} {}", r.kind.short(), r.name)).collect();
     assert_eq!(named, ["sds kubernetes://shop/tls", "rds rest", "rds shop", "rds wild"]);

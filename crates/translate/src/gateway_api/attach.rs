@@ -2,7 +2,10 @@
 
 use super::{Gateway, GatewayRow, ListenerRow, Refusal};
 use crate::engine::{Built, Emits, Fact, Relation, Unit, View};
-use std::{collections::BTreeSet, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 use tombolo_api::{
     Kind, Object, ObjectKey,
     gateway::{FromNamespaces, GROUP, HttpRoute, ParentRef},
@@ -146,8 +149,8 @@ impl Route {
             FromNamespaces::Selector => {
                 let name = NamespacedName { namespace: "".into(), name: namespace.clone() };
                 let key = ObjectKey { source: self.0.source.clone(), kind: Kind::Namespace, name };
-                let mut labels =
-                    view.object::<Namespace>(&key).map(|ns| (*ns.metadata.labels).clone()).unwrap_or_default();
+                let own = view.object::<Namespace>(&key).into_iter().flat_map(|ns| ns.metadata.labels.iter());
+                let mut labels: BTreeMap<_, _> = own.map(|(key, value)| (key.clone(), value.clone())).collect();
                 // The one label that Kubernetes gives each namespace, whether anybody wrote it down or not.
                 labels.insert("kubernetes.io/metadata.name".into(), namespace.clone());
                 listener.selector.as_ref().is_some_and(|selector| selector.matches(&labels))

@@ -1,14 +1,19 @@
 //! How a Gateway's proxies are deployed: by us, or by hand; and the Service through which they are reached.
 
+use std::sync::Arc;
 use tombolo_api::{Object, gateway::Gateway};
+use tombolo_core::NamespacedName;
 use xxhash_rust::xxh3::xxh3_64;
 
 /// The label by which Gateways are told to be left alone, as Istio's users set it: with any value but our controller's name,
 /// nothing is made for the Gateway.
 pub const MANAGED_LABEL: &str = "gateway.istio.io/managed";
 
-/// An annotation of a Gateway that is deployed by hand: the ServiceAccount, of its namespace, that its proxies run as. Whoever runs as
-/// it gets the Gateway's keys.
+/// The label of a gateway's proxies that names their Gateway (GEP-1762).
+pub const GATEWAY_LABEL: &str = "gateway.networking.k8s.io/gateway-name";
+
+/// An annotation of a Gateway that is deployed by hand: the ServiceAccount, of its namespace, that its proxies run as where they are no
+/// pods of its Service. Whoever runs as it gets the Gateway's keys.
 pub const SERVICE_ACCOUNT_ANNOTATION: &str = "mesh.tombolo.dev/service-account";
 
 /// The value of [`MANAGED_LABEL`] on what is made by us. A `/` is not allowed in labels' values.
@@ -51,33 +56,36 @@ pub fn service_account(gateway: &Object<Gateway>) -> String {
 pub enum Deployed {
     /// We do; they are reached through the Service of this name.
     ByUs(String),
-    /// Somebody else does, and they are reached through the Service of this name.
-    ByHand(String),
-    /// Somebody else does, and no Service of the Gateway's namespace is named: the host that is instead.
+    /// Somebody else does, and they are reached through this Service.
+    ByHand(NamespacedName),
+    /// Somebody else does, and no Service is named: the host that is instead.
     Elsewhere(String),
 }
 
 impl Deployed {
-    /// Who deploys the proxies of this Gateway. An address of type `Hostname` names the Service of a manual deployment, in the
-    /// Gateway's own namespace: `NAME`, `NAME.NAMESPACE`, or either with what cluster DNS adds.
+    /// Who deploys the proxies of this Gateway. An address of type `Hostname` names the Service of a manual deployment: `NAME` in the
+    /// Gateway's own namespace, `NAME.NAMESPACE` in any, or that with what cluster DNS adds.
     pub fn of(gateway: &Object<Gateway>) -> Self {
         let name = || infrastructure_name(&gateway.metadata.name, &gateway.gateway_class_name);
+        let namespace = &gateway.metadata.namespace;
         let host = gateway.addresses.iter().find(|a| &*a.kind == "Hostname" && !a.value.is_empty());
-        match host.map(|host| (service_in(&host.value, &gateway.metadata.namespace), &host.value)) {
+        match host.map(|host| (service_of(&host.value, namespace), &host.value)) {
             Some((Some(service), _)) => Self::ByHand(service),
             Some((None, host)) => Self::Elsewhere(host.to_string()),
-            None if gateway.metadata.label(MANAGED_LABEL).is_some_and(|by| by != MANAGED_BY) => Self::ByHand(name()),
+            None if gateway.metadata.label(MANAGED_LABEL).is_some_and(|by| by != MANAGED_BY) => {
+                Self::ByHand(NamespacedName::new(namespace.clone(), name()))
+            }
             None => Self::ByUs(name()),
         }
     }
 }
 
-/// The Service of a namespace that a host name stands for.
-fn service_in(host: &str, namespace: &str) -> Option<String> {
-    let (service, rest) = host.split_once('.').unwrap_or((host, ""));
-    let in_namespace = rest.is_empty()
-        || rest.strip_prefix(namespace).is_some_and(|suffix| matches!(suffix, "" | ".svc" | ".svc.cluster.local"));
-    in_namespace.then(|| service.to_owned())
+/// The Service that a host name stands for.
+fn service_of(host: &str, own: &Arc<str>) -> Option<NamespacedName> {
+    let mut parts = host.splitn(3, '.');
+    let (service, namespace, suffix) = (parts.next()?, parts.next(), parts.next());
+    let namespace = namespace.map_or_else(|| own.clone(), Arc::from);
+    matches!(suffix, None | Some("svc" | "svc.cluster.local")).then(|| NamespacedName::new(namespace, service))
 }
 
 #[cfg(test)]
@@ -112,20 +120,21 @@ mod tests {
 
     #[test]
     fn a_host_name_is_the_service_of_a_manual_deployment() {
+        let by_hand = |namespace: &str, name: &str| Deployed::ByHand(NamespacedName::new(namespace, name));
         for host in ["own", "own.infra", "own.infra.svc", "own.infra.svc.cluster.local"] {
-            assert_eq!(deployed("", &format!("{{type: Hostname, value: {host}}}")), Deployed::ByHand("own".into()));
+            assert_eq!(deployed("", &format!("{{type: Hostname, value: {host}}}")), by_hand("infra", "own"));
         }
-        for host in ["own.other", "own.infra-2.svc", "www.example.com"] {
+        for host in ["own.other", "own.other.svc", "own.other.svc.cluster.local"] {
+            assert_eq!(deployed("", &format!("{{type: Hostname, value: {host}}}")), by_hand("other", "own"));
+        }
+        for host in ["own.infra.svc.example.com", "www.example.com"] {
             assert_eq!(deployed("", &format!("{{type: Hostname, value: {host}}}")), Deployed::Elsewhere(host.into()));
         }
         let ours = Deployed::ByUs("edge-tombolo".into());
         for addresses in ["", "{type: Hostname}", "{type: IPAddress}", "{value: 10.0.0.1}"] {
             assert_eq!(deployed("", addresses), ours, "{addresses}");
         }
-        assert_eq!(
-            deployed(&format!(", labels: {{{MANAGED_LABEL}: other}}"), ""),
-            Deployed::ByHand("edge-tombolo".into())
-        );
+        assert_eq!(deployed(&format!(", labels: {{{MANAGED_LABEL}: other}}"), ""), by_hand("infra", "edge-tombolo"));
         assert_eq!(deployed(&format!(", labels: {{{MANAGED_LABEL}: {MANAGED_BY}}}"), ""), ours);
     }
 }

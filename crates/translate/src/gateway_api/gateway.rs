@@ -2,13 +2,14 @@
 
 use super::{
     class::is_ours,
-    deployment::service_account,
+    deployment::{Deployed, service_account},
     listener_set::{self, ListenerRow, Refusal},
+    manual::{self, Claim},
     placement::{is_provisioned, refused_parameters},
 };
 use crate::engine::{Built, Emits, Fact, GatewayTable, Relation, TableKey, Unit, View};
 use std::sync::Arc;
-use tombolo_api::{Object, ObjectKey, gateway};
+use tombolo_api::{Kind, Object, ObjectKey, gateway};
 use tombolo_core::{Host, Port};
 
 /// A Gateway's listeners.
@@ -24,6 +25,8 @@ pub struct GatewayRow {
     pub refused: Option<Refusal>,
     /// Its listeners, in the spec's order.
     pub listeners: Vec<ListenerRow>,
+    /// The Service of its proxies, where somebody else deploys those.
+    pub(super) manual: Option<Arc<ObjectKey>>,
 }
 
 impl GatewayRow {
@@ -60,11 +63,26 @@ impl Unit for Gateway {
             generation: gateway.metadata.generation,
             refused: refusal(view, &self.0, gateway),
             listeners: listener_set::check(view, &self.0, gateway, &mut emits),
+            manual: manual_service(view, &self.0, gateway),
         };
+        if let Some(service) = row.manual.as_ref().filter(|service| manual::is_permitted(view, &self.0, service)) {
+            let (relation, claim) = Claim::fact(service, &self.0, gateway);
+            emits.fact(relation, claim);
+        }
         state_facts(&self.0, &row, &mut emits);
         let holder = Relation::Holder(self.0.name.namespace.clone(), service_account(gateway).into());
         emits.fact(holder, Fact::Object(self.0.clone()));
         Some(Built { output: Some(Arc::new(row)), emits })
+    }
+}
+
+/// The Service of a Gateway's proxies, where somebody else deploys those into a cluster.
+fn manual_service(view: &View<'_>, key: &ObjectKey, gateway: &Object<gateway::Gateway>) -> Option<Arc<ObjectKey>> {
+    match Deployed::of(gateway) {
+        Deployed::ByHand(name) if is_provisioned(view) => {
+            Some(Arc::new(ObjectKey { source: key.source.clone(), kind: Kind::Service, name }))
+        }
+        Deployed::ByHand(_) | Deployed::ByUs(_) | Deployed::Elsewhere(_) => None,
     }
 }
 

@@ -1,6 +1,6 @@
 //! A port that a Gateway listens on.
 
-use super::Gateway;
+use super::{Gateway, GatewayRow, manual};
 use crate::{
     engine::{Built, Emits, Fact, Relation, Unit, View},
     envoy::{self, Bind, Edge},
@@ -43,9 +43,10 @@ impl Unit for Listener {
         let listener = ir::Listener { port: self.port, chains };
         let mut emits = Emits::default();
         let settings = mesh::settings(view);
-        for (scope, bind) in self.binds(view) {
+        for (scope, bind, port) in self.binds(view, row) {
             let edge = Edge {
                 bind: &bind,
+                port,
                 access_log: settings.access_log.as_ref(),
                 trusted_proxies: settings.gateways.num_trusted_proxies,
             };
@@ -56,19 +57,26 @@ impl Unit for Listener {
 }
 
 impl Listener {
-    /// Where it binds, by who sees it: where it is said, or else at every address of the families that a proxy has.
-    fn binds(&self, view: &View<'_>) -> Vec<(Scope, Bind)> {
+    /// Where it binds, by who sees it: where it is said, or else at every address of the families that a proxy has. And the port,
+    /// which is where the Service of a manual deployment leads.
+    fn binds(&self, view: &View<'_>, row: &GatewayRow) -> Vec<(Scope, Bind, u16)> {
         let scope = Scope::gateway(&self.gateway.name.namespace, &self.gateway.name.name);
         let said = view.relation(Relation::Bind(self.gateway.clone())).find_map(|fact| match fact {
             Fact::Bind(bind) => Some(bind.clone()),
             _ => None,
         });
         if let Some(bind) = said {
-            return vec![(scope, bind)];
+            let port = bind.port(self.port);
+            return vec![(scope, bind, port)];
         }
+        let bound = match &row.manual {
+            Some(service) => manual::bound(&manual::ways(view, service, row), self.port),
+            None => Some(self.port),
+        };
+        let Some(port) = bound.map(Port::get) else { return Vec::new() };
         // One family alone is bound by proxies of IPv4, whose machines may have no other.
-        let both = (view.count(Relation::GatewaysOnIpv6) > 0).then(|| (on_ipv6(&scope), Bind::dual_stack()));
-        [(scope, Bind::ipv4())].into_iter().chain(both).collect()
+        let both = (view.count(Relation::GatewaysOnIpv6) > 0).then(|| (on_ipv6(&scope), Bind::dual_stack(), port));
+        [(scope, Bind::ipv4(), port)].into_iter().chain(both).collect()
     }
 }
 

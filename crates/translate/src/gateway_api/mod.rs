@@ -11,6 +11,7 @@ mod gateway;
 mod grants;
 mod listener;
 mod listener_set;
+mod manual;
 mod nodes;
 mod placement;
 mod precedence;
@@ -25,11 +26,13 @@ mod virtual_host;
 pub use attach::{Attachment, ParentRow, Route, RouteRow};
 pub use class::Class;
 pub use deployment::{
-    AGENT_PORT, Deployed, MANAGED_BY, MANAGED_LABEL, SERVICE_ACCOUNT_ANNOTATION, infrastructure_name, service_account,
+    AGENT_PORT, Deployed, GATEWAY_LABEL, MANAGED_BY, MANAGED_LABEL, SERVICE_ACCOUNT_ANNOTATION, infrastructure_name,
+    service_account,
 };
 pub use gateway::{Gateway, GatewayRow};
 pub use listener::{Listener, on_ipv6};
 pub use listener_set::{ListenerRow, Refusal};
+pub use manual::{Claim, Front, Manual};
 pub use nodes::Node;
 pub use placement::Hindrance;
 pub use rejected::Rejected;

@@ -3,7 +3,11 @@
 //! Nothing is believed that the cluster does not say: an address is what the Service was given, and a Gateway is programmed only
 //! while that Service has an endpoint that takes requests; a listener only while that Service passes its port on.
 
-use super::{Deployed, GatewayRow, Refusal, nodes};
+use super::{
+    Deployed, GatewayRow, Refusal,
+    manual::{self, Way, slices},
+    nodes,
+};
 use crate::{
     engine::{Emits, Fact, Relation, View},
     status::GatewayAddress,
@@ -16,10 +20,9 @@ use std::{
 use tombolo_api::{
     Kind, Object, ObjectKey,
     gateway::Gateway,
-    kubernetes::{AddressType, Endpoint, EndpointSlice, Service, ServiceType, TargetPort, Transport},
+    kubernetes::{AddressType, Endpoint, EndpointSlice, Service, ServiceType},
 };
 use tombolo_core::{NamespacedName, Port};
-use tombolo_registry::Entry;
 
 /// `GatewayStatus.addresses` has no more.
 const MOST_ADDRESSES: usize = 16;
@@ -79,11 +82,11 @@ pub(super) fn placement(
         return None;
     }
     let (name, by_us) = match Deployed::of(gateway) {
-        Deployed::ByUs(name) => (name, true),
+        Deployed::ByUs(name) => (NamespacedName::new(key.name.namespace.clone(), name), true),
         Deployed::ByHand(name) => (name, false),
         Deployed::Elsewhere(host) => {
-            let namespace = &gateway.metadata.namespace;
-            let message = format!("{host} is no Service of namespace {namespace}: name one, or deploy there");
+            let message =
+                format!("{host} is no Service of this cluster: name one, as NAME.NAMESPACE.svc.cluster.local");
             return Some(Placement::none(refusal("AddressNotUsable", message)));
         }
     };
@@ -91,13 +94,18 @@ pub(super) fn placement(
         Fact::Hindrance(Hindrance::Resources(why)) if by_us => Some(refusal("NoResources", why.to_string())),
         _ => None,
     });
-    let name = NamespacedName::new(key.name.namespace.clone(), name);
     let service = ObjectKey { source: key.source.clone(), kind: Kind::Service, name };
+    if let Some(why) = (!by_us).then(|| manual::refusal(view, key, &service)).flatten() {
+        return Some(Placement::none(refusal("AddressNotUsable", why)));
+    }
     let Some(object) = view.object::<Service>(&service) else {
         let absent = match by_us {
             true => refusal("Pending", format!("Service {} is being made", service.name)),
             false => {
-                let message = format!("there is no Service {}: create it, or name another one", service.name);
+                let message = format!(
+                    "there is no Service {}: create it, or name another one, as NAME.NAMESPACE.svc.cluster.local",
+                    service.name
+                );
                 refusal("AddressNotUsable", message)
             }
         };
@@ -110,7 +118,7 @@ pub(super) fn placement(
     Some(Placement {
         hindrance: cannot_be_made.or_else(|| hindrance(view, gateway, &service, object, &reachable)),
         addresses: reachable.addresses(gateway),
-        closed: closed(row, object, &service.name, by_us),
+        closed: if by_us { unmade(view, row, object, &service) } else { unreached(view, row, &service) },
     })
 }
 
@@ -128,26 +136,26 @@ fn hindrance(
     if service.kind == ServiceType::NodePort && service.is_local() { unready.or(missing) } else { missing.or(unready) }
 }
 
-/// The ports of listeners that a Service does not pass on, and why the Gateway is not reached there.
-fn closed(row: &GatewayRow, service: &Service, name: &NamespacedName, by_us: bool) -> BTreeMap<Port, Refusal> {
+/// The ports of listeners to which the Service that is made for a Gateway does not lead yet, and so why it is not reached there.
+fn unmade(view: &View<'_>, row: &GatewayRow, service: &Service, key: &ObjectKey) -> BTreeMap<Port, Refusal> {
     let ports: BTreeSet<Port> = row.serving().map(|listener| listener.port).collect();
-    let closed = ports.into_iter().filter(|port| !passes_on(service, *port));
-    let why = |port: Port| match by_us {
-        true => refusal("Pending", format!("Service {name} does not pass port {port} on yet")),
-        false => {
-            let message = format!("Service {name} does not pass port {port} on to that port of its pods: add it");
-            refusal("AddressNotUsable", message)
-        }
-    };
-    closed.map(|port| (port, why(port))).collect()
+    let unmade = ports.into_iter().filter(|port| manual::target(view, key, service, *port) != Some(*port));
+    let why = |port: Port| refusal("Pending", format!("Service {} does not pass port {port} on yet", key.name));
+    unmade.map(|port| (port, why(port))).collect()
 }
 
-/// True where connections to a port of a Service come to the same port of its pods, which is where the listener is. What a name
-/// stands for, the pods say.
-fn passes_on(service: &Service, port: Port) -> bool {
-    let is_elsewhere = |target: &Option<TargetPort>| matches!(target, Some(TargetPort::Number(at)) if *at != port);
-    let ports = service.ports.iter().filter(|own| own.protocol == Transport::Tcp && own.port == port);
-    ports.into_iter().any(|own| !is_elsewhere(&own.target_port))
+/// The ports of listeners to which the Service of a manual deployment does not lead, and so why the Gateway is not reached there.
+fn unreached(view: &View<'_>, row: &GatewayRow, service: &ObjectKey) -> BTreeMap<Port, Refusal> {
+    let name = &service.name;
+    let why = |port: Port, way: Way| match way {
+        Way::To(_) => None,
+        Way::None => Some(format!("Service {name} does not lead from port {port} to any port of its pods: add it")),
+        Way::Taken(other) => Some(format!(
+            "Service {name} leads from ports {other} and {port} to one port of its pods: give each its own"
+        )),
+    };
+    let ways = manual::ways(view, service, row).into_iter();
+    ways.filter_map(|(port, way)| Some((port, refusal("AddressNotUsable", why(port, way)?)))).collect()
 }
 
 impl Placement {
@@ -291,12 +299,6 @@ fn unready(view: &View<'_>, service: &ObjectKey) -> Option<Refusal> {
 /// The endpoints of a Service that take requests.
 fn ready<'a>(view: &View<'a>, service: &ObjectKey) -> impl Iterator<Item = &'a Endpoint> + use<'a> {
     slices(view, service).flat_map(|slice| &slice.endpoints).filter(|endpoint| endpoint.conditions.is_ready())
-}
-
-fn slices<'a>(view: &View<'a>, service: &ObjectKey) -> impl Iterator<Item = &'a Arc<Object<EndpointSlice>>> + use<'a> {
-    let slices = view.entry(Entry::Slices(service.source.clone(), service.name.clone()));
-    let slices: Vec<_> = slices.iter().filter_map(|key| view.object::<EndpointSlice>(key)).collect();
-    slices.into_iter()
 }
 
 #[cfg(test)]

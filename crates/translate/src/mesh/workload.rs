@@ -148,11 +148,12 @@ fn effective(entry: &Object<WorkloadEntry>, group: Option<&WorkloadGroup>) -> Wo
     let none = WorkloadGroup::default();
     let WorkloadGroup { metadata, template, .. } = group.unwrap_or(&none);
     let text = |own: &Arc<str>, inherited: &Arc<str>| if own.is_empty() { inherited.clone() } else { own.clone() };
-    let layers = [&template.labels, &metadata.labels, &own.labels, &*entry.metadata.labels];
+    let layers = [&template.labels, &metadata.labels, &own.labels].into_iter().flatten();
+    let layers = layers.chain(entry.metadata.labels.iter());
     WorkloadEntry {
         address: own.address.clone(),
         ports: if own.ports.is_empty() { template.ports.clone() } else { own.ports.clone() },
-        labels: layers.into_iter().flatten().map(|(k, v)| (k.clone(), v.clone())).collect::<BTreeMap<_, _>>(),
+        labels: layers.map(|(k, v)| (k.clone(), v.clone())).collect::<BTreeMap<_, _>>(),
         network: text(&own.network, &template.network),
         locality: text(&own.locality, &template.locality),
         weight: if own.weight == 0 { template.weight } else { own.weight },

@@ -16,6 +16,7 @@ use smallvec::SmallVec;
 use std::{collections::HashMap, fmt, sync::Arc};
 pub(crate) use table::NameId;
 use table::Table;
+use tombolo_core::{Removals, trim};
 use tombolo_proto::{Change, Resource, ResourceType, Scope, Version};
 
 /// One ADS stream, while it lasts. Ids are used again.
@@ -39,7 +40,9 @@ pub(crate) struct Index {
     tables: [Table; TYPES],
     scope_ids: HashMap<Scope, ScopeId>,
     scopes: Slab<ScopeEntry>,
+    scopes_removed: Removals,
     connections: Slab<Connection>,
+    connections_removed: Removals,
     name_tables: NameTables,
 }
 
@@ -141,6 +144,7 @@ impl Index {
     pub(crate) fn disconnect(&mut self, connection: ConnectionId) {
         self.set_scopes(connection, &[]);
         self.connections.try_remove(connection.0 as usize);
+        self.connections_removed.count(&mut self.connections);
     }
 
     /// What a connection sees from now on. Its subscriptions stay.
@@ -220,10 +224,21 @@ impl Index {
         self.tables[kind as usize].get(self.id(kind, name)?)?.version(version)
     }
 
+    /// What a scope holds under a name.
+    pub(crate) fn held_by(&self, scope: &Scope, kind: ResourceType, name: &str) -> Option<&Arc<Resource>> {
+        self.tables[kind as usize].get(self.id(kind, name)?)?.copy(*self.scope_ids.get(scope)?)
+    }
+
     /// What a connection sees under a name.
     pub(crate) fn visible(&self, connection: ConnectionId, kind: ResourceType, id: NameId) -> Option<&Arc<Resource>> {
         let scopes = &self.connections.get(connection.0 as usize)?.scopes;
         self.tables[kind as usize].get(id)?.visible(scopes)
+    }
+
+    /// Who sees a scope.
+    pub(crate) fn viewers(&self, scope: &Scope) -> Vec<ConnectionId> {
+        let entry = self.scope_ids.get(scope).map(|id| &self.scopes[*id as usize]);
+        entry.into_iter().flat_map(|entry| entry.connections.iter().map(ConnectionId)).collect()
     }
 
     /// Everything of a type that a connection sees, whether it asked for it or not.
@@ -265,6 +280,8 @@ impl Index {
         if self.scopes.get(id as usize).is_some_and(unused) {
             let entry = self.scopes.remove(id as usize);
             self.scope_ids.remove(&entry.scope);
+            trim(&mut self.scope_ids);
+            self.scopes_removed.count(&mut self.scopes);
         }
     }
 }

@@ -5,6 +5,7 @@ use roaring::RoaringBitmap;
 use slab::Slab;
 use smallvec::SmallVec;
 use std::{collections::HashMap, sync::Arc};
+use tombolo_core::{Removals, room, trim};
 use tombolo_proto::{Resource, Version};
 
 /// A resource name of one type, interned. Valid while a scope holds the name or a connection is subscribed to it.
@@ -15,6 +16,7 @@ pub(crate) type NameId = u32;
 pub(super) struct Table {
     ids: HashMap<Arc<str>, NameId>,
     entries: Slab<Entry>,
+    removals: Removals,
 }
 
 /// One name.
@@ -70,7 +72,13 @@ impl Table {
         let copies = &mut self.entries[id as usize].copies;
         let old = match (copies.binary_search_by_key(&scope, |(s, _)| *s), new) {
             (Ok(at), Some(new)) => Some(std::mem::replace(&mut copies[at].1, new.clone())),
-            (Ok(at), None) => Some(copies.remove(at).1),
+            (Ok(at), None) => {
+                let old = copies.remove(at).1;
+                if copies.capacity() / 2 >= room(copies.len()) {
+                    copies.shrink_to_fit();
+                }
+                Some(old)
+            }
             (Err(at), Some(new)) => {
                 copies.insert(at, (scope, new.clone()));
                 None
@@ -112,6 +120,8 @@ impl Table {
         if self.entries.get(id as usize).is_some_and(Entry::unused) {
             let entry = self.entries.remove(id as usize);
             self.ids.remove(&entry.name);
+            trim(&mut self.ids);
+            self.removals.count(&mut self.entries);
         }
     }
 

@@ -259,6 +259,12 @@ impl Channel {
         self.queue.get(name).is_some_and(unproven) || flown() || retried()
     }
 
+    /// Something is on its way about the name, or is to be sent.
+    pub(crate) fn is_due(&self, name: &str) -> bool {
+        let flown = || self.flights.iter().any(|flight| flight.items.contains(name));
+        self.queue.contains(name) || flown() || self.retries.iter().any(|group| group.contains(name))
+    }
+
     /// The client rejects it, or a response that it was in.
     pub(crate) fn is_accused(&self, name: &str) -> bool {
         self.withheld.contains_key(name) || self.retries.iter().any(|group| group.contains(name))

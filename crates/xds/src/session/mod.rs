@@ -22,6 +22,7 @@ mod tests;
 mod world;
 
 use crate::{
+    Standing,
     config::Timing,
     index::{ConnectionId, Index, NAME_TABLE},
     mailbox::Letter,
@@ -191,6 +192,22 @@ impl Session {
             (name, held, visible.map(|r| r.version()))
         };
         self.wanted(kind, index).into_iter().map(holding).collect()
+    }
+
+    /// How far the client is with one resource.
+    pub(crate) fn standing(&self, kind: ResourceType, name: &str, index: &Index) -> Standing {
+        if let (ResourceType::NameTable, Some(table)) = (kind, self.name_table()) {
+            return table.standing();
+        }
+        let Some(channel) = self.channel(kind) else { return Standing::Unasked };
+        match self.wants(kind, name, index) {
+            _ if channel.withheld.contains_key(name) => Standing::Rejected,
+            // Of a full set that was rejected nobody knows what was taken.
+            _ if channel.unsearchable || channel.is_due(name) => Standing::Due,
+            None => Standing::Unasked,
+            Some(None) => Standing::Absent,
+            Some(Some(resource)) => Standing::Held(resource.version()),
+        }
     }
 
     /// All that the client asked for and is there.

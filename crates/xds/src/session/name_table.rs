@@ -7,7 +7,10 @@ use super::{
     Ask, Session,
     message::{Event, Response},
 };
-use crate::index::{Index, NAME_TABLE};
+use crate::{
+    Standing,
+    index::{Index, NAME_TABLE},
+};
 use std::{sync::Arc, time::Instant};
 use tombolo_proto::{Resource, ResourceType, Version};
 
@@ -117,6 +120,16 @@ impl Session {
 }
 
 impl NameTable {
+    /// How far the client is with it.
+    pub(super) fn standing(&self) -> Standing {
+        match self {
+            Self { rejected: Some(_), .. } => Standing::Rejected,
+            Self { stale: true, .. } | Self { flight: Some(_), .. } => Standing::Due,
+            Self { accepted: Some(version), .. } => Standing::Held(*version),
+            _ => Standing::Absent,
+        }
+    }
+
     /// The client holds it, is about to, or rejects it.
     fn is_known(&self, version: Version) -> bool {
         let rejected = self.rejected.as_ref().map(|(version, _)| *version);

@@ -89,6 +89,7 @@ impl Api {
         };
         if parts.method == Method::GET {
             return match query {
+                _ if query.contains("sendInitialEvents") => refuse(422, "lists are not streamed".to_owned()),
                 _ if query.contains("watch=") => std::future::pending().await,
                 _ if path.ends_with("/front-tombolo") => refuse(404, String::new()),
                 _ => (StatusCode::OK, json!({"metadata": {"resourceVersion": "1"}, "items": []})),
@@ -138,6 +139,7 @@ async fn a_new_writer_does_not_say_that_a_gateway_is_well_before_it_has_looked()
         observed,
         cluster: here,
         judged: gateways.judged(),
+        heard: watch::channel(true).1,
         metrics: StatusMetrics::default(),
     };
     tokio::spawn(gateways.run());

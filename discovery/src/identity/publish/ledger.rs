@@ -141,18 +141,20 @@ impl Ledger {
         *times = times.saturating_add(1);
     }
 
-    /// The API server does not take one. True where it did not refuse it before.
+    /// The API server does not take one. True where that is news: it did not refuse it before, or for another reason.
     pub(super) fn refused(&mut self, place: Place, refused: Refused) -> bool {
-        // What it says first counts: it may word it otherwise each time.
-        let known = self.refused.contains_key(&place);
-        self.refused.entry(place).or_insert(refused);
-        !known
+        let same = self.refused.get(&place).is_some_and(|known| known.is_like(&refused));
+        if !same {
+            self.refused.insert(place, refused);
+        }
+        !same
     }
 
     /// How publishing stands. `None` while that is not known: not everything was read, or something can be written yet.
     pub(super) fn standing(&mut self) -> Option<Standing> {
         let (namespaces, refused) = (&self.namespaces, &mut self.refused);
         refused.retain(|(namespace, _), _| namespaces.contains(namespace));
+        self.put_back.retain(|(namespace, _), _| namespaces.contains(namespace));
         let settled = self.is_read() && self.due().iter().all(|write| self.refused.contains_key(&write.place));
         settled.then(|| Standing { foreign: self.foreign(), refused: self.refused.clone() })
     }
@@ -269,6 +271,24 @@ mod tests {
     }
 
     #[test]
+    fn the_reason_is_the_present_one() {
+        let mut ledger = ledger(&["a"]);
+        let place = |which| (Arc::from("a"), which);
+        let refused = |why: &str| Refused { why: why.to_owned(), fix: "see to it" };
+        let why = |ledger: &mut Ledger| {
+            ledger.standing().unwrap().refused.into_values().map(|refused| refused.why).collect::<Vec<_>>()
+        };
+        assert!(ledger.refused(place(0), refused("exceeded quota, used 3 of 3")));
+        assert!(ledger.refused(place(1), refused("a webhook denied it")));
+        assert!(!ledger.refused(place(0), refused("exceeded quota, used 4 of 3")), "the same in other figures");
+        assert_eq!(why(&mut ledger), ["exceeded quota, used 3 of 3", "a webhook denied it"]);
+        assert!(ledger.refused(place(0), refused("a webhook denied it")));
+        assert_eq!(why(&mut ledger), ["a webhook denied it", "a webhook denied it"]);
+        ledger.see(0, &map("a", 0, "5", MANAGER, "roots"));
+        assert_eq!(why(&mut ledger), ["a webhook denied it"], "the first is mended");
+    }
+
+    #[test]
     fn nobody_is_fought_for_ever() {
         let mut ledger = ledger(&["a"]);
         ledger.see(1, &map("a", 1, "1", MANAGER, "roots"));
@@ -282,6 +302,15 @@ mod tests {
         assert_eq!(ledger.foreign().len(), 1);
         ledger.roots("others".into());
         assert_eq!(due(&ledger).len(), 2, "new roots are worth a try");
+    }
+
+    #[test]
+    fn a_fight_is_forgotten_with_its_namespace() {
+        let mut ledger = ledger(&["a"]);
+        (0..=PATIENCE).for_each(|_| ledger.put_back(("a".into(), 0)));
+        ledger.namespace(Event::Delete(namespace("a", true)));
+        ledger.standing();
+        assert!(ledger.put_back.is_empty());
     }
 
     #[test]

@@ -12,10 +12,7 @@ use kube::{
     Api, Client,
     api::{Patch, PatchParams, PostParams},
     core::PartialObjectMeta,
-    runtime::{
-        WatchStreamExt,
-        watcher::{self, Event, watcher},
-    },
+    runtime::watcher::{self, Event},
 };
 use ledger::{KEY, Ledger, MANAGER, NAMES, Write};
 use serde_json::{Value, json};
@@ -24,7 +21,7 @@ use std::{pin::pin, sync::Arc, time::Duration};
 use tokio::{sync::watch, time::sleep};
 use tombolo_api::ObjectKey;
 use tombolo_controlplane::{ControlPlane, Finding, World};
-use tombolo_kubernetes::{retry::Failure, watch::WatchBackoff};
+use tombolo_kubernetes::retry::Failure;
 
 /// Writes at once.
 const TOGETHER: usize = 8;
@@ -91,12 +88,12 @@ impl Publisher {
 
     fn news(&self) -> impl Stream<Item = News> + Send + use<> {
         let namespaces = Api::<PartialObjectMeta<Namespace>>::all(self.client.clone());
-        let namespaces = watcher(namespaces, watcher::Config::default()).backoff(WatchBackoff::default());
+        let namespaces = tombolo_kubernetes::watch::events(namespaces, watcher::Config::default());
         let watched = |kind| Watched::new(&self.watches, kind, "root certificates");
         let mut all = vec![watched("Namespace").events(namespaces).map(News::Namespace).boxed()];
         for (which, name) in NAMES.iter().enumerate() {
             let config = watcher::Config::default().fields(&format!("metadata.name={name}"));
-            let maps = watcher(Api::<ConfigMap>::all(self.client.clone()), config).backoff(WatchBackoff::default());
+            let maps = tombolo_kubernetes::watch::events(Api::<ConfigMap>::all(self.client.clone()), config);
             all.push(watched("ConfigMap").events(maps).map(move |event| News::Map(which, event)).boxed());
         }
         stream::select_all(all)

@@ -29,6 +29,17 @@ pub(super) struct Refused {
     pub(super) fix: &'static str,
 }
 
+impl Refused {
+    /// True where the API server says the same, but for figures: it counts what there is, numbers requests, and says the time.
+    pub(super) fn is_like(&self, other: &Self) -> bool {
+        let figure = |word: &&str| word.contains(|c: char| c.is_ascii_digit());
+        let words = |refused: &Self| -> Vec<String> {
+            refused.why.split_whitespace().filter(|word| !figure(word)).map(str::to_owned).collect()
+        };
+        self.fix == other.fix && words(self) == words(other)
+    }
+}
+
 impl Standing {
     /// For the status of the MeshInstallation, and so of the MeshRevision.
     pub(super) fn finding(&self, key: &ObjectKey) -> Finding {

@@ -43,6 +43,9 @@ fn api_server(full: Arc<AtomicBool>) -> Client {
         async move {
             let (path, query) = (request.uri().path(), request.uri().query().unwrap_or_default());
             let (code, body) = match *request.method() {
+                Method::GET if query.contains("sendInitialEvents") => {
+                    (422, json!({"kind": "Status", "status": "Failure", "code": 422, "message": "no streams"}))
+                }
                 Method::GET if query.contains("watch=") => std::future::pending().await,
                 Method::GET if path.ends_with("/namespaces") => {
                     let items = ["shop", "full"].map(|name| json!({"metadata": {"name": name}}));

@@ -5,7 +5,7 @@ use http_body_util::BodyExt;
 use kube::{Client, client::Body};
 use serde_json::{Value, json};
 use std::{
-    collections::{BTreeMap, VecDeque},
+    collections::{BTreeMap, BTreeSet, VecDeque},
     convert::Infallible,
     sync::{Arc, Mutex, MutexGuard},
     time::Duration,
@@ -29,6 +29,8 @@ pub(super) struct State {
     pub(super) refusals: VecDeque<u16>,
     /// Fields of statuses that are dropped, as an older schema would.
     pub(super) unknown: Option<&'static str>,
+    /// Types of conditions that were applied here: those that are applied no more are dropped.
+    applied: BTreeSet<String>,
     version: u64,
 }
 
@@ -101,18 +103,25 @@ impl State {
     }
 
     /// Conditions are a map by type: others' stay. Everything else of a status would be somebody else's.
-    fn apply(&mut self, path: &str, patch: &Value) -> (StatusCode, Value) {
+    pub(super) fn apply(&mut self, path: &str, patch: &Value) -> (StatusCode, Value) {
         self.asked += 1;
         let path = path.strip_suffix("/status").unwrap();
         if let Some(code) = self.refusals.pop_front() {
             return refuse(code);
         }
         let Some(object) = self.objects.get(path) else { return refuse(404) };
+        if object["metadata"]["resourceVersion"] != patch["metadata"]["resourceVersion"] {
+            return refuse(409);
+        }
         assert_eq!(patch["status"].as_object().unwrap().keys().collect::<Vec<_>>(), ["conditions"]);
         let applied = patch["status"]["conditions"].as_array().unwrap();
         let mut status = object["status"].clone();
         let mut conditions = status["conditions"].as_array().cloned().unwrap_or_default();
-        conditions.retain(|old| applied.iter().all(|new| new["type"] != old["type"]));
+        let types = applied.iter().map(|new| new["type"].as_str().unwrap().to_owned()).collect();
+        let before = std::mem::replace(&mut self.applied, types);
+        let is_applied =
+            |old: &Value| old["type"].as_str().is_some_and(|of| before.contains(of) || self.applied.contains(of));
+        conditions.retain(|old| !is_applied(old));
         conditions.extend(applied.iter().cloned());
         status["conditions"] = conditions.into();
         self.put(path, &status);

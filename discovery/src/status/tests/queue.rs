@@ -118,3 +118,19 @@ fn whoever_undoes_what_we_write_is_answered_ever_later() {
     queue.touch(&front, Why::Said, now);
     assert!(queue.next().unwrap() - now < after(1));
 }
+
+#[test]
+fn nothing_is_remembered_of_one_that_is_gone() {
+    let (mut queue, mut now, front) = (Queue::default(), Instant::now(), key("front"));
+    for _ in 0..9 {
+        queue.touch(&front, Why::Seen, now);
+        now = queue.next().unwrap();
+        take(&mut queue, now);
+        queue.finish(&front, End::Written, now);
+    }
+    queue.touch(&front, Why::Said, now);
+    take(&mut queue, now + after(1));
+    queue.finish(&front, End::Gone, now + after(1));
+    queue.touch(&front, Why::Seen, now + after(1));
+    assert!(queue.next().unwrap() - now < after(2), "another of its name is no quarrel: {queue:?}");
+}

@@ -5,6 +5,7 @@ use super::{
     writer::{Told, edits},
 };
 use crate::status::{RevisionWriter, StatusMetrics};
+use prometheus_client::registry::Registry;
 use serde_json::{Value, json};
 use std::{sync::Arc, time::Duration};
 use tokio::{
@@ -32,6 +33,9 @@ struct World {
     api: Api,
     plane: ControlPlane,
     lease: watch::Sender<bool>,
+    /// Whether another revision's replica writes.
+    led_by_another: watch::Sender<bool>,
+    metrics: StatusMetrics,
     writer: JoinHandle<()>,
     _says: mpsc::Sender<Update>,
 }
@@ -51,8 +55,9 @@ impl World {
         says.send(Update { edits: edits(INSTALLATION), synced: true, ..Update::default() }).await.unwrap();
         plane.ready().await;
         api.state().put(REVISION, &json!({"observedGeneration": 1, "conditions": [ready()]}));
-        let (lease, writer) = write(&api, &plane);
-        Self { api, plane, lease, writer, _says: says }
+        let (led_by_another, metrics) = (watch::Sender::new(false), StatusMetrics::default());
+        let (lease, writer) = write(&api, &plane, &led_by_another, &metrics);
+        Self { api, plane, lease, led_by_another, metrics, writer, _says: says }
     }
 
     /// Another one writes from now on, once it has looked.
@@ -60,7 +65,7 @@ impl World {
         self.lease = watch::Sender::new(false);
         (&mut self.writer).await.unwrap();
         let reads = self.api.state().reads;
-        (self.lease, self.writer) = write(&self.api, &self.plane);
+        (self.lease, self.writer) = write(&self.api, &self.plane, &self.led_by_another, &self.metrics);
         self.api.until("read again", |state| state.reads > reads).await;
     }
 
@@ -72,6 +77,25 @@ impl World {
         self.plane.observe("identity", key, findings.into()).await.unwrap();
     }
 
+    /// Lets time pass until that many writes were asked for.
+    async fn pass_until_asked(&self, writes: usize) {
+        let deadline = std::time::Instant::now() + Duration::from_secs(30);
+        tokio::time::pause();
+        while self.api.state().asked < writes {
+            assert!(std::time::Instant::now() < deadline, "not written: {:#?}", self.api.state().objects);
+            sleep(Duration::from_secs(600)).await; // passes at once, and the control plane's own threads need real time to answer
+        }
+        tokio::time::resume();
+    }
+
+    /// The lines of what is counted by that name.
+    fn counted(&self, name: &str) -> Vec<String> {
+        let (mut registry, mut text) = (Registry::default(), String::new());
+        self.metrics.register(&mut registry);
+        prometheus_client::encoding::text::encode(&mut text, &registry).unwrap();
+        text.lines().filter(|line| line.starts_with(name)).map(str::to_owned).collect()
+    }
+
     fn shown(&self, kind: &str) -> Value {
         let state = self.api.state();
         let conditions = state.objects[REVISION]["status"]["conditions"].as_array().unwrap();
@@ -79,10 +103,16 @@ impl World {
     }
 }
 
-fn write(api: &Api, plane: &ControlPlane) -> (watch::Sender<bool>, JoinHandle<()>) {
+fn write(
+    api: &Api,
+    plane: &ControlPlane,
+    led_by_another: &watch::Sender<bool>,
+    metrics: &StatusMetrics,
+) -> (watch::Sender<bool>, JoinHandle<()>) {
     let (lease, held) = watch::channel(true);
-    let (plane, client, metrics) = (plane.clone(), api.client(), StatusMetrics::default());
-    let writer = RevisionWriter { plane, client, revision: "canary".to_owned(), metrics };
+    let (plane, client, metrics) = (plane.clone(), api.client(), metrics.clone());
+    let (revision, led_by_another) = ("canary".to_owned(), led_by_another.subscribe());
+    let writer = RevisionWriter { plane, client, revision, led_by_another, metrics };
     (lease, tokio::spawn(writer.run(held)))
 }
 
@@ -138,12 +168,7 @@ async fn what_somebody_changed_is_put_right_in_time() {
     world.api.until("written", |state| state.asked == 1).await;
     let before = world.shown(CERTIFICATE_AUTHORITY_READY);
     world.api.state().put(REVISION, &json!({"conditions": [ready()]}));
-    let deadline = std::time::Instant::now() + Duration::from_secs(30);
-    tokio::time::pause();
-    while world.api.state().asked == 1 {
-        assert!(std::time::Instant::now() < deadline, "not put right");
-        sleep(Duration::from_secs(600)).await; // passes at once, and the control plane's own threads need real time to answer
-    }
+    world.pass_until_asked(2).await;
     assert_eq!(world.shown(CERTIFICATE_AUTHORITY_READY)["reason"], before["reason"]);
 }
 
@@ -165,4 +190,59 @@ async fn without_a_revision_there_is_nothing_to_write_to() {
     world.api.state().put(REVISION, &Value::Null);
     world.find(refused("no key")).await;
     world.api.until("written", |state| state.asked == 1).await;
+}
+
+#[tokio::test]
+async fn what_nobody_keeps_current_any_more_is_taken_back_until_somebody_does() {
+    let world = World::new().await;
+    world.find(signs()).await;
+    world.api.until("written", |state| state.asked == 1).await;
+    world.led_by_another.send_replace(true);
+    world.lease.send_replace(false);
+    world.api.until("taken back", |state| state.asked == 2).await;
+    assert_eq!(world.shown(CERTIFICATE_AUTHORITY_READY), Value::Null);
+    assert_eq!(world.shown("Ready"), ready(), "the operator's stays");
+    world.led_by_another.send_replace(false);
+    world.lease.send_replace(true);
+    world.api.until("written again", |state| state.asked == 3).await;
+    assert_eq!(world.shown(CERTIFICATE_AUTHORITY_READY)["reason"], "SelfSigned");
+}
+
+#[tokio::test]
+async fn of_two_replicas_that_take_back_at_once_one_is_outrun_which_is_no_failure() {
+    let world = World::new().await;
+    world.find(signs()).await;
+    world.api.until("written", |state| state.asked == 1).await;
+    world.api.state().refusals = [409].into();
+    world.led_by_another.send_replace(true);
+    world.lease.send_replace(false);
+    world.api.until("taken back", |state| state.writes.len() == 2).await;
+    assert_eq!(
+        world.counted("tombolo_status_conflicts_total"),
+        [r#"tombolo_status_conflicts_total{kind="MeshRevision"} 1"#]
+    );
+    assert!(world.counted("tombolo_status_errors_total").is_empty());
+}
+
+#[tokio::test]
+async fn what_was_found_while_nobody_looked_is_taken_back_too() {
+    let world = World::new().await;
+    world.find(signs()).await;
+    world.api.until("written", |state| state.asked == 1).await;
+    let found = json!({"conditions": [world.shown(CERTIFICATE_AUTHORITY_READY)]});
+    let another_replica_finds = || {
+        let mut state = world.api.state();
+        let metadata = state.objects[REVISION]["metadata"].clone();
+        state.apply(&format!("{REVISION}/status"), &json!({"metadata": metadata, "status": found}));
+    };
+    world.led_by_another.send_replace(true);
+    world.lease.send_replace(false);
+    world.api.until("taken back", |state| state.writes.len() == 2).await;
+    another_replica_finds();
+    world.pass_until_asked(4).await;
+    assert_eq!(world.shown(CERTIFICATE_AUTHORITY_READY), Value::Null);
+    another_replica_finds();
+    world.led_by_another.send_modify(|_| {}); // led by another again, after a moment by one of this revision
+    world.api.until("taken back at once", |state| state.writes.len() == 6).await;
+    assert_eq!(world.shown(CERTIFICATE_AUTHORITY_READY), Value::Null);
 }

@@ -101,6 +101,7 @@ impl World {
             observed: observed.clone(),
             cluster: here,
             judged: watch::channel(true).1,
+            heard: watch::channel(true).1,
             metrics,
         };
         let (lease, held) = watch::channel(false);

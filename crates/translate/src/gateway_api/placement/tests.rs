@@ -207,8 +207,10 @@ fn a_manual_deployment_is_reached_through_the_service_that_it_names() {
     world.apply(&[service("own", "type: LoadBalancer"), endpoint("own", true)].join("\n---\n"));
     given(&mut world, "own", "lb.example.com");
     assert_eq!(said(&world), words("Programmed", &["Hostname lb.example.com"]));
-    world.apply(&gateway(", addresses: [{type: Hostname, value: own.elsewhere.svc}]"));
-    assert_eq!(said(&world), words("AddressNotUsable", &[]), "a Service of another namespace is not the Gateway's");
+    for absent in ["own.elsewhere.svc", "own.infra.svc.example.com"] {
+        world.apply(&gateway(&format!(", addresses: [{{type: Hostname, value: {absent}}}]")));
+        assert_eq!(said(&world), words("AddressNotUsable", &[]), "{absent}");
+    }
 }
 
 #[test]
@@ -287,9 +289,12 @@ fn a_listener_is_programmed_once_the_service_passes_its_port_on() {
         world.apply(&with(&format!("{{name: a, port: 80}}, {{name: b, {}", &ports[1..])));
         assert_eq!(reasons(&world)[1..], ["Programmed", "Pending"], "{ports}");
     }
-    for ports in
-        ["{name: b, port: 8080}", "{name: b, port: 8080, targetPort: 8080}", "{name: b, port: 8080, targetPort: h}"]
-    {
+    let named = "{name: b, port: 8080, targetPort: h}";
+    world.apply(&with(&format!("{{name: a, port: 80}}, {named}")));
+    assert_eq!(reasons(&world)[1..], ["Programmed", "Pending"], "no pod says what the name stands for");
+    world
+        .apply(&endpoint("edge-tombolo", true).replace("[{port: 80}]", "[{name: a, port: 80}, {name: b, port: 8080}]"));
+    for ports in ["{name: b, port: 8080}", "{name: b, port: 8080, targetPort: 8080}", named] {
         world.apply(&with(&format!("{{name: a, port: 80}}, {ports}")));
         assert_eq!(reasons(&world), ["Programmed"; 3], "{ports}");
         assert_eq!(programmed(&world)[0].1, "");

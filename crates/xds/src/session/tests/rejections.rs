@@ -1,5 +1,5 @@
 use super::model::{BAD, Model, resource, timing};
-use crate::session::Event;
+use crate::{Standing, session::Event};
 use tombolo_proto::{
     Framing,
     ResourceType::{self, *},
@@ -57,6 +57,30 @@ fn what_is_rejected_is_not_sent_again_until_it_changes() {
         m.settle();
         assert_eq!(m.held(Cluster, "a"), m.visible(Cluster, "a").map(|r| r.version()));
     }
+}
+
+#[test]
+fn how_far_a_client_is_with_what_it_rejects() {
+    let mut m = Model::delta();
+    let standing = |m: &Model| m.session.standing(Cluster, "a", &m.index);
+    assert_eq!(standing(&m), Standing::Unasked, "no type");
+    m.subscribe(Cluster, &["a"]);
+    m.settle();
+    assert_eq!(standing(&m), Standing::Absent);
+    m.publish(&[resource(Cluster, "a", BAD, &[])]);
+    m.flush();
+    assert_eq!(standing(&m), Standing::Due);
+    m.settle();
+    assert_eq!(standing(&m), Standing::Rejected);
+    m.reconnect();
+    assert!(!matches!(standing(&m), Standing::Held(_)), "what it rejected is not what it holds");
+    m.settle();
+    assert_eq!(standing(&m), Standing::Rejected);
+    m.publish(&[resource(Cluster, "a", "better", &[])]);
+    m.flush();
+    assert_eq!(standing(&m), Standing::Due, "it has not answered yet");
+    m.settle();
+    assert_eq!(Some(standing(&m)), m.visible(Cluster, "a").map(|r| Standing::Held(r.version())));
 }
 
 #[test]
