@@ -70,7 +70,12 @@ class ChartTest(unittest.TestCase):
     def test_what_opens_the_registry_opens_it_to_the_mesh(self):
         """Unless the installation says something else of it."""
         given = "--set=enabled=true,image.registry=private.test,image.pullSecrets={one,two},image.pullPolicy=Always"
-        for more, secrets in ((), ["one", "two"]), (("--set=installation.spec.images.pullSecrets={own}",), ["own"]):
+        cases = (
+            ((), ["one", "two"]),
+            (("--set=installation.spec.images.pullSecrets={own}",), ["own"]),
+            (('--set-json=installation.spec.images={"pullSecrets":[]}',), []),
+        )
+        for more, secrets in cases:
             for program in ("helm", "helm3"):
                 with self.subTest(program, more=more):
                     rendered = self.helm("template", "tombolo", CHART, f"--namespace={SYSTEM}", "--kube-version=1.35.0", given, *more, program=program)

@@ -27,8 +27,9 @@ class DownTest(unittest.TestCase):
         self.node_spaces = namespaces(status["pid"])
         self.spaces = self.node_spaces | namespaces(status["machines"]["box"]["pid"])
 
-    def assert_nothing_is_left_after_down(self):
-        began = now()
+    def assert_nothing_is_left_after_down(self, began=None):
+        """`began`: when namespaces may have begun to go. Others may have their numbers from then on."""
+        began = began or now()
         self.cluster.run("down")
         self.assertEqual(difference(self.before, traces(self.cluster.name)), {})
         self.assertEqual(inhabitants(self.spaces, began), {})
@@ -50,9 +51,10 @@ class DownTest(unittest.TestCase):
             subprocess.Popen(self.cluster.argv("vm exec", "box", "--", "sleep", "infinity")),
         ]
         until("both commands run", PATIENCE, lambda: {command.pid for command in commands} <= set(inhabitants(self.spaces)))
+        began = now()
         self.cluster.run("down")
         self.assertEqual([command.wait(PATIENCE) for command in commands], [-signal.SIGKILL] * 2)
-        self.assert_nothing_is_left_after_down()
+        self.assert_nothing_is_left_after_down(began)
 
     def test_of_one_whose_components_were_killed(self):
         for name in components.NAMES:
@@ -65,4 +67,4 @@ class DownTest(unittest.TestCase):
         began = now()
         os.kill(self.cluster.status()["pid"], signal.SIGKILL)
         until("the node's processes end with the first", PATIENCE, lambda: not inhabitants(self.node_spaces, began))
-        self.assert_nothing_is_left_after_down()
+        self.assert_nothing_is_left_after_down(began)

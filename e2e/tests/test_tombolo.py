@@ -6,9 +6,11 @@ import time
 
 from kubernetes.common import until
 
+from . import audit
 from .mesh import DISCOVERY, PROGRAMS_NEEDED, SYSTEM, MeshTest
 from .support import IDLE, PATIENCE, ROOT_NEEDED
 
+GROWS = {"pods", "serviceaccounts", "endpointslices", "secrets", "gateways", "httproutes", "serviceentries", "workloadentries"}
 SERVER = """
 import http.server as h
 class S(h.BaseHTTPRequestHandler):
@@ -51,6 +53,13 @@ class TomboloTest(MeshTest):
             for pod in self.mesh.field("pods", ".items[*].metadata.name", SYSTEM).split():
                 self.mesh.kubectl("delete", "pod", pod, f"--namespace={SYSTEM}", "--grace-period=0", "--force")
                 self.mesh.rollout(DISCOVERY)
+
+    def test_what_grows_with_the_cluster_is_listed_as_a_stream(self):
+        requests = list(self.mesh.audit.requests(by=(f"system:serviceaccount:{SYSTEM}:{DISCOVERY}",)))
+        streamed = {audit.resource(request) for request in requests if audit.streams(request)}
+        listed = {audit.resource(request) for request in requests if request["verb"] == "list"}
+        self.assertEqual(GROWS - streamed, set(), "how it is asked for")
+        self.assertEqual(GROWS & listed, set(), "and not in pages")
 
     def test_an_idle_mesh_writes_leases_alone(self):
         self.ask("shop.example.com")

@@ -8,6 +8,7 @@ use crate::{
     kinds, leader,
     metrics::Metrics,
     pages::{self, Pages},
+    proxies,
     readiness::{self, Readiness},
     revision::Revision,
     tag::Tag,
@@ -15,11 +16,11 @@ use crate::{
     watched,
 };
 use anyhow::Context as _;
-use futures::stream;
+use futures::{Stream, stream};
 use kube::{Client, ResourceExt, api::DynamicObject, runtime::reflector::ObjectRef};
 use prometheus_client::registry::Registry;
 use std::sync::Arc;
-use tokio::net::TcpListener;
+use tokio::{net::TcpListener, sync::watch};
 use tokio_util::sync::CancellationToken;
 use tombolo_api::mesh::MeshRevisionTag;
 use tombolo_kubernetes::program::{self, Told};
@@ -46,7 +47,7 @@ async fn serve(args: Args) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Shows what it does and does it, until it is told to stop: then what is under way is finished, and nothing new is begun.
+/// Shows what it does and does it, until it is told to stop: then what is under way is finished or given up, and nothing new is begun.
 async fn work(args: Args, client: Client, listener: TcpListener, stop: CancellationToken) {
     let (metrics, readiness) = (Metrics::default(), Readiness::default());
     let mut registry = Registry::default();
@@ -69,27 +70,38 @@ pub(crate) async fn lead(context: Arc<Context>, stop: CancellationToken) {
 /// Begins once definitions were looked at: what an older one lacks cannot be written.
 async fn reconcile(context: &Arc<Context>, stop: &CancellationToken) {
     let (installations, revisions, tags) = (installations(context), revisions(context), tags(context));
+    let known = revisions.known();
     let mut definitions = context.definitions.subscribe();
     if stop.run_until_cancelled(definitions.wait_for(definitions::State::is_known)).await.is_none() {
         return;
     }
-    tokio::join!(installations.drive::<Installation>(stop), revisions.drive::<Revision>(stop), tags.drive::<Tag>(stop),);
+    tokio::join!(
+        installations.drive::<Installation>(stop),
+        revisions.drive::<Revision>(stop),
+        tags.drive::<Tag>(stop),
+        proxies::keep(context, known, stop),
+    );
 }
 
 /// What stands in one's way may be anybody's revision or tag, and any of them may go.
 fn installations(context: &Arc<Context>) -> Triggers {
-    let definitions = stream::unfold(context.definitions.subscribe(), |mut definitions| async {
-        definitions.changed().await.ok()?;
-        Some(((), definitions))
-    });
-    let beside = watched::beside_installations();
-    beside.fold(Triggers::of(kinds::INSTALLATION, context), Triggers::all_on).all_when(definitions)
+    let (definitions, proxies) = (changes(&context.definitions), changes(&context.proxies));
+    let beside = watched::beside_installations().fold(Triggers::of(kinds::INSTALLATION, context), Triggers::all_on);
+    beside.all_when(definitions).all_when(proxies)
 }
 
-/// Whether a revision is in use is a matter of tags, of those too that named it before.
+/// That something is another from now on.
+fn changes<T: Send + Sync + 'static>(of: &watch::Sender<T>) -> impl Stream<Item = ()> + Send + use<T> {
+    stream::unfold(of.subscribe(), |mut known| async {
+        known.changed().await.ok()?;
+        Some(((), known))
+    })
+}
+
+/// Whether a revision is in use is a matter of tags, of those too that named it before, and of proxies.
 fn revisions(context: &Arc<Context>) -> Triggers {
     let triggers = Triggers::of(kinds::REVISION, context).on_owned(watched::for_revisions());
-    triggers.all_on(watched::all(kinds::TAG))
+    triggers.all_on(watched::all(kinds::TAG)).all_when(changes(&context.proxies))
 }
 
 /// Where a tag leads is a matter of revisions, and so is whether its name is free.

@@ -6,6 +6,7 @@ use crate::{
     failure::Failure,
     kinds::Kind,
     metrics::Metrics,
+    proxies,
 };
 use k8s_openapi::api::core::v1::Namespace;
 use kube::{
@@ -36,6 +37,8 @@ pub(crate) struct Context {
     pub(crate) defined: Defined,
     /// What there is of definitions.
     pub(crate) definitions: watch::Sender<definitions::State>,
+    /// How many proxies are connected to which revision.
+    pub(crate) proxies: watch::Sender<proxies::Counts>,
     failures: Mutex<HashMap<(Kind, String), u32>>,
 }
 
@@ -58,6 +61,7 @@ impl Context {
             certificates: tokio::sync::Mutex::default(),
             defined: Defined::default(),
             definitions: watch::Sender::default(),
+            proxies: watch::Sender::default(),
             failures: Mutex::default(),
         }
     }
@@ -65,6 +69,7 @@ impl Context {
     /// Forgets what was found when it led before: who led meanwhile may have changed all of it.
     pub(crate) fn begin(&self) {
         self.definitions.send_replace(definitions::State::default());
+        self.proxies.send_replace(proxies::Counts::default());
         for (kind, _) in locked(&self.failures).drain().map(|(failed, _)| failed) {
             self.metrics.retrying(kind, 0);
         }

@@ -3,7 +3,7 @@
 use crate::{
     condition::Verdict,
     context::Context,
-    failure::{Failure, Retry},
+    failure::{A_CALL, A_RECONCILIATION, Failure, Retry, within},
     kinds::Kind,
     status::{self, Status},
 };
@@ -55,31 +55,37 @@ pub(crate) async fn reconcile<R: Reconciler>(
 }
 
 async fn once<R: Reconciler>(name: &str, context: &Context) -> Result<Action, Failure> {
+    let doing = |what: &str| format!("{what} {} {name}", R::KIND.name);
     // What is watched may be behind what was just written.
-    let Some(object) = context.get(R::KIND, name).await? else { return Ok(Action::await_change()) };
+    let read = within(A_CALL, &doing("read"), context.get(R::KIND, name)).await?;
+    let Some(object) = read else { return Ok(Action::await_change()) };
     let object = &object.object;
-    match R::reconcile(object, context).await {
+    match within(A_RECONCILIATION, &doing("reconcile"), R::reconcile(object, context)).await {
         Ok(Outcome { status, verdicts, again }) => {
-            status::write(context, R::KIND, object, status, &verdicts, R::CONDITIONS).await?;
+            let write = status::write(context, R::KIND, object, status, &verdicts, R::CONDITIONS);
+            within(A_CALL, &doing("write the status of"), write).await?;
             Ok(again.map_or_else(Action::await_change, Action::requeue))
         }
-        Err(failure) => {
-            let failure = match R::namespace(object) {
-                Some(namespace) => context.explained(failure, namespace).await,
-                None => failure,
-            };
-            if failure.is_told(context.failures(R::KIND, name)) {
-                let before: R::Status = status::of(object);
-                let verdicts = failed(&failure, is_ready(object, before.clone()));
-                let told = status::write(context, R::KIND, object, before, &verdicts, R::CONDITIONS).await;
-                // Where the API server is away, nothing can be written either.
-                if let (Err(untold), true) = (told, failure.retry != Retry::Soon) {
-                    return Err(untold);
-                }
-            }
-            Err(failure)
+        Err(failure) => Err(within(A_CALL, &doing("tell of"), told::<R>(failure, object, context)).await?),
+    }
+}
+
+/// Tells people of a failure, if it is of their concern, and returns it.
+async fn told<R: Reconciler>(failure: Failure, object: &DynamicObject, context: &Context) -> Result<Failure, Failure> {
+    let failure = match R::namespace(object) {
+        Some(namespace) => context.explained(failure, namespace).await,
+        None => failure,
+    };
+    if failure.is_told(context.failures(R::KIND, &object.name_any())) {
+        let before: R::Status = status::of(object);
+        let verdicts = failed(&failure, is_ready(object, before.clone()));
+        let told = status::write(context, R::KIND, object, before, &verdicts, R::CONDITIONS).await;
+        // Where the API server is away, nothing can be written either.
+        if let (Err(untold), true) = (told, failure.retry != Retry::Soon) {
+            return Err(untold);
         }
     }
+    Ok(failure)
 }
 
 /// Whether an object was said to be ready as it is now.

@@ -1,7 +1,14 @@
 //! Why a reconciliation did not get through: what becomes a condition, an Event and a metric's label.
 
 use std::time::Duration;
+use tokio::time::timeout;
 use tombolo_kubernetes::retry::{self, Pace};
+
+/// How long a few calls to the API server may take. Its own limit for one is a minute, and a client has none: where what is between
+/// them takes a call and drops it, there is never an answer.
+pub(crate) const A_CALL: Duration = Duration::from_secs(30);
+/// How long a whole reconciliation may take.
+pub(crate) const A_RECONCILIATION: Duration = Duration::from_secs(60);
 
 /// What stops a reconciliation.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -50,6 +57,13 @@ impl Failure {
         Self { reason: failure.reason(), message: format!("cannot {doing}: {what}; {}", failure.fix()), retry }
     }
 
+    /// Calls to the API server that took too long. `doing`: as of a call that failed.
+    fn of_silence(doing: &str, limit: Duration) -> Self {
+        let (failure, seconds) = (retry::Failure::Unavailable, limit.as_secs());
+        let message = format!("cannot {doing}: the API server does not answer within {seconds} s; {}", failure.fix());
+        Self { reason: failure.reason(), message, retry: Retry::Soon }
+    }
+
     /// A namespace is not there, or will not be.
     pub(crate) fn of_namespace(name: &str, failure: retry::Failure) -> Self {
         let what = if failure == retry::Failure::Terminating { "is being deleted" } else { "is not there" };
@@ -73,6 +87,15 @@ impl Failure {
             Retry::OnChange => None,
         }
     }
+}
+
+/// What comes of calls to the API server, which are given up after so long.
+pub(crate) async fn within<T>(
+    limit: Duration,
+    doing: &str,
+    calls: impl Future<Output = Result<T, Failure>>,
+) -> Result<T, Failure> {
+    timeout(limit, calls).await.unwrap_or_else(|_| Err(Failure::of_silence(doing, limit)))
 }
 
 #[cfg(test)]

@@ -11,7 +11,7 @@ const LEASE: &str = "tombolo-operator";
 /// Stands for the operator's Lease until told to stop, and does the work while it is held.
 ///
 /// Work ends at once when the Lease is lost: another takes over soon. When told to stop, what is under way is finished before the
-/// Lease is given back.
+/// Lease is given back, or given up after a moment.
 pub(crate) async fn stand<W: Future<Output = ()>>(
     context: Arc<Context>,
     namespace: &str,

@@ -15,6 +15,7 @@ mod metrics;
 mod names;
 mod pages;
 mod proxies;
+mod queue;
 mod readiness;
 mod release;
 mod revision;

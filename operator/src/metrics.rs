@@ -11,7 +11,7 @@ use prometheus_client::{
     },
     registry::Registry,
 };
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct Controller {
@@ -33,6 +33,8 @@ pub(crate) struct Metrics {
     durations: Family<Controller, Histogram>,
     running: Family<Controller, Gauge>,
     retrying: Family<Controller, Gauge>,
+    queued: Family<Controller, Gauge>,
+    waited: Family<Controller, Histogram>,
 }
 
 impl Default for Metrics {
@@ -45,6 +47,8 @@ impl Default for Metrics {
             durations: Family::new_with_constructor(histogram),
             running: Family::default(),
             retrying: Family::default(),
+            queued: Family::default(),
+            waited: Family::new_with_constructor(histogram),
         }
     }
 }
@@ -65,6 +69,9 @@ impl Metrics {
         registry.register("tombolo_operator_reconcile_duration_seconds", help, self.durations.clone());
         registry.register("tombolo_operator_reconciling", "Reconciliations under way", self.running.clone());
         registry.register("tombolo_operator_retrying", "Objects that wait for another attempt", self.retrying.clone());
+        registry.register("tombolo_operator_queue_depth", "Objects that wait for their turn", self.queued.clone());
+        let help = "How long objects waited for their turn, in seconds";
+        registry.register("tombolo_operator_queue_duration_seconds", help, self.waited.clone());
     }
 
     /// A reconciliation begins.
@@ -87,6 +94,27 @@ impl Metrics {
     pub(crate) fn retrying(&self, kind: Kind, objects: usize) {
         let gauge = self.retrying.get_or_create(&Controller { controller: kind.name });
         gauge.set(i64::try_from(objects).unwrap_or(i64::MAX));
+    }
+
+    /// So many objects wait for their turn.
+    pub(crate) fn queued(&self, kind: Kind, objects: usize) {
+        let gauge = self.queued.get_or_create(&Controller { controller: kind.name });
+        gauge.set(i64::try_from(objects).unwrap_or(i64::MAX));
+    }
+
+    /// An object's turn has come after so long.
+    pub(crate) fn waited(&self, kind: Kind, time: Duration) {
+        self.waited.get_or_create(&Controller { controller: kind.name }).observe(time.as_secs_f64());
+    }
+
+    /// What a scraper would read of a kind's controller: `queue_depth`. 0 where there is nothing.
+    #[cfg(test)]
+    pub(crate) fn value(&self, name: &str, kind: Kind) -> f64 {
+        let (mut registry, mut page) = (Registry::default(), String::new());
+        self.register(&mut registry);
+        prometheus_client::encoding::text::encode(&mut page, &registry).unwrap();
+        let line = format!("tombolo_operator_{name}{{controller=\"{}\"}} ", kind.name);
+        page.lines().find_map(|text| text.strip_prefix(&line)).map_or(0.0, |value| value.parse().unwrap())
     }
 }
 

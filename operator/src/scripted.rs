@@ -86,6 +86,17 @@ impl Api {
         self.1.notify_waiters();
     }
 
+    /// From now on there is no object of this name, and whoever watches the collection must list it anew: the API server no longer
+    /// knows what happened.
+    pub(crate) fn forget(&self, collection: &str, name: &str) {
+        let mut state = self.state();
+        state.objects.retain(|(of, object)| of != collection || object["metadata"]["name"] != name);
+        let expired = refusal(410, collection).1;
+        state.happens(collection, "ERROR", expired);
+        drop(state);
+        self.1.notify_waiters();
+    }
+
     /// Changes an object, and whoever watches the collection is told.
     pub(crate) fn change(&self, collection: &str, name: &str, change: impl FnOnce(&mut Value)) {
         let mut state = self.state();

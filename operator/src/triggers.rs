@@ -7,6 +7,7 @@ use crate::{
     context::Context,
     controller::{self, Reconciler},
     kinds::Kind,
+    queue::Queue,
     watched::{self, Watched},
     watching,
 };
@@ -26,10 +27,13 @@ use kube::{
     },
 };
 use std::{convert::Infallible, future::ready, sync::Arc, time::Duration};
+use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
 /// Several changes at once are one reconciliation.
 const DEBOUNCE: Duration = Duration::from_millis(100);
+/// How long what is under way may go on after it is told to stop: a call may never be answered, and who waits for it keeps the Lease.
+const GRACE: Duration = Duration::from_secs(3);
 /// Objects that are reconciled at once.
 const AT_ONCE: u16 = 4;
 
@@ -102,16 +106,23 @@ impl Triggers {
         self
     }
 
-    /// Reconciles until it is told to stop: then what is under way is finished.
+    /// Reconciles until it is told to stop: then what is under way is finished, if that takes no longer than a moment.
     pub(crate) fn drive<R: Reconciler>(self, stop: &CancellationToken) -> BoxFuture<'static, ()> {
-        let queue = self.requests.map(Ok::<_, Infallible>).take_until(stop.clone().cancelled_owned());
+        let waiting = Queue::new(self.kind, self.context.metrics.clone());
+        let (asked, begun) = (waiting.clone(), waiting.clone());
+        let requests = self.requests.inspect(move |object| asked.joins(&object.name));
+        let queue = requests.map(Ok::<_, Infallible>).take_until(stop.clone().cancelled_owned());
         let (config, context) = (Config::default().debounce(DEBOUNCE).concurrency(AT_ONCE), self.context.clone());
-        let in_vain = in_vain(self.known.clone(), stop.clone());
-        let reconcile = |object, context| controller::reconcile::<R>(object, context).boxed();
+        let in_vain = in_vain(self.kind, self.known.clone(), stop.clone());
+        let reconcile = move |object: Arc<DynamicObject>, context| {
+            begun.leaves(&object.name_any());
+            controller::reconcile::<R>(object, context).boxed()
+        };
         let results = applier(reconcile, controller::on_failure::<R>, self.context, self.known, queue, config);
         let all = results.for_each(move |result| {
             // Failures of reconciliations are told where they are handled.
             if let Err(Error::ObjectNotFound(gone)) = result {
+                waiting.leaves(&gone.name);
                 controller::forget::<R>(&context, &gone.name);
             }
             ready(())
@@ -120,12 +131,13 @@ impl Triggers {
     }
 }
 
-/// Ends once it is told to stop before objects were listed. kube's applier begins with nothing until they are, and does not end
-/// either: it keeps whoever would fill the store.
-async fn in_vain(known: Store<DynamicObject>, stop: CancellationToken) {
+/// Ends once it is told to stop and nothing more is to be waited for: at once before objects were listed, as kube's applier begins with
+/// nothing until they are, and does not end either: it keeps whoever would fill the store. Else after a moment.
+async fn in_vain(kind: Kind, known: Store<DynamicObject>, stop: CancellationToken) {
     stop.cancelled().await;
     if known.wait_until_ready().now_or_never().is_some() {
-        future::pending::<()>().await;
+        sleep(GRACE).await;
+        tracing::warn!(kind = kind.name, "what is under way takes longer than {} s and is given up", GRACE.as_secs());
     }
 }
 

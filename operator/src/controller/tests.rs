@@ -6,6 +6,7 @@ use crate::{
     scripted::{Api, Fails},
 };
 use serde_json::{Value, json};
+use tokio::time::Instant;
 
 const REVISIONS: &str = "/apis/mesh.tombolo.dev/v1alpha1/meshrevisions";
 
@@ -49,6 +50,24 @@ async fn what_does_not_help_itself_is_said_of_the_object() {
     api.recover("/namespaces/other/serviceaccounts");
     assert_eq!(said(&api, &context, "Ready").await.unwrap().1, "Updating");
     assert_eq!(context.failures(kinds::REVISION, "a"), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_never_answered_is_given_up_and_said_if_it_lasts() {
+    let (api, context) = revision();
+    api.fail("/namespaces/other/serviceaccounts", Fails::Never);
+    assert_eq!(said(&api, &context, "Ready").await, None);
+    assert_eq!(said(&api, &context, "Ready").await, None);
+    let (status, reason, message) = said(&api, &context, "Ready").await.unwrap();
+    assert_eq!((&*status, &*reason), ("False", "ApiServerUnavailable"));
+    assert!(
+        message.starts_with("cannot reconcile MeshRevision a: the API server does not answer within 60 s"),
+        "{message}"
+    );
+    api.fail("/meshrevisions/a/status", Fails::Never);
+    let before = Instant::now();
+    said(&api, &context, "Ready").await;
+    assert!(before.elapsed() < 2 * A_RECONCILIATION, "that it cannot be told is given up too");
 }
 
 #[test]

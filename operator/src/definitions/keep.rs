@@ -18,8 +18,13 @@ const SOON: Duration = Duration::from_millis(200);
 /// Before the next attempt where a failure says nothing else.
 const PAUSE: Duration = Duration::from_secs(60);
 
-/// Looks at our definitions whenever one changed, and tells what kinds are defined.
+/// Looks at our definitions whenever one changed, and tells what kinds are defined, until it is told to stop: at once, as a call may
+/// never be answered, and who leads next looks at all of them.
 pub(crate) async fn keep(context: &Context, stop: &CancellationToken) {
+    stop.run_until_cancelled(keep_for_ever(context)).await;
+}
+
+async fn keep_for_ever(context: &Context) {
     let watched = watched::all(kinds::DEFINITION);
     let events = watched.apis(context).into_iter().map(|objects| watching::events(watched, objects, context).boxed());
     let mut events = pin!(futures::stream::select_all(events));
@@ -27,7 +32,6 @@ pub(crate) async fn keep(context: &Context, stop: &CancellationToken) {
     let (mut due, mut failures) = (Some(Instant::now()), 0);
     loop {
         tokio::select! {
-            () = stop.cancelled() => return,
             Some(event) = events.next() => {
                 known.take(&event, &context.defined);
                 if let Event::Apply(definition) | Event::InitApply(definition) | Event::Delete(definition) = &event {

@@ -13,7 +13,7 @@ pub(crate) use keep::keep;
 use crate::{
     condition::Verdict,
     context::Context,
-    failure::Failure,
+    failure::{A_CALL, Failure, within},
     kinds,
     names::{CRD_VERSION, MANAGER},
     release,
@@ -95,7 +95,8 @@ fn judge(name: &str, stored: Option<&DynamicObject>) -> Finding {
 async fn settle(context: &Context, intact: &mut Intact) -> Result<Vec<Finding>, Failure> {
     let (mut findings, mut failed) = (Vec::new(), None);
     for (name, file) in FILES {
-        match settle_one(context, name, file, intact).await {
+        let doing = format!("put CustomResourceDefinition {name} in place");
+        match within(A_CALL, &doing, Box::pin(settle_one(context, name, file, intact))).await {
             Ok(finding) => findings.push(finding),
             Err(failure) => failed = failed.or(Some(failure)),
         }

@@ -1,7 +1,8 @@
 //! Deleting an installation: at once, or not while proxies are connected.
 //!
 //! What an installation made goes with it, by owner references, whether or not an operator runs. Only where its policy asks to
-//! refuse, there is a finalizer, and then an operator must run to let it go.
+//! refuse, there is a finalizer, and then an operator must run to let it go. A finalizer keeps nothing that is owned where the deletion
+//! is one in the foreground: Kubernetes' garbage collector begins with that. It is told, as it cannot be refused.
 
 use crate::{
     condition::Verdict,
@@ -10,12 +11,11 @@ use crate::{
     failure::{Failure, Retry},
     kinds,
     names::{self, FINALIZER},
-    status,
+    proxies, status,
 };
-use k8s_openapi::api::core::v1::Pod;
 use kube::{
-    Api, ResourceExt,
-    api::{DynamicObject, ListParams, Patch, PatchParams},
+    ResourceExt,
+    api::{DynamicObject, Patch, PatchParams},
 };
 use serde_json::{Value, json};
 use std::time::Duration;
@@ -23,6 +23,9 @@ use tombolo_api::mesh::MeshInstallationStatus;
 
 /// How often to ask whether proxies are still connected.
 const ASK_AGAIN: Duration = Duration::from_secs(10);
+
+/// The finalizer of Kubernetes' garbage collector, while it deletes what is owned first.
+const IN_THE_FOREGROUND: &str = "foregroundDeletion";
 
 /// The policy, whatever else the spec says.
 fn refuses(object: &DynamicObject) -> bool {
@@ -68,7 +71,25 @@ pub(super) async fn reconcile(
         set_finalizer(object, context, false).await?;
         return done(Vec::new(), None);
     };
-    done(vec![refusal(&hindrance)], Some(ASK_AGAIN))
+    let told = if is_undone(object, context).await? { in_vain(object, &hindrance) } else { refusal(&hindrance) };
+    done(vec![told], Some(ASK_AGAIN))
+}
+
+/// Whether its revision goes all the same, and with it the control plane.
+async fn is_undone(object: &DynamicObject, context: &Context) -> Result<bool, Failure> {
+    let revision = context.get(kinds::REVISION, &object.name_any()).await?;
+    Ok(revision.is_none_or(|revision| revision.object.metadata.deletion_timestamp.is_some()))
+}
+
+fn in_vain(object: &DynamicObject, hindrance: &str) -> Verdict {
+    let why = if object.finalizers().iter().any(|finalizer| finalizer == IN_THE_FOREGROUND) {
+        "its MeshRevision is deleted all the same: in a deletion in the foreground Kubernetes deletes what is owned, whoever refuses; \
+         only one in the background waits for proxies"
+    } else {
+        "its MeshRevision is gone or being deleted, and its control plane with it"
+    };
+    let message = format!("{hindrance}, but {why}");
+    Verdict::new("Progressing", true, "RevisionDeleted", message).alarming()
 }
 
 fn refusal(hindrance: &str) -> Verdict {
@@ -79,34 +100,62 @@ fn refusal(hindrance: &str) -> Verdict {
 /// Who is still connected; `None` if nobody is. Whoever does not answer may have somebody.
 async fn connected(object: &DynamicObject, context: &Context) -> Result<Option<String>, Failure> {
     let namespace = super::namespace(object);
-    let labels = format!("app.kubernetes.io/name={}", names::DISCOVERY);
-    let pods = Api::<Pod>::namespaced(context.client.clone(), namespace);
-    let pods = pods.list(&ListParams::default().labels(&labels)).await;
-    let pods = match pods {
-        Ok(pods) => pods.items,
-        Err(error) => {
-            let failure = Failure { retry: Retry::Later, ..Failure::of_call("list Pods", &error) };
-            let failure = context.explained(failure, namespace).await;
+    let pods = match proxies::replicas(context, namespace, None).await {
+        Ok(pods) => pods,
+        Err(failure) => {
+            let failure = context.explained(Failure { retry: Retry::Later, ..failure }, namespace).await;
             // Nor is anything in it.
             return if failure.reason == "NamespaceMissing" { Ok(None) } else { Err(failure) };
         }
     };
-    let mut proxies = 0;
-    for pod in pods.iter().filter(|pod| crate::proxies::may_serve(pod)) {
-        match crate::proxies::connected_to(pod).await {
-            Some(count) => proxies += count,
-            None => {
-                return Ok(Some(format!("pod {} does not say whether proxies are connected to it", pod.name_any())));
-            }
+    let mut count = 0;
+    for pod in pods.into_iter().filter(proxies::may_serve) {
+        let name = pod.name_any();
+        match proxies::connected_to(pod).await {
+            Some(connected) => count += connected.len(),
+            None => return Ok(Some(format!("pod {name} does not say whether proxies are connected to it"))),
         }
     }
-    Ok((proxies > 0).then(|| format!("{proxies} proxies are connected")))
+    Ok((count > 0).then(|| format!("{count} proxies are connected")))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::condition;
+    use crate::{condition, metrics::Metrics, scripted::Api};
+
+    #[tokio::test]
+    async fn a_refusal_that_is_in_vain_is_none() {
+        let mesh = "/apis/mesh.tombolo.dev/v1alpha1/meshrevisions";
+        for (revision, expected) in [
+            (Some(json!({"name": "a"})), "DeletionRefused"),
+            (Some(json!({"name": "a", "deletionTimestamp": "2026-01-01T00:00:00Z"})), "RevisionDeleted"),
+            (None, "RevisionDeleted"),
+        ] {
+            let api = Api::default();
+            let pod = json!({"metadata": {"name": "d-1"}, "status": {"phase": "Running"}});
+            api.put("/api/v1/namespaces/tombolo-system/pods", pod);
+            revision.into_iter().for_each(|metadata| api.put(mesh, json!({"metadata": metadata})));
+            let context = Context::new(api.client(), "me".to_owned(), Vec::new(), "r".to_owned(), Metrics::default());
+            let metadata = json!({"name": "a", "finalizers": [FINALIZER]});
+            let object = json!({"metadata": metadata, "spec": {"deletionPolicy": "RefuseWhileConnected"}});
+            let outcome = reconcile(&serde_json::from_value(object).unwrap(), &context).await.unwrap();
+            assert_eq!(outcome.verdicts[0].reason, expected);
+            assert!(outcome.verdicts[0].message.contains("pod d-1 does not say"), "{}", outcome.verdicts[0].message);
+            assert_eq!((outcome.again, api.written().len()), (Some(ASK_AGAIN), 0), "it is held");
+        }
+    }
+
+    #[test]
+    fn a_deletion_in_the_foreground_is_blamed_where_it_is_one() {
+        let said = |finalizers: &[&str]| {
+            let object = json!({"metadata": {"name": "a", "finalizers": finalizers}});
+            in_vain(&serde_json::from_value(object).unwrap(), "1 proxies are connected").message
+        };
+        assert!(said(&[FINALIZER, "foregroundDeletion"]).contains("in a deletion in the foreground"));
+        let other = said(&[FINALIZER]);
+        assert!(other.contains("gone or being deleted") && !other.contains("foreground"), "{other}");
+    }
 
     #[test]
     fn a_refusal_is_told_once() {

@@ -4,6 +4,7 @@ mod apply;
 mod build;
 mod deletion;
 mod dereference;
+mod found;
 mod status;
 mod validate;
 
@@ -13,6 +14,7 @@ use crate::{
     failure::Failure,
     kinds::{self, Kind},
 };
+use k8s_openapi::jiff::Timestamp;
 use kube::api::DynamicObject;
 use serde_json::Value;
 use tombolo_api::mesh::{
@@ -46,7 +48,13 @@ impl Reconciler for Installation {
         let installation = validate::check(object, &seen, context)?;
         let wanted = build::objects(&installation, &seen);
         let applied = apply::apply(context, &installation, &seen, &wanted).await?;
-        Ok(status::outcome(&installation, &applied, &seen, &context.definitions.borrow()))
+        let told = status::Told {
+            before: &crate::status::of(object),
+            definitions: &context.definitions.borrow(),
+            proxies: &context.proxies.borrow(),
+            now: Timestamp::now(),
+        };
+        Ok(status::outcome(&installation, &applied, &seen, &told))
     }
 }
 

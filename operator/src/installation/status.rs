@@ -1,22 +1,31 @@
 //! What an installation's status says: what its revision's says, and what stands in the way of all. No client.
 
-use super::{apply::Applied, dereference::Seen, validate::Installation};
+use super::{apply::Applied, dereference::Seen, found, validate::Installation};
 use crate::{
     apply::Live,
     condition::{Truth, Verdict},
     controller::Outcome,
-    definitions, names, status,
+    definitions, names, proxies, status,
 };
+use k8s_openapi::jiff::Timestamp;
 use tombolo_api::mesh::{
-    Condition, FOUND_BY_CONTROL_PLANE, MeshInstallationStatus, MeshRevisionStatus, MeshRevisionTagStatus,
-    RevisionStatus,
+    Condition, MeshInstallationStatus, MeshRevisionStatus, MeshRevisionTagStatus, ProxyCounts, RevisionStatus,
 };
+
+/// What is known besides.
+pub(super) struct Told<'a> {
+    /// The status as it is.
+    pub(super) before: &'a MeshInstallationStatus,
+    pub(super) definitions: &'a definitions::State,
+    pub(super) proxies: &'a proxies::Counts,
+    pub(super) now: Timestamp,
+}
 
 pub(super) fn outcome(
     installation: &Installation,
     applied: &Applied,
     seen: &Seen,
-    definitions: &definitions::State,
+    told: &Told<'_>,
 ) -> Outcome<MeshInstallationStatus> {
     let revision: MeshRevisionStatus = status::of(&applied.revision.object);
     let tag: MeshRevisionTagStatus = status::of(&applied.tag.object);
@@ -27,19 +36,27 @@ pub(super) fn outcome(
     {
         *ready = wrong;
     }
-    verdicts.extend(found(&revision.conditions, current));
-    verdicts.extend(definitions::verdict(definitions));
+    let (found, again) = found::verdicts(&revision.conditions, current, &told.before.conditions, told.now);
+    verdicts.extend(found);
+    verdicts.extend(definitions::verdict(told.definitions));
     verdicts.push(seen.class.as_ref().and_then(of_class).unwrap_or_else(|| seen.gateway_api.verdict()));
     verdicts.push(of_settings(&installation.warnings));
     let row = RevisionStatus {
         name: installation.name.clone(),
         version: revision.serving_version,
         ready: revision.ready_replicas > 0,
-        ..RevisionStatus::default()
+        proxies: connected(&installation.name, told),
     };
     let active_revision = tag.revision;
     let status = MeshInstallationStatus { active_revision, revisions: vec![row], ..MeshInstallationStatus::default() };
-    Outcome { status, verdicts, again: None }
+    Outcome { status, verdicts, again }
+}
+
+/// How many proxies are connected to a revision: as all of its replicas said last, maybe to another replica of the operator.
+fn connected(revision: &str, told: &Told<'_>) -> Option<ProxyCounts> {
+    let before = told.before.revisions.iter().find(|row| row.name == revision).and_then(|row| row.proxies);
+    let counted = told.proxies.get(revision).filter(|count| count.complete);
+    counted.map(|count| count.proxies).or(before)
 }
 
 /// True where a status is about the spec as it is.
@@ -59,18 +76,6 @@ fn of_revision(conditions: &[Condition], current: bool) -> Vec<Verdict> {
         if about == "Degraded" && truth == Truth::True { verdict.alarming() } else { verdict }
     };
     vec![said("Ready", false), said("Progressing", true), said("Degraded", false)]
-}
-
-/// What its control plane found. It serves meanwhile, so that nothing of it makes a mesh less ready: where an intermediate is of no
-/// use, what signed before signs on. What is not said now stays as it was.
-fn found(conditions: &[Condition], current: bool) -> Vec<Verdict> {
-    let said = |about: &'static str| {
-        let condition = conditions.iter().find(|condition| current && condition.r#type == about)?;
-        let truth = Truth::from(condition.status == "True");
-        let verdict = Verdict::new(about, truth, &condition.reason, &condition.message);
-        Some(if truth == Truth::False { verdict.alarming() } else { verdict })
-    };
-    FOUND_BY_CONTROL_PLANE.into_iter().filter_map(said).collect()
 }
 
 /// What is wrong with the GatewayClass of our name. One of somebody's own serves as well, if it is to be served by us.
@@ -138,24 +143,15 @@ mod tests {
     }
 
     #[test]
-    fn what_a_control_plane_found_is_told_and_makes_nothing_less_ready() {
+    fn what_a_control_plane_found_makes_nothing_less_ready() {
         let conditions = [
             condition("Ready", "True", "Serving"),
             condition("Progressing", "False", "Complete"),
             condition("Degraded", "False", "Healthy"),
             condition("CertificateAuthorityReady", "False", "InvalidSecret"),
-            condition("TrustDomainInEffect", "True", "InEffect"),
-            condition("InUse", "True", "Tagged"),
         ];
-        let said = found(&conditions, true).into_iter().map(|v| (v.about, v.truth.as_str(), v.reason, v.alarming));
-        let expected = [
-            ("CertificateAuthorityReady", "False", "InvalidSecret".to_owned(), true),
-            ("TrustDomainInEffect", "True", "InEffect".to_owned(), false),
-        ];
-        assert_eq!(said.collect::<Vec<_>>(), expected);
         let of_it: Vec<_> = of_revision(&conditions, true).into_iter().map(|v| v.truth).collect();
         assert_eq!(of_it, [Truth::True, Truth::False, Truth::False]);
-        assert_eq!(found(&conditions, false), [], "it was not said of this spec");
     }
 
     #[test]
@@ -168,6 +164,24 @@ mod tests {
         let said = class("example.com/other").unwrap();
         assert_eq!((said.truth, &*said.reason), (Truth::False, "ForeignObject"));
         assert!(said.message.contains("example.com/other"), "{}", said.message);
+    }
+
+    #[test]
+    fn proxies_are_as_they_were_counted_last() {
+        let count = |gateways| ProxyCounts { gateways, ..ProxyCounts::default() };
+        let row = |proxies| RevisionStatus { name: "a".to_owned(), proxies, ..RevisionStatus::default() };
+        let definitions = definitions::State::default();
+        let told = |before, now: Option<proxies::Count>| {
+            let before = MeshInstallationStatus { revisions: vec![row(before)], ..MeshInstallationStatus::default() };
+            let proxies = now.map(|now| ("a".to_owned(), now)).into_iter().collect();
+            connected("a", &Told { before: &before, definitions: &definitions, proxies: &proxies, now: Timestamp::MIN })
+        };
+        assert_eq!(told(None, None), None);
+        assert_eq!(told(Some(count(1)), None), Some(count(1)));
+        let all = proxies::Count { proxies: count(0), complete: true, unknown: true };
+        assert_eq!(told(Some(count(1)), Some(all)), Some(count(0)));
+        let some = proxies::Count { proxies: count(2), complete: false, unknown: false };
+        assert_eq!(told(Some(count(3)), Some(some)), Some(count(3)), "it is not known how many the others have");
     }
 
     #[test]

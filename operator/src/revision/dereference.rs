@@ -1,9 +1,9 @@
 //! What a revision's reconciliation reads.
 
 use super::{apply::Applied, health, validate::Revision};
-use crate::{apply::Live, context::Context, failure::Failure, kinds, names};
+use crate::{apply::Live, context::Context, failure::Failure, kinds, names, proxies};
 use k8s_openapi::api::core::v1::Pod;
-use kube::{Api, ResourceExt, api::ListParams};
+use kube::ResourceExt;
 use tombolo_api::mesh::MeshRevisionTag;
 
 /// What there is of a revision.
@@ -13,6 +13,8 @@ pub(crate) struct Seen {
     pub(crate) live: Vec<Live>,
     /// The tags that name it.
     pub(crate) tags: Vec<String>,
+    /// How many proxies are connected to it; `None` before they were looked for.
+    pub(crate) proxies: Option<proxies::Count>,
 }
 
 impl Seen {
@@ -42,7 +44,8 @@ pub(super) async fn read(context: &Context, revision: &Revision) -> Result<Seen,
         let spec: Option<MeshRevisionTag> = serde_json::from_value(tag.object.data.get("spec")?.clone()).ok();
         spec?.targets.iter().any(|target| *target.revision == *revision.name).then(|| tag.object.name_any())
     };
-    Ok(Seen { live, tags: tags.iter().filter_map(names_it).collect() })
+    let proxies = context.proxies.borrow().get(&revision.name).copied();
+    Ok(Seen { live, tags: tags.iter().filter_map(names_it).collect(), proxies })
 }
 
 /// Its pods, where the Deployment does not say all that there is to say.
@@ -50,8 +53,5 @@ pub(super) async fn pods(context: &Context, revision: &Revision, applied: &Appli
     if applied.deployment.as_ref().is_some_and(health::is_complete) {
         return Ok(Vec::new());
     }
-    let labels = format!("app.kubernetes.io/name={},{}={}", names::DISCOVERY, names::REVISION, revision.name);
-    let pods = Api::<Pod>::namespaced(context.client.clone(), revision.namespace());
-    let list = pods.list(&ListParams::default().labels(&labels)).await;
-    Ok(list.map_err(|error| Failure::of_call("list Pods", &error))?.items)
+    proxies::replicas(context, revision.namespace(), Some(&revision.name)).await
 }

@@ -3,9 +3,10 @@
 use k8s_openapi::{
     api::{
         apps::v1::Deployment,
-        core::v1::{ContainerStateTerminated, ContainerStatus, Pod},
+        core::v1::{ContainerStateTerminated, ContainerStatus, Pod, PodCondition, PodStatus},
     },
-    jiff::Timestamp,
+    apimachinery::pkg::apis::meta::v1::Time,
+    jiff::{SignedDuration, Timestamp},
 };
 use std::time::Duration;
 
@@ -74,7 +75,7 @@ fn of_pod(pod: &Pod, now: Timestamp) -> Option<Trouble> {
         let reason = condition.reason.as_deref().unwrap_or("Unschedulable");
         return Some(say(reason, condition.message.as_deref().unwrap_or_default()));
     }
-    status.container_statuses.iter().flatten().find_map(|container| {
+    let of_container = status.container_statuses.iter().flatten().find_map(|container| {
         let last = ended(container).map(how).unwrap_or_default();
         let waiting = container.state.as_ref().and_then(|state| state.waiting.as_ref());
         let reason = waiting.and_then(|waiting| waiting.reason.as_deref()).filter(|reason| !PASSING.contains(reason));
@@ -88,7 +89,39 @@ fn of_pod(pod: &Pod, now: Timestamp) -> Option<Trouble> {
             }
             _ => None,
         }
-    })
+    });
+    of_container.or_else(|| of_unready(pod, status, now).map(|(reason, message)| say(reason, &message)))
+}
+
+/// Reason and message of a pod that runs and does not get ready.
+fn of_unready<'a>(pod: &'a Pod, status: &'a PodStatus, now: Timestamp) -> Option<(&'a str, String)> {
+    let unready = unready(status, now)?;
+    let what = format!("what runs has not been ready for more than {} s", SLOW.as_secs());
+    let said = |text: &'a Option<String>| text.as_deref().filter(|text| !text.is_empty());
+    let node = pod.spec.as_ref().and_then(|spec| spec.node_name.as_deref());
+    let message = match (said(&unready.reason), said(&unready.message), node) {
+        // The kubelet says why. Whoever speaks for it where its node is lost, does not.
+        (None, None, Some(node)) => format!("{what}, and its node may be gone: kubectl get node {node}"),
+        (_, None, _) => format!("{what}, and its log says why"),
+        (_, Some(message), _) => format!("{message}: {what}, and its log says why"),
+    };
+    Some((said(&unready.reason).unwrap_or("NotReady"), message))
+}
+
+/// Whoever has run for so long and is not ready has not just begun: a control plane is ready once it has listed everything.
+const SLOW: SignedDuration = SignedDuration::from_secs(60);
+
+/// What the kubelet says of a pod that is not ready, and was not for long though all of it runs.
+fn unready(status: &PodStatus, now: Timestamp) -> Option<&PodCondition> {
+    let ready = status.conditions.iter().flatten().find(|condition| condition.type_ == "Ready")?;
+    let is_long = |since: &Time| now.duration_since(since.0) > SLOW;
+    let runs = |container: &ContainerStatus| {
+        let running = container.state.as_ref().and_then(|state| state.running.as_ref());
+        running.and_then(|running| running.started_at.as_ref()).is_some_and(is_long)
+    };
+    let containers = status.container_statuses.as_deref().unwrap_or_default();
+    let is_unready = ready.status == "False" && ready.last_transition_time.as_ref().is_some_and(is_long);
+    (is_unready && !containers.is_empty() && containers.iter().all(runs)).then_some(ready)
 }
 
 /// How a container's program ended last.
@@ -258,6 +291,51 @@ mod tests {
         assert_eq!(trouble_at("14:00", &container), None);
         // The node's clock may be ahead.
         assert!(trouble_at("10:19", &container).is_some());
+    }
+
+    #[test]
+    fn a_pod_that_runs_and_does_not_get_ready_is_told_of() {
+        let updating = deployment(&serde_json::from_str(UPDATING).unwrap());
+        let pod = |started: &str, ready: &str, since: &str| {
+            let running = json!({"running": {"startedAt": format!("2026-01-01T{started}:00Z")}});
+            let condition = json!({"type": "Ready", "status": ready, "reason": "ContainersNotReady",
+                "message": "containers with unready status: [discovery]",
+                "lastTransitionTime": format!("2026-01-01T{since}:00Z")});
+            let containers = [container(0, ready == "True", &running, &json!({}))];
+            pod(&json!({"conditions": [condition], "containerStatuses": containers}))
+        };
+        let trouble = |time: &str, pod| of(&updating, &[pod], at(time)).trouble;
+        let said = trouble("10:22", pod("10:20", "False", "10:19")).unwrap();
+        assert_eq!(said.reason, "ContainersNotReady");
+        let expected = "pod d-1: ContainersNotReady: containers with unready status: [discovery]: what runs has not been ready \
+                        for more than 60 s, and its log says why";
+        assert_eq!(said.message, expected);
+        assert!(trouble("10:30", pod("10:20", "False", "10:19")) == Some(said), "what lasts is not told again");
+        for calm in [
+            pod("10:21", "False", "10:19"), // its image took long
+            pod("10:00", "False", "10:21"), // it was ready until now
+            pod("10:20", "True", "10:20"),
+            pod("10:25", "False", "10:25"), // the node's clock is ahead
+        ] {
+            assert_eq!(trouble("10:22", calm), None);
+        }
+    }
+
+    #[test]
+    fn where_nobody_says_why_a_pod_is_not_ready_its_node_may_be_gone() {
+        let updating = deployment(&serde_json::from_str(UPDATING).unwrap());
+        let running = json!({"running": {"startedAt": "2026-01-01T10:00:00Z"}});
+        let condition = json!({"type": "Ready", "status": "False", "lastTransitionTime": "2026-01-01T10:19:00Z"});
+        let status =
+            json!({"conditions": [condition], "containerStatuses": [container(0, true, &running, &json!({}))]});
+        let mut pod = pod(&status);
+        let said = |pod: &Pod| of(&updating, std::slice::from_ref(pod), at("10:22")).trouble.unwrap();
+        assert!(said(&pod).message.ends_with("its log says why"), "no node is known");
+        pod.spec = serde_json::from_value(json!({"nodeName": "n-1", "containers": []})).unwrap();
+        let expected = "pod d-1: NotReady: what runs has not been ready for more than 60 s, and its node may be gone: \
+                        kubectl get node n-1";
+        let trouble = said(&pod);
+        assert_eq!((&*trouble.reason, &*trouble.message), ("NotReady", expected));
     }
 
     #[test]

@@ -6,11 +6,15 @@ use super::{
     health::{self, Health},
     validate::Revision,
 };
-use crate::{condition::Verdict, controller::Outcome, status};
+use crate::{
+    condition::{Truth, Verdict},
+    controller::Outcome,
+    status,
+};
 use k8s_openapi::{api::core::v1::Pod, jiff::Timestamp};
 use kube::api::DynamicObject;
 use std::time::Duration;
-use tombolo_api::mesh::{Condition, MeshRevisionStatus};
+use tombolo_api::mesh::{Condition, MeshRevisionStatus, ProxyCounts};
 
 /// A pod's reasons do not show at its Deployment, which is what is watched: it is looked at again, at first so soon, and at last
 /// so seldom.
@@ -28,7 +32,7 @@ pub(super) fn outcome(
     let health = applied.deployment.as_ref().map(|deployment| health::of(deployment, pods, now)).unwrap_or_default();
     let version = revision.release.version;
     let mut verdicts = of_health(&health, version, &before.serving_version);
-    verdicts.push(in_use(seen));
+    verdicts.extend(in_use(seen, &before.conditions));
     let serving_version = if health.complete { version.to_owned() } else { before.serving_version.clone() };
     Outcome {
         status: MeshRevisionStatus {
@@ -93,22 +97,30 @@ fn of_health(health: &Health, version: &str, serving: &str) -> Vec<Verdict> {
     vec![ready, Verdict::new("Progressing", true, "Updating", progress), degraded]
 }
 
-fn in_use(seen: &Seen) -> Verdict {
-    if seen.tags.is_empty() {
-        // Nobody was asked, and unknown counts as used.
-        return Verdict::new(
-            "InUse",
-            crate::condition::Truth::Unknown,
-            "NoTag",
-            "no tag names it; proxies may be connected to it",
-        );
+/// Whether anybody uses it; unknown counts as used. What was found of its proxies stays until they are looked for again.
+fn in_use(seen: &Seen, before: &[Condition]) -> Option<Verdict> {
+    if !seen.tags.is_empty() {
+        return Some(Verdict::new("InUse", true, "Tagged", format!("named by {}", seen.tags.join(", "))));
     }
-    Verdict::new("InUse", true, "Tagged", format!("named by {}", seen.tags.join(", ")))
+    let unknown = |why| Some(Verdict::new("InUse", Truth::Unknown, "NoTag", format!("no tag names it; {why}")));
+    match seen.proxies {
+        Some(count) if count.proxies != ProxyCounts::default() => {
+            Some(Verdict::new("InUse", true, "Connected", "no tag names it, but proxies are connected to it"))
+        }
+        Some(count) if !count.complete => {
+            unknown("proxies may be connected to it: not all of its replicas say whether any are")
+        }
+        Some(count) if count.unknown => unknown("somebody is connected to it of whom it is not known yet who it is"),
+        Some(_) => Some(Verdict::new("InUse", false, "Unused", "no tag names it, and no proxy is connected to it")),
+        None if before.iter().any(|old| old.r#type == "InUse" && old.reason != "Tagged") => None,
+        None => unknown("proxies may be connected to it"),
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::{super::health::Trouble, *};
+    use crate::proxies::Count;
 
     fn said(health: &Health) -> Vec<(&'static str, &'static str, String)> {
         of_health(health, "0.2.0", "0.1.0").into_iter().map(|v| (v.about, v.truth.as_str(), v.reason)).collect()
@@ -155,6 +167,33 @@ mod tests {
         let said = of_health(&Health { trouble, ..more }, "0.2.0", "0.2.0");
         let said: Vec<_> = said.into_iter().map(|v| (v.truth.as_str(), v.reason)).collect();
         assert_eq!((said[0].0, said[2].0, &*said[2].1), ("True", "True", "Unschedulable"));
+    }
+
+    #[test]
+    fn it_is_in_use_while_a_tag_names_it_or_a_proxy_may_be_connected() {
+        let seen = |tags: &[&str], proxies: Option<Count>| Seen {
+            tags: tags.iter().map(|tag| (*tag).to_owned()).collect(),
+            proxies,
+            ..Seen::default()
+        };
+        let all = |sidecars| Count {
+            proxies: ProxyCounts { sidecars, ..ProxyCounts::default() },
+            complete: true,
+            unknown: false,
+        };
+        let some = |sidecars| Some(Count { complete: false, ..all(sidecars) });
+        let said = |seen, before: &[Condition]| in_use(&seen, before).map(|said| (said.truth.as_str(), said.reason));
+        let before = |seen: Seen| crate::condition::settle(&[in_use(&seen, &[]).unwrap()], &[], 1, "t");
+        let unused = before(seen(&[], Some(all(0))));
+        assert_eq!(said(seen(&["default"], Some(all(0))), &[]).unwrap().0, "True");
+        assert_eq!(said(seen(&[], Some(all(1))), &[]).unwrap().0, "True");
+        assert_eq!(said(seen(&[], Some(all(0))), &[]).unwrap().0, "False");
+        assert_eq!(said(seen(&[], some(1)), &unused).unwrap().1, "Connected", "whoever answers is enough");
+        assert_eq!(said(seen(&[], some(0)), &unused).unwrap().0, "Unknown", "it is not surely unused any more");
+        assert_eq!(said(seen(&[], Some(Count { unknown: true, ..all(0) })), &unused).unwrap().0, "Unknown");
+        assert_eq!(said(seen(&[], None), &[]).unwrap().0, "Unknown");
+        assert_eq!(said(seen(&[], None), &unused), None, "it stays");
+        assert_eq!(said(seen(&[], None), &before(seen(&["default"], None))).unwrap().0, "Unknown");
     }
 
     #[test]

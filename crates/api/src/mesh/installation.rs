@@ -32,7 +32,9 @@ pub struct MeshInstallation {
     pub virtual_machines: VirtualMachines,
     /// How a new version or new settings take over.
     pub update: Update,
-    /// What a deletion of the installation does while proxies are connected; `Delete` where absent.
+    /// What a deletion of the installation does while proxies are connected; `Delete` where absent. `RefuseWhileConnected` holds for
+    /// deletions in the background, kubectl's default: in one in the foreground (`--cascade=foreground`, Argo CD's default) Kubernetes
+    /// deletes what the installation made first, whoever refuses.
     pub deletion_policy: DeletionPolicy,
 }
 
@@ -88,6 +90,6 @@ pub enum DeletionPolicy {
     /// The control planes go at once; proxies keep what they have.
     #[default]
     Delete,
-    /// The control planes stay until no proxy is connected to them.
+    /// The control planes stay until no proxy is connected to them, unless the deletion is one in the foreground.
     RefuseWhileConnected,
 }

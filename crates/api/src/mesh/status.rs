@@ -74,7 +74,7 @@ pub struct RevisionStatus {
     /// Whether it serves.
     #[serde(default)]
     pub ready: bool,
-    /// How many proxies are connected to it, where they were counted.
+    /// How many proxies are connected to it: counted every 20 seconds, and as counted last while a replica does not answer.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub proxies: Option<ProxyCounts>,
 }
@@ -85,8 +85,8 @@ pub struct RevisionStatus {
 pub struct ProxyCounts {
     /// Envoys of gateways.
     pub gateways: u32,
-    /// Envoys beside pods.
+    /// Envoys beside pods, and others that connections are redirected to.
     pub sidecars: u32,
-    /// Envoys on machines outside Kubernetes.
+    /// Envoys on machines outside Kubernetes, where no connections are redirected.
     pub virtual_machines: u32,
 }

@@ -43,6 +43,19 @@ async fn what_is_missing_or_changed_is_put_back_without_an_installation() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn one_that_is_never_answered_keeps_no_other_from_its_place_and_is_told_of() {
+    let api = Api::default();
+    api.fail(OURS, Fails::Never);
+    let (context, _stop) = keep(&api);
+    sleep(2 * LATER).await;
+    let others = definitions::names().filter(|name| *name != OURS);
+    assert!(others.into_iter().all(|name| applied(&api).iter().any(|applied| applied == name)));
+    let said = definitions::verdict(&context.definitions.borrow()).unwrap();
+    assert_eq!(&*said.reason, "ApiServerUnavailable");
+    assert!(said.message.contains(OURS), "{}", said.message);
+}
+
+#[tokio::test(start_paused = true)]
 async fn one_that_must_not_be_written_is_told_of_and_keeps_no_other_from_its_place() {
     let api = Api::default();
     api.fail(OURS, Fails::With(403));

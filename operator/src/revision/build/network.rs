@@ -33,8 +33,8 @@ fn service(revision: &Revision) -> Wanted {
 }
 
 /// Proxies may be anywhere, outside of the cluster too, and so may be the API server and the kubelet; metrics and debug pages
-/// are for the installation's namespace, for namespaces that say that they monitor, and for the operator, wherever it is: it asks who
-/// is connected.
+/// are for the installation's namespace, where replicas ask one another what their proxies reject, for namespaces that say that they
+/// monitor, and for the operator, wherever it is: it asks who is connected.
 fn policy(revision: &Revision) -> Wanted {
     let operator = json!({
         "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": revision.operators}},

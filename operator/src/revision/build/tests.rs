@@ -91,7 +91,7 @@ fn what_is_optional_is_made_where_it_is_asked_for() {
 }
 
 #[test]
-fn the_operator_may_ask_who_is_connected_from_its_own_namespace() {
+fn replicas_may_ask_one_another_and_the_operator_may_from_its_own_namespace() {
     let (_, objects) = of(&everything());
     let policy: NetworkPolicy = serde_json::from_value(objects["NetworkPolicy"].clone()).unwrap();
     let rules = policy.spec.unwrap().ingress.unwrap();
@@ -102,7 +102,8 @@ fn the_operator_may_ask_who_is_connected_from_its_own_namespace() {
         "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "operators"}},
         "podSelector": {"matchLabels": {"app.kubernetes.io/name": "tombolo-operator"}},
     });
-    assert!(monitoring["from"].as_array().unwrap().contains(&operator), "{monitoring:#}");
+    let from = monitoring["from"].as_array().unwrap();
+    assert!(from.contains(&operator) && from.contains(&json!({"podSelector": {}})), "{monitoring:#}");
 }
 
 #[test]
