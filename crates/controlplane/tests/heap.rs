@@ -133,10 +133,11 @@ fn after_most_was_deleted_the_heap_is_about_what_it_was_before_it_came() {
     let (nothing, mut plane) = (allocated(), Plane::new());
     plane.add(0..FEW);
     let before = allocated() - nothing;
-    plane.add(FEW..8 * FEW);
+    plane.add(FEW..16 * FEW);
     let most = allocated() - nothing;
-    plane.delete(FEW..8 * FEW);
+    plane.delete(FEW..16 * FEW);
     let after = allocated() - nothing;
+    // Tables keep up to twice the room of what is in them: that does not follow what was there, which is what would.
     let stayed = after.saturating_sub(before + AT_HAND);
-    assert!(stayed * 20 < most - before, "{before} bytes before, {most} at most, {after} after");
+    assert!(stayed * 30 < most - before, "{before} bytes before, {most} at most, {after} after");
 }

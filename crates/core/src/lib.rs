@@ -1,5 +1,5 @@
 //! The words every crate shares: names and ids that are valid once they exist, [`Problem`], a user's mistake as a value, and
-//! [`Numbers`], sets of what has numbers. And [`trim`], for tables that things come to and go from.
+//! [`Numbers`], sets of what has numbers. And [`Slab`] and [`trim`], for what things come to and go from.
 //!
 //! Nothing here knows Kubernetes clients, async or Envoy.
 
@@ -10,6 +10,7 @@ mod ids;
 mod names;
 mod numbers;
 mod problem;
+mod slab;
 mod trim;
 mod uid;
 
@@ -20,5 +21,6 @@ pub use ids::{NamespacedName, ObjectRef, ProxyId, ProxyIdError, ProxyKind, Sourc
 pub use names::{Host, HostError, Port, PortError};
 pub use numbers::Numbers;
 pub use problem::{Origin, Problem, Severity};
-pub use trim::{Removals, room, trim};
+pub use slab::Slab;
+pub use trim::{room, trim, trim_vec};
 pub use uid::Uid;

@@ -6,13 +6,12 @@
 use super::{Fact, Relation, UnitId, members::Members, unit::AnyOutput, view::Lookup};
 use crate::status::Status;
 use hashbrown::{HashTable, hash_table::Entry};
-use slab::Slab;
 use std::{
     hash::{BuildHasher as _, RandomState},
     sync::Arc,
 };
 use tombolo_api::ObjectKey;
-use tombolo_core::{Numbers, Problem, Removals, room};
+use tombolo_core::{Numbers, Problem, Slab, room};
 use tombolo_proto::{Resource, Scope};
 
 /// The number of a [`Vertex`], as long as that is read or something. Numbers are used again.
@@ -55,9 +54,8 @@ pub(super) struct Emitted {
 #[derive(Default)]
 pub(super) struct Vertices {
     numbers: HashTable<VertexId>,
-    // Each by itself: a table that grows in place would hold room for as many again.
+    // Each by itself: a page with one left would hold the room of all.
     vertices: Slab<Box<Vertex>>,
-    removals: Removals,
     hasher: RandomState,
 }
 
@@ -70,22 +68,22 @@ impl Vertices {
 
     /// What has a number.
     pub(super) fn get(&self, id: VertexId) -> &Vertex {
-        &self.vertices[id as usize]
+        &self.vertices[id]
     }
 
     pub(super) fn get_mut(&mut self, id: VertexId) -> &mut Vertex {
-        &mut self.vertices[id as usize]
+        &mut self.vertices[id]
     }
 
     /// The number of a name, which gets one if it has none.
     pub(super) fn number(&mut self, name: Lookup) -> VertexId {
         let Self { numbers, vertices, hasher, .. } = self;
-        let name_of = |id: &VertexId| &vertices[*id as usize].name;
+        let name_of = |id: &VertexId| &vertices[*id].name;
         match numbers.entry(hasher.hash_one(&name), |id| *name_of(id) == name, |id| hasher.hash_one(name_of(id))) {
             Entry::Occupied(number) => *number.get(),
             Entry::Vacant(room) => {
                 let vertex = Vertex { name, readers: Numbers::default(), content: Content::None };
-                let id = vertices.insert(Box::new(vertex)) as VertexId;
+                let id = vertices.insert(Box::new(vertex));
                 room.insert(id);
                 id
             }
@@ -102,14 +100,13 @@ impl Vertices {
         if let Ok(number) = self.numbers.find_entry(hash, |known| *known == id) {
             number.remove();
         }
-        self.vertices.remove(id as usize);
-        self.removals.count(&mut self.vertices);
+        self.vertices.remove(id);
     }
 
     /// Gives back the room of numbers that were released, if that was most.
     pub(super) fn trim(&mut self) {
         let Self { numbers, vertices, hasher, .. } = self;
-        numbers.shrink_to(room(numbers.len()), |id| hasher.hash_one(&vertices[*id as usize].name));
+        numbers.shrink_to(room(numbers.len()), |id| hasher.hash_one(&vertices[*id].name));
     }
 
     /// The unit of a number.

@@ -11,12 +11,11 @@ use by_type::ByType;
 pub(crate) use name_table::NAME_TABLE;
 use name_table::NameTables;
 use roaring::RoaringBitmap;
-use slab::Slab;
 use smallvec::SmallVec;
 use std::{collections::HashMap, fmt, sync::Arc};
 pub(crate) use table::NameId;
 use table::Table;
-use tombolo_core::{Removals, trim};
+use tombolo_core::{Slab, trim};
 use tombolo_proto::{Change, Resource, ResourceType, Scope, Version};
 
 /// One ADS stream, while it lasts. Ids are used again.
@@ -40,9 +39,7 @@ pub(crate) struct Index {
     tables: [Table; TYPES],
     scope_ids: HashMap<Scope, ScopeId>,
     scopes: Slab<ScopeEntry>,
-    scopes_removed: Removals,
     connections: Slab<Connection>,
-    connections_removed: Removals,
     name_tables: NameTables,
 }
 
@@ -80,8 +77,8 @@ impl Index {
         let same = old.as_ref().map(|r| r.version()) == change.resource.as_ref().map(|r| r.version());
         if !same {
             match change.resource {
-                Some(_) => self.scopes[scope as usize].names.insert(kind, id),
-                None => self.scopes[scope as usize].names.remove(kind, id),
+                Some(_) => self.scopes[scope].names.insert(kind, id),
+                None => self.scopes[scope].names.remove(kind, id),
             }
             self.post(scope, change, id, old.as_ref(), touched);
             if change.kind == ResourceType::Name {
@@ -102,11 +99,11 @@ impl Index {
         touched: &mut RoaringBitmap,
     ) {
         let kind = change.kind as usize;
-        let (Some(entry), at) = (self.tables[kind].get(id), &self.scopes[scope as usize]) else { return };
+        let (Some(entry), at) = (self.tables[kind].get(id), &self.scopes[scope]) else { return };
         let mut concerned = &entry.subscribers & &at.connections;
         at.wildcards.add_to(kind, &mut concerned);
         for number in concerned {
-            let connection = &self.connections[number as usize];
+            let connection = &self.connections[number];
             let mut scopes = connection.scopes.iter();
             // An earlier scope's copy hides this one; a later scope's copy is what was hidden.
             if scopes.by_ref().take_while(|s| **s != scope).any(|s| entry.copy(*s).is_some()) {
@@ -126,7 +123,7 @@ impl Index {
 
     /// The mailboxes of these connections.
     pub(crate) fn mailboxes<'a>(&'a self, connections: &'a RoaringBitmap) -> impl Iterator<Item = &'a Arc<Mailbox>> {
-        connections.iter().filter_map(|number| Some(&self.connections.get(number as usize)?.mailbox))
+        connections.iter().filter_map(|number| Some(&self.connections.get(number)?.mailbox))
     }
 }
 
@@ -135,31 +132,28 @@ impl Index {
     /// Lets a connection in. It sees nothing until [`Index::set_scopes`].
     pub(crate) fn connect(&mut self, mailbox: Arc<Mailbox>) -> ConnectionId {
         let entry = Connection { scopes: SmallVec::new(), wildcards: [false; TYPES], mailbox };
-        // A slab's keys are dense, and the connection limit is far below 2^32.
-        #[expect(clippy::cast_possible_truncation)]
-        ConnectionId(self.connections.insert(entry) as u32)
+        ConnectionId(self.connections.insert(entry))
     }
 
     /// Forgets a connection that has unsubscribed from every name.
     pub(crate) fn disconnect(&mut self, connection: ConnectionId) {
         self.set_scopes(connection, &[]);
-        self.connections.try_remove(connection.0 as usize);
-        self.connections_removed.count(&mut self.connections);
+        self.connections.remove(connection.0);
     }
 
     /// What a connection sees from now on. Its subscriptions stay.
     pub(crate) fn set_scopes(&mut self, connection: ConnectionId, scopes: &[Scope]) {
         let new: Scopes = scopes.iter().map(|scope| self.scope(scope)).collect();
-        let Some(entry) = self.connections.get_mut(connection.0 as usize) else { return };
+        let Some(entry) = self.connections.get_mut(connection.0) else { return };
         let old = std::mem::replace(&mut entry.scopes, new.clone());
         let wildcards = entry.wildcards;
         for scope in &old {
-            let scope = &mut self.scopes[*scope as usize];
+            let scope = &mut self.scopes[*scope];
             scope.connections.remove(connection.0);
             (0..TYPES).for_each(|kind| scope.wildcards.remove(kind, connection.0));
         }
         for scope in new {
-            let scope = &mut self.scopes[scope as usize];
+            let scope = &mut self.scopes[scope];
             scope.connections.insert(connection.0);
             let asked = (0..TYPES).filter(|kind| wildcards[*kind]);
             asked.for_each(|kind| scope.wildcards.insert(kind, connection.0));
@@ -169,10 +163,10 @@ impl Index {
 
     /// Whether a connection wants everything of a type that it sees.
     pub(crate) fn set_wildcard(&mut self, connection: ConnectionId, kind: ResourceType, wanted: bool) {
-        let Some(entry) = self.connections.get_mut(connection.0 as usize) else { return };
+        let Some(entry) = self.connections.get_mut(connection.0) else { return };
         entry.wildcards[kind as usize] = wanted;
         for scope in &entry.scopes {
-            let asked = &mut self.scopes[*scope as usize].wildcards;
+            let asked = &mut self.scopes[*scope].wildcards;
             if wanted {
                 asked.insert(kind as usize, connection.0);
             } else {
@@ -231,13 +225,13 @@ impl Index {
 
     /// What a connection sees under a name.
     pub(crate) fn visible(&self, connection: ConnectionId, kind: ResourceType, id: NameId) -> Option<&Arc<Resource>> {
-        let scopes = &self.connections.get(connection.0 as usize)?.scopes;
+        let scopes = &self.connections.get(connection.0)?.scopes;
         self.tables[kind as usize].get(id)?.visible(scopes)
     }
 
     /// Who sees a scope.
     pub(crate) fn viewers(&self, scope: &Scope) -> Vec<ConnectionId> {
-        let entry = self.scope_ids.get(scope).map(|id| &self.scopes[*id as usize]);
+        let entry = self.scope_ids.get(scope).map(|id| &self.scopes[*id]);
         entry.into_iter().flat_map(|entry| entry.connections.iter().map(ConnectionId)).collect()
     }
 
@@ -247,10 +241,10 @@ impl Index {
         connection: ConnectionId,
         kind: ResourceType,
     ) -> impl Iterator<Item = (NameId, &Arc<Resource>)> {
-        let scopes = self.connections.get(connection.0 as usize).map_or(&[][..], |c| &c.scopes);
+        let scopes = self.connections.get(connection.0).map_or(&[][..], |c| &c.scopes);
         let mut names = RoaringBitmap::new();
         for scope in scopes {
-            self.scopes[*scope as usize].names.add_to(kind as usize, &mut names);
+            self.scopes[*scope].names.add_to(kind as usize, &mut names);
         }
         let table = &self.tables[kind as usize];
         names.into_iter().filter_map(move |id| Some((id, table.get(id)?.visible(scopes)?)))
@@ -268,20 +262,16 @@ impl Index {
             // An id that is used again must not be taken for what it was.
             names_changed: self.name_tables.next(),
         };
-        // As for connections.
-        #[expect(clippy::cast_possible_truncation)]
-        let id = self.scopes.insert(entry) as ScopeId;
+        let id = self.scopes.insert(entry);
         self.scope_ids.insert(scope.clone(), id);
         id
     }
 
     fn release_scope(&mut self, id: ScopeId) {
         let unused = |s: &ScopeEntry| s.connections.is_empty() && s.names.is_empty();
-        if self.scopes.get(id as usize).is_some_and(unused) {
-            let entry = self.scopes.remove(id as usize);
+        if let Some(entry) = self.scopes.remove_if(id, unused) {
             self.scope_ids.remove(&entry.scope);
             trim(&mut self.scope_ids);
-            self.scopes_removed.count(&mut self.scopes);
         }
     }
 }

@@ -41,18 +41,18 @@ impl Index {
     /// ready for it, and more may change until they are.
     pub(super) fn names_changed(&mut self, scope: ScopeId, touched: &mut roaring::RoaringBitmap) {
         let tick = self.name_tables.next();
-        let Some(at) = self.scopes.get_mut(scope as usize) else { return };
+        let Some(at) = self.scopes.get_mut(scope) else { return };
         at.names_changed = tick;
         for number in at.wildcards.iter(ResourceType::NameTable as usize) {
-            self.connections[number as usize].mailbox.post(ResourceType::NameTable, &NAME_TABLE, None, None);
+            self.connections[number].mailbox.post(ResourceType::NameTable, &NAME_TABLE, None, None);
             touched.insert(number);
         }
     }
 
     /// All names that a connection sees; `None` where there is no such connection.
     pub(crate) fn name_table(&self, connection: ConnectionId) -> Option<Arc<Resource>> {
-        let scopes = &self.connections.get(connection.0 as usize)?.scopes;
-        let tick = scopes.iter().map(|scope| self.scopes[*scope as usize].names_changed).max().unwrap_or_default();
+        let scopes = &self.connections.get(connection.0)?.scopes;
+        let tick = scopes.iter().map(|scope| self.scopes[*scope].names_changed).max().unwrap_or_default();
         // Held while it is made: whoever needs the same waits, instead of making it too.
         let mut made = self.name_tables.made.lock().unwrap_or_else(PoisonError::into_inner);
         let current = made.get(scopes).filter(|made| made.tick == tick).and_then(|made| made.table.upgrade());

@@ -2,10 +2,9 @@
 
 use super::{ConnectionId, ScopeId};
 use roaring::RoaringBitmap;
-use slab::Slab;
 use smallvec::SmallVec;
 use std::{collections::HashMap, sync::Arc};
-use tombolo_core::{Removals, room, trim};
+use tombolo_core::{Slab, room, trim};
 use tombolo_proto::{Resource, Version};
 
 /// A resource name of one type, interned. Valid while a scope holds the name or a connection is subscribed to it.
@@ -16,7 +15,6 @@ pub(crate) type NameId = u32;
 pub(super) struct Table {
     ids: HashMap<Arc<str>, NameId>,
     entries: Slab<Entry>,
-    removals: Removals,
 }
 
 /// One name.
@@ -55,7 +53,7 @@ impl Table {
     }
 
     pub(super) fn get(&self, id: NameId) -> Option<&Entry> {
-        self.entries.get(id as usize)
+        self.entries.get(id)
     }
 
     /// Puts a scope's resource in or takes it out. Returns the name's id and what was there.
@@ -69,7 +67,7 @@ impl Table {
             Some(_) => self.intern(name),
             None => self.id(name)?,
         };
-        let copies = &mut self.entries[id as usize].copies;
+        let copies = &mut self.entries[id].copies;
         let old = match (copies.binary_search_by_key(&scope, |(s, _)| *s), new) {
             (Ok(at), Some(new)) => Some(std::mem::replace(&mut copies[at].1, new.clone())),
             (Ok(at), None) => {
@@ -91,7 +89,7 @@ impl Table {
     /// Returns the name's id and false where the connection was subscribed already.
     pub(super) fn subscribe(&mut self, connection: ConnectionId, name: &str) -> (NameId, bool) {
         let id = self.id(name).unwrap_or_else(|| self.intern(&name.into()));
-        (id, self.entries[id as usize].subscribers.insert(connection.0))
+        (id, self.entries[id].subscribers.insert(connection.0))
     }
 
     /// Returns the names' ids, in order, each once.
@@ -104,12 +102,12 @@ impl Table {
         ids.sort_unstable();
         ids.dedup();
         // In the order of memory: there may be thousands, from thousands of connections in the same moment.
-        ids.iter().for_each(|id| _ = self.entries[*id as usize].subscribers.insert(connection.0));
+        ids.iter().for_each(|id| _ = self.entries[*id].subscribers.insert(connection.0));
         ids
     }
 
     pub(super) fn unsubscribe(&mut self, connection: ConnectionId, id: NameId) {
-        if let Some(entry) = self.entries.get_mut(id as usize) {
+        if let Some(entry) = self.entries.get_mut(id) {
             entry.subscribers.remove(connection.0);
             self.release(id);
         }
@@ -117,11 +115,9 @@ impl Table {
 
     /// Forgets a name that nobody holds or wants, so that churn does not grow the table.
     pub(super) fn release(&mut self, id: NameId) {
-        if self.entries.get(id as usize).is_some_and(Entry::unused) {
-            let entry = self.entries.remove(id as usize);
+        if let Some(entry) = self.entries.remove_if(id, Entry::unused) {
             self.ids.remove(&entry.name);
             trim(&mut self.ids);
-            self.removals.count(&mut self.entries);
         }
     }
 
@@ -130,9 +126,7 @@ impl Table {
             return id;
         }
         let entry = Entry { name: name.clone(), copies: SmallVec::new(), subscribers: RoaringBitmap::new() };
-        // A slab's keys are dense; 2^32 names do not fit in memory.
-        #[expect(clippy::cast_possible_truncation)]
-        let id = self.entries.insert(entry) as NameId;
+        let id = self.entries.insert(entry);
         self.ids.insert(name.clone(), id);
         id
     }
