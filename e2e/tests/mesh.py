@@ -201,6 +201,11 @@ class Mesh(TestCluster):
         """A header of what the gateway answers for a host: None where it does not answer."""
         return self._asked(host, address, f"headers[{name!r}]")
 
+    def code(self, host, address):
+        """The status code of what the gateway answers for a host."""
+        ask = ("curl", "--silent", "--max-time", "5", "--output", "/dev/null", "--write-out", "%{http_code}")
+        return self.run("exec", "--", *ask, "--header", f"host: {host}", f"http://{address}/health", check=False)
+
     def _asked(self, host, address, what):
         request = f"u.Request('http://{address}/health', headers={{'host': '{host}'}})"
         program = f"import urllib.request as u; print(u.urlopen({request}, timeout=5).{what}, end='')"
