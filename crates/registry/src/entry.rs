@@ -26,7 +26,7 @@ pub fn service_host(name: &NamespacedName) -> Option<Host> {
 
 /// The entries that an object is found under, in order. A pure function of the object: what is not listed here is not indexed.
 pub(crate) fn entries(key: &ObjectKey, object: &AnyObject) -> Vec<Entry> {
-    let source = || key.source.clone();
+    let source = || key.source;
     let mut entries: Vec<Entry> = match object {
         AnyObject::GatewayClass(_) | AnyObject::MeshInstallation(_) => vec![Entry::All(key.kind)],
         AnyObject::Service(_) => service_host(&key.name).map(Entry::Host).into_iter().collect(),

@@ -1,7 +1,9 @@
 //! The index: a current snapshot, and the keys that each edit changes.
 
-use crate::entry::{Entry, entries};
-use imbl::OrdSet;
+use crate::{
+    entry::{Entry, entries},
+    keys::Keys,
+};
 use smallvec::SmallVec;
 use std::{collections::HashMap, sync::Arc};
 use tombolo_api::{AnyObject, Kinded, Object, ObjectKey};
@@ -19,9 +21,6 @@ pub enum Key {
 /// The keys whose lookup gives something else after an edit.
 pub type Changes = SmallVec<[Key; 4]>;
 
-/// A set of keys, in order; a clone costs the same whatever the size.
-pub type Keys = OrdSet<ObjectKey>;
-
 /// All inputs, kept current by edits.
 #[derive(Default)]
 pub struct Index {
@@ -37,8 +36,8 @@ pub struct Snapshot {
 
 impl Index {
     /// Adds an object, or replaces it. Returns what changed: nothing where its content is the same.
-    pub fn apply(&mut self, source: &SourceId, object: AnyObject) -> Changes {
-        let key = object.key(source.clone());
+    pub fn apply(&mut self, source: SourceId, object: AnyObject) -> Changes {
+        let key = object.key(source);
         let new = entries(&key, &object);
         if self.current.objects.get(&key) == Some(&object) {
             return Changes::new();

@@ -5,9 +5,11 @@
 
 mod entry;
 mod index;
+mod keys;
 
 pub use entry::{Entry, service_host};
-pub use index::{Changes, Index, Key, Keys, Snapshot};
+pub use index::{Changes, Index, Key, Snapshot};
+pub use keys::Keys;
 
 #[cfg(test)]
 mod tests;

@@ -46,18 +46,14 @@ fn an_edit_names_the_entries_that_it_joins_and_leaves_and_no_others() {
     let e = Key::Object(key(Kind::ServiceEntry, "e"));
     let changed = |changes: crate::Changes| changes.into_iter().collect::<BTreeSet<_>>();
     assert_eq!(
-        changed(index.apply(&source(), entry(&["a.com", "b.com"]))),
+        changed(index.apply(source(), entry(&["a.com", "b.com"]))),
         [e.clone(), host("a.com"), host("b.com")].into()
     );
     assert_eq!(
-        changed(index.apply(&source(), entry(&["b.com", "c.com"]))),
+        changed(index.apply(source(), entry(&["b.com", "c.com"]))),
         [e.clone(), host("a.com"), host("c.com")].into()
     );
-    assert_eq!(
-        changed(index.apply(&source(), entry(&["b.com", "c.com"]))),
-        [].into(),
-        "the same again changes nothing"
-    );
+    assert_eq!(changed(index.apply(source(), entry(&["b.com", "c.com"]))), [].into(), "the same again changes nothing");
     assert_eq!(changed(index.delete(&key(Kind::ServiceEntry, "e"))), [e, host("b.com"), host("c.com")].into());
     assert_eq!(changed(index.delete(&key(Kind::ServiceEntry, "e"))), [].into(), "it is gone already");
     assert!(index.current().is_empty());
@@ -67,12 +63,12 @@ fn an_edit_names_the_entries_that_it_joins_and_leaves_and_no_others() {
 #[test]
 fn content_changes_the_object_and_not_the_sets_that_it_is_in() {
     let mut index = Index::default();
-    index.apply(&source(), slice("web", "10.0.0.1"));
-    let changes = index.apply(&source(), slice("web", "10.0.0.2"));
+    index.apply(source(), slice("web", "10.0.0.1"));
+    let changes = index.apply(source(), slice("web", "10.0.0.2"));
     assert_eq!(changes.as_slice(), [Key::Object(key(Kind::EndpointSlice, "s"))]);
     let of = |service: &str| Entry::Slices(source(), NamespacedName::new("n", service));
     assert_eq!(index.current().entry(&of("web")).len(), 1);
-    let changes = index.apply(&source(), slice("api", "10.0.0.2"));
+    let changes = index.apply(source(), slice("api", "10.0.0.2"));
     assert!(changes.contains(&Key::Entry(of("web"))) && changes.contains(&Key::Entry(of("api"))));
     assert!(index.current().entry(&of("web")).is_empty());
 }
@@ -80,9 +76,9 @@ fn content_changes_the_object_and_not_the_sets_that_it_is_in() {
 #[test]
 fn a_snapshot_stays_as_it_was() {
     let mut index = Index::default();
-    index.apply(&source(), entry(&["a.com"]));
+    index.apply(source(), entry(&["a.com"]));
     let before = index.snapshot();
-    index.apply(&source(), entry(&["b.com"]));
+    index.apply(source(), entry(&["b.com"]));
     let hosts = |snapshot: &crate::Snapshot| {
         let found = snapshot.get::<ServiceEntry>(&key(Kind::ServiceEntry, "e")).unwrap();
         found.hosts.iter().map(ToString::to_string).collect::<Vec<_>>()
@@ -96,8 +92,8 @@ fn a_snapshot_stays_as_it_was() {
 fn objects_of_several_sources_are_apart_and_under_one_host() {
     let mut index = Index::default();
     let other = SourceId::new("cluster-2");
-    index.apply(&source(), entry(&["a.com"]));
-    index.apply(&other, entry(&["a.com"]));
+    index.apply(source(), entry(&["a.com"]));
+    index.apply(other, entry(&["a.com"]));
     assert_eq!(index.current().len(), 2);
     assert_eq!(index.current().entry(&Entry::Host(Host::parse("a.com").unwrap())).len(), 2);
     index.delete(&ObjectKey { source: other, ..key(Kind::ServiceEntry, "e") });

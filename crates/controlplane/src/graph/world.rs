@@ -63,10 +63,10 @@ impl World {
     }
 
     /// Takes in what a source says. Returns what it came to, and the resources that changed, to be published.
-    pub fn update(&mut self, source: &SourceId, update: Update, now: SystemTime) -> (Applied, Vec<Change>) {
+    pub fn update(&mut self, source: SourceId, update: Update, now: SystemTime) -> (Applied, Vec<Change>) {
         let began = Instant::now();
-        let mut applied = Applied::new(Cause::Source(source.clone()));
-        self.sources.insert(source.clone());
+        let mut applied = Applied::new(Cause::Source(source));
+        self.sources.insert(source);
         if !update.allocated.is_empty() {
             self.engine.learn(self.allocator.adopt(&update.allocated));
         }
@@ -75,7 +75,7 @@ impl World {
             changed.extend(self.edit(source, edit, &mut applied));
         }
         if let Some(problems) = update.problems {
-            let old = self.said.insert(source.clone(), problems.clone()).unwrap_or_default();
+            let old = self.said.insert(source, problems.clone()).unwrap_or_default();
             applied.differ(&old, &problems);
         }
         let changes = self.translate(changed, now, &mut applied);
@@ -228,8 +228,7 @@ impl World {
 
     /// The objects of a kind and name, one for each source that has it.
     pub(crate) fn named<'w>(&'w self, kind: Kind, name: &'w NamespacedName) -> impl Iterator<Item = ObjectKey> + 'w {
-        let keys =
-            self.sources.iter().map(move |source| ObjectKey { source: source.clone(), kind, name: name.clone() });
+        let keys = self.sources.iter().map(move |source| ObjectKey { source: *source, kind, name: name.clone() });
         keys.filter(|key| self.index.current().object(key).is_some())
     }
 
@@ -256,10 +255,10 @@ impl World {
     fn oldest_installation(&self) -> Option<(ObjectKey, &Arc<Object<MeshInstallation>>)> {
         let objects = self.index.current();
         let keys = objects.entry(&Entry::All(Kind::MeshInstallation));
-        let all = keys.into_iter().filter_map(|key| Some((objects.get::<MeshInstallation>(&key)?, key)));
+        let all = keys.iter().filter_map(|key| Some((objects.get::<MeshInstallation>(key)?, key)));
         let oldest = all
             .min_by(|(a, at), (b, bt)| (a.metadata.creation_timestamp, at).cmp(&(b.metadata.creation_timestamp, bt)));
-        oldest.map(|(object, key)| (key, object))
+        oldest.map(|(object, key)| (key.clone(), object))
     }
 
     /// Workloads outside Kubernetes, with what they inherit, unordered.
@@ -279,10 +278,10 @@ impl World {
         self.origins.get(object)
     }
 
-    fn edit(&mut self, source: &SourceId, edit: Edit, applied: &mut Applied) -> impl Iterator<Item = Key> + use<> {
+    fn edit(&mut self, source: SourceId, edit: Edit, applied: &mut Applied) -> impl Iterator<Item = Key> + use<> {
         let (key, changes, edited) = match edit {
             Edit::Apply(object, origin) => {
-                let key = object.key(source.clone());
+                let key = object.key(source);
                 match origin {
                     Some(origin) => drop(self.origins.insert(key.reference(), origin)),
                     None => drop(self.origins.remove(&key.reference())),
