@@ -17,11 +17,11 @@ impl Loaded {
     /// Reads everything. Fails only where something cannot be read at all.
     pub(crate) fn read(paths: &[PathBuf]) -> anyhow::Result<Self> {
         let source = SourceId::new("files");
-        let contents = directory::read_once(paths, source.clone())?;
+        let contents = directory::read_once(paths, source)?;
         let mut world = World::default();
         let update =
             Update { edits: contents.edits, problems: Some(contents.problems), synced: true, ..Update::default() };
-        world.update(&source, update, SystemTime::UNIX_EPOCH);
+        world.update(source, update, SystemTime::UNIX_EPOCH);
         Ok(Self { world, foreign: contents.foreign })
     }
 

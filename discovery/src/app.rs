@@ -56,9 +56,9 @@ async fn serve(args: Args) -> anyhow::Result<()> {
 async fn serve_until(told: impl Future<Output = ()>, args: Args, client: Client) -> anyhow::Result<()> {
     let id = SourceId::new(args.cluster.as_str());
     let (watches, observed) = (WatchMetrics::default(), Arc::new(Observed::default()));
-    let (reached, awaited) = Reached::new(client.clone(), id.clone(), watches.clone());
+    let (reached, awaited) = Reached::new(client.clone(), id, watches.clone());
     let source = Cluster {
-        id: id.clone(),
+        id,
         client: client.clone(),
         runtime: Handle::current(),
         observed: observed.clone(),
@@ -84,7 +84,7 @@ async fn serve_until(told: impl Future<Output = ()>, args: Args, client: Client)
     let election = tokio::spawn(stand(lease, args.writes(), plane.clone(), stop.clone()));
     if args.writes() {
         let place = Place { namespace: args.namespace.clone(), revision: args.revision.clone() };
-        let gateways = Gateways::new(client.clone(), plane.clone(), id.clone(), place, writer.clone(), watches.clone());
+        let gateways = Gateways::new(client.clone(), plane.clone(), id, place, writer.clone(), watches.clone());
         let judged = gateways.judged();
         pages.spawn(gateways.run());
         let (plane, client) = (plane.clone(), client.clone());

@@ -82,7 +82,7 @@ impl Size {
         let mesh = Mesh { services, endpoints: 5, namespaces: 1 };
         let (mut world, source, now) = (World::default(), SourceId::new("bench"), SystemTime::now());
         let edits = fixture::objects(mesh.manifests())?.into_iter().map(|object| Edit::Apply(object, None)).collect();
-        let (_, changes) = world.update(&source, Update { edits, ..Update::default() }, now);
+        let (_, changes) = world.update(source, Update { edits, ..Update::default() }, now);
         let hub = Hub::new(Config::default(), Public);
         hub.publish(changes);
         hub.publish(world.learn(sidecars(mesh).collect(), now).1);
@@ -104,7 +104,7 @@ impl Size {
             let update = Update { edits: vec![Edit::Apply(object, None)], ..Update::default() };
             let now = SystemTime::now();
             let start = thread_cpu_time();
-            let (_, changes) = self.world.update(&self.source, update, now);
+            let (_, changes) = self.world.update(self.source, update, now);
             let publication = self.hub.publish(changes);
             self.times.push((thread_cpu_time() - start).as_secs_f64());
             ensure!(publication.connections.len() == 1, "{} connections to write", publication.connections.len());

@@ -57,7 +57,7 @@ impl Edited {
     fn new(routes: Routes) -> anyhow::Result<Self> {
         let (mut world, source) = (World::default(), SourceId::new("bench"));
         let edits = fixture::objects(routes.manifests())?.into_iter().map(|object| Edit::Apply(object, None)).collect();
-        world.update(&source, Update { edits, ..Update::default() }, SystemTime::now());
+        world.update(source, Update { edits, ..Update::default() }, SystemTime::now());
         Ok(Self { routes, world, source, made: 0 })
     }
 
@@ -78,7 +78,7 @@ impl Edited {
             self.made += 1;
             let route = self.routes.route(self.made * STRIDE % self.routes.routes, self.made);
             let update = Update { edits: vec![Edit::Apply(fixture::object(route)?, None)], ..Update::default() };
-            let ((_, changes), took) = timed(|| self.world.update(&self.source, update, SystemTime::now()));
+            let ((_, changes), took) = timed(|| self.world.update(self.source, update, SystemTime::now()));
             ensure!(changes.len() == 1, "an edit has changed {} resources", changes.len());
             times.push(took.as_secs_f64());
         }

@@ -66,7 +66,7 @@ impl Secured {
     /// A token of the workload.
     pub(super) fn token(&self) -> anyhow::Result<String> {
         let name = NamespacedName::new(namespace(), WORKLOAD);
-        let key = ObjectKey { source: self.subject.source().clone(), kind: Kind::WorkloadEntry, name };
+        let key = ObjectKey { source: self.subject.source(), kind: Kind::WorkloadEntry, name };
         let spec = TokenSpec {
             namespace: &namespace(),
             service_account: WORKLOAD,

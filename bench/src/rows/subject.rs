@@ -34,8 +34,8 @@ struct Told {
 }
 
 impl Source for Told {
-    fn id(&self) -> &SourceId {
-        &self.id
+    fn id(&self) -> SourceId {
+        self.id
     }
 
     fn run(self: Box<Self>, sink: Sink) {
@@ -53,7 +53,7 @@ impl Subject {
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
         let (sink, given) = channel();
         let id = SourceId::new("bench");
-        let source = Told { id: id.clone(), objects, sink };
+        let source = Told { id, objects, sink };
         let setup = Setup {
             sources: vec![Box::new(source)],
             facts: Vec::new(),
@@ -82,8 +82,8 @@ impl Subject {
     }
 
     /// Whose objects it has.
-    pub(super) fn source(&self) -> &SourceId {
-        &self.source
+    pub(super) fn source(&self) -> SourceId {
+        self.source
     }
 
     /// What it runs on.
@@ -110,7 +110,7 @@ impl Subject {
 
     /// Removes what a manifest describes.
     pub(super) fn delete(&self, manifest: Value) -> anyhow::Result<()> {
-        self.send(Edit::Delete(fixture::object(manifest)?.key(self.source.clone())))
+        self.send(Edit::Delete(fixture::object(manifest)?.key(self.source)))
     }
 
     /// All objects, once all that was sent has been taken in.

@@ -51,7 +51,7 @@ impl Addresses {
 
     /// What the control plane must know of a gateway before it has listeners.
     pub(crate) fn fact(&self, gateway: &NamespacedName, bind: Bind) -> (Relation, Fact) {
-        let key = ObjectKey { source: self.source.clone(), kind: Kind::Gateway, name: gateway.clone() };
+        let key = ObjectKey { source: self.source, kind: Kind::Gateway, name: gateway.clone() };
         (Relation::Bind(key), Fact::Bind(bind))
     }
 
@@ -82,7 +82,7 @@ mod tests {
     fn each_gateway_has_an_address_of_its_own_and_keeps_it() {
         let name = |name: &str| NamespacedName::new("shop", name);
         let source = SourceId::new("here");
-        let mut addresses = Addresses::new(source.clone(), Vec::new());
+        let mut addresses = Addresses::new(source, Vec::new());
         let first = addresses.bind(&name("a")).address;
         assert_eq!(first.to_string(), "127.0.0.1");
         assert_eq!(addresses.bind(&name("b")).address.to_string(), "127.0.0.2");

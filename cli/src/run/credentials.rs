@@ -77,7 +77,7 @@ impl Credentials {
 
     /// Writes a fresh token, and the roots, into an agent's state directory.
     pub(crate) fn give(&self, proxy: &ProxyName, service_account: &str, state: &FileStore) -> anyhow::Result<()> {
-        let (source, name) = (self.source.clone(), proxy.name.clone());
+        let (source, name) = (self.source, proxy.name.clone());
         let kind = match proxy.kind {
             ProxyKind::Gateway => Kind::Gateway,
             ProxyKind::Sidecar => Kind::WorkloadEntry,

@@ -61,9 +61,9 @@ async fn serve(args: RunArgs) -> anyhow::Result<ExitCode> {
     let listener = listen(&args, &records)?;
     let plain = plaintext(&args)?;
     let source = Directory::new(&args.directory).remembering(records.store());
-    let source_id = source.id().clone();
+    let source_id = source.id();
     let issuers = issuers::open(&args.tokens).await?;
-    let addresses = Addresses::new(source_id.clone(), records.all()?);
+    let addresses = Addresses::new(source_id, records.all()?);
     let plane = start_plane(source, &addresses, &records)?;
     say_where(&args, listener.local_addr()?, &records);
 

@@ -100,9 +100,9 @@ mod tests {
         let path: PathBuf = directory.path().join("x.yaml");
         let one = |text: &&str| {
             std::fs::write(&path, text).unwrap();
-            let contents = directory::read_once(std::slice::from_ref(&path), source.clone()).unwrap();
+            let contents = directory::read_once(std::slice::from_ref(&path), source).unwrap();
             let update = Update { edits: contents.edits, problems: Some(contents.problems), ..Update::default() };
-            lines(&world.update(&source, update, SystemTime::UNIX_EPOCH).0)
+            lines(&world.update(source, update, SystemTime::UNIX_EPOCH).0)
         };
         texts.iter().map(one).collect()
     }

@@ -137,7 +137,7 @@ fn json(value: Result<Value, Stopped>) -> Page {
 
 fn readiness(plane: &ControlPlane, unready: Option<&str>) -> Page {
     let unread = plane.unread();
-    let names = || unread.iter().map(SourceId::as_str).collect::<Vec<_>>().join(", ");
+    let names = || unread.iter().copied().map(SourceId::as_str).collect::<Vec<_>>().join(", ");
     match unready {
         _ if !unread.is_empty() => {
             text(StatusCode::SERVICE_UNAVAILABLE, format!("not everything is read yet: {}\n", names()))

@@ -219,7 +219,7 @@ mod tests {
         let read =
             |document: &serde_json::Value| Edit::Apply(manifest::decode(document.clone(), None).object.unwrap(), None);
         let update = Update { edits: documents.iter().map(read).collect(), ..Update::default() };
-        world.update(&SourceId::new("here"), update, SystemTime::UNIX_EPOCH);
+        world.update(SourceId::new("here"), update, SystemTime::UNIX_EPOCH);
         world
     }
 

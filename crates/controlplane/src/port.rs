@@ -38,7 +38,7 @@ impl Update {
 /// Where objects come from: a directory, a cluster.
 pub trait Source: Send {
     /// Part of the key of every object from here. Stable across restarts.
-    fn id(&self) -> &SourceId;
+    fn id(&self) -> SourceId;
 
     /// Says everything there is, then every change, until [`Sink::is_closed`]. Runs on a thread of its own.
     fn run(self: Box<Self>, sink: Sink);
@@ -63,7 +63,7 @@ impl Sink {
 
     /// Hands an update over; blocks while the control plane is behind.
     pub fn send(&self, update: Update) -> Result<(), Stopped> {
-        self.commands.send_blocking(Command::Update(self.source.clone(), update))
+        self.commands.send_blocking(Command::Update(self.source, update))
     }
 
     /// Resolves once nobody listens any more: the source's cue to end.

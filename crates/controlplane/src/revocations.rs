@@ -43,7 +43,7 @@ fn listed(world: &World, key: &ObjectKey) -> BTreeSet<InstanceId> {
     };
     let group = metadata.and_then(|metadata| metadata.annotations.get(GROUP_ANNOTATION)).and_then(|name| {
         let name = NamespacedName { namespace: key.name.namespace.clone(), name: name.clone() };
-        let key = ObjectKey { kind: Kind::WorkloadGroup, name, source: key.source.clone() };
+        let key = ObjectKey { kind: Kind::WorkloadGroup, name, source: key.source };
         objects.get::<WorkloadGroup>(&key).map(|group| &group.metadata)
     });
     metadata.into_iter().chain(group).flat_map(instances).collect()

@@ -73,7 +73,7 @@ impl Plane {
 
     fn delete(&mut self, numbers: Range<usize>) {
         for object in numbers.flat_map(objects) {
-            let key = object.key(self.source.clone());
+            let key = object.key(self.source);
             self.edit(Edit::Delete(key));
         }
     }
@@ -84,7 +84,7 @@ impl Plane {
 
     fn edit(&mut self, edit: Edit) {
         let update = Update { edits: vec![edit], ..Update::default() };
-        let (_, changes) = self.world.update(&self.source, update, SystemTime::now());
+        let (_, changes) = self.world.update(self.source, update, SystemTime::now());
         self.hub.publish(changes);
     }
 }

@@ -1,29 +1,7 @@
-//! Ids of objects, sources and proxies.
+//! Ids of objects and proxies.
 
 use serde::{Serialize, Serializer};
 use std::{fmt, str::FromStr, sync::Arc};
-
-/// Where an object came from: a cluster's id or a directory. Part of every object's key, so that several clusters are one registry.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct SourceId(Arc<str>);
-
-impl SourceId {
-    /// An id; any text that is stable across restarts.
-    pub fn new(id: impl Into<Arc<str>>) -> Self {
-        Self(id.into())
-    }
-
-    /// The text.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-impl fmt::Display for SourceId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
 
 /// A namespace and a name. The namespace is empty for cluster-scoped objects. Ordered by namespace, then name, as the
 /// Gateway API orders ties.

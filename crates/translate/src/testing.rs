@@ -58,7 +58,7 @@ impl World {
     /// Applies objects of a source, all in one edit.
     pub(crate) fn apply_from(&mut self, source: &str, objects: Vec<AnyObject>) -> Outcome {
         let source = SourceId::new(source);
-        let changes: Vec<Key> = objects.into_iter().flat_map(|object| self.index.apply(&source, object)).collect();
+        let changes: Vec<Key> = objects.into_iter().flat_map(|object| self.index.apply(source, object)).collect();
         self.engine.apply(self.index.current(), changes)
     }
 

@@ -114,7 +114,7 @@ fn check(steps: &[Step], from_scratch_every: usize) {
                 engine.remove_facts(std::mem::replace(&mut trust, roots));
                 Default::default()
             }
-            (None, Some(object)) => index.apply(&source(), object),
+            (None, Some(object)) => index.apply(source(), object),
             (None, None) => index.delete(&edit.key()),
         };
         let outcome = engine.apply(index.current(), changed);
@@ -162,8 +162,8 @@ fn an_edit_that_changes_nothing_builds_nothing() {
     let mut index = Index::default();
     let edit = Edit { slot: 1, content: 1 };
     let mut engine = Engine::default();
-    let changed = index.apply(&source(), edit.object().unwrap());
+    let changed = index.apply(source(), edit.object().unwrap());
     assert!(engine.apply(index.current(), changed).built > 0);
-    let changed = index.apply(&source(), edit.object().unwrap());
+    let changed = index.apply(source(), edit.object().unwrap());
     assert_eq!(engine.apply(index.current(), changed).built, 0);
 }

@@ -51,8 +51,8 @@ impl Claim {
     }
 
     /// True only where it is known that another serves it: what is not there yet may be ours.
-    pub(super) fn is_anothers(&self, snapshot: &Snapshot, source: &SourceId) -> bool {
-        let key = |kind, name| ObjectKey { source: source.clone(), kind, name };
+    pub(super) fn is_anothers(&self, snapshot: &Snapshot, source: SourceId) -> bool {
+        let key = |kind, name| ObjectKey { source, kind, name };
         match self {
             Self::Everybody => false,
             Self::Controller(controller) => controller != CONTROLLER,
@@ -103,9 +103,9 @@ mod tests {
             gateway("ours", "tombolo"),
             gateway("theirs", "other"),
         ] {
-            index.apply(&source, manifest::decode(known, None).object.unwrap());
+            index.apply(source, manifest::decode(known, None).object.unwrap());
         }
-        Claim::of(&serde_json::from_value(document.clone()).unwrap()).is_anothers(&index.snapshot(), &source)
+        Claim::of(&serde_json::from_value(document.clone()).unwrap()).is_anothers(&index.snapshot(), source)
     }
 
     #[test]

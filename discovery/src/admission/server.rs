@@ -58,8 +58,8 @@ pub(super) struct Audience {
 impl Audience {
     /// Whether another implementation serves it.
     async fn is_anothers(&self, claim: Claim) -> bool {
-        let cluster = self.cluster.clone();
-        let asked = self.plane.ask(move |world| claim.is_anothers(world.snapshot(), &cluster));
+        let cluster = self.cluster;
+        let asked = self.plane.ask(move |world| claim.is_anothers(world.snapshot(), cluster));
         matches!(timeout(QUESTION, asked).await, Ok(Ok(true)))
     }
 }

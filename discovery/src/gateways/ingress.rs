@@ -108,7 +108,7 @@ impl Ingress {
     }
 
     fn relation(&self, name: &NamespacedName) -> Relation {
-        Relation::Ingress(ObjectKey { source: self.source.clone(), kind: Kind::Service, name: name.clone() })
+        Relation::Ingress(ObjectKey { source: self.source, kind: Kind::Service, name: name.clone() })
     }
 }
 

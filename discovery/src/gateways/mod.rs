@@ -173,7 +173,7 @@ impl Gateways {
     }
 
     async fn mark_all(&mut self) {
-        let source = self.source.clone();
+        let source = self.source;
         let all = self.reconciler.plane.ask(move |world| {
             let ours = world.snapshot().keys().filter(|key| key.kind == Kind::Gateway && key.source == source);
             ours.cloned().collect::<Vec<_>>()
@@ -197,7 +197,7 @@ impl Gateways {
     }
 
     fn key(&self, name: NamespacedName) -> ObjectKey {
-        ObjectKey { source: self.source.clone(), kind: Kind::Gateway, name }
+        ObjectKey { source: self.source, kind: Kind::Gateway, name }
     }
 
     /// Works off what is marked.

@@ -177,7 +177,7 @@ impl Nodes {
 
     /// All that is known.
     pub(crate) fn facts(&self) -> Vec<(Relation, Fact)> {
-        let fact = |node: &Arc<gateway_api::Node>| (Relation::Nodes(self.source.clone()), Fact::Node(node.clone()));
+        let fact = |node: &Arc<gateway_api::Node>| (Relation::Nodes(self.source), Fact::Node(node.clone()));
         self.told.iter().map(fact).collect()
     }
 
@@ -190,12 +190,12 @@ impl Nodes {
     async fn run(&mut self, plane: &ControlPlane, metrics: &WatchMetrics) -> Result<(), Stopped> {
         let mut changes = plane.subscribe();
         plane.ready().await;
-        let source = self.source.clone();
+        let source = self.source;
         loop {
-            if !is_wanted(&source, plane).await? {
+            if !is_wanted(source, plane).await? {
                 self.known = Known::default();
                 self.tell(plane).await?;
-                until(&source, plane, &mut changes, true).await?;
+                until(source, plane, &mut changes, true).await?;
             }
             self.watch(plane, &mut changes, metrics).await?;
         }
@@ -212,8 +212,8 @@ impl Nodes {
         let api = Api::<Node>::all(self.client.clone());
         let events = tombolo_kubernetes::watch::events(api, config);
         let mut events = pin!(Watched::new(metrics, "Node", "addresses").events(events));
-        let source = self.source.clone();
-        let mut unwanted = pin!(until(&source, plane, changes, false));
+        let source = self.source;
+        let mut unwanted = pin!(until(source, plane, changes, false));
         loop {
             let event = tokio::select! {
                 stopped = &mut unwanted => return stopped,
@@ -231,7 +231,7 @@ impl Nodes {
             return Ok(());
         }
         let facts = reached.iter().cloned().map(Fact::Node).collect();
-        plane.replace(Relation::Nodes(self.source.clone()), facts).await?;
+        plane.replace(Relation::Nodes(self.source), facts).await?;
         self.told = reached;
         Ok(())
     }
@@ -239,7 +239,7 @@ impl Nodes {
 
 /// Until anybody wants to know of nodes, or nobody does any more.
 async fn until(
-    source: &SourceId,
+    source: SourceId,
     plane: &ControlPlane,
     changes: &mut Receiver<Arc<Applied>>,
     wanted: bool,
@@ -256,8 +256,8 @@ async fn until(
     Ok(())
 }
 
-async fn is_wanted(source: &SourceId, plane: &ControlPlane) -> Result<bool, Stopped> {
-    let relation = Relation::OnNodes(source.clone());
+async fn is_wanted(source: SourceId, plane: &ControlPlane) -> Result<bool, Stopped> {
+    let relation = Relation::OnNodes(source);
     plane.ask(move |world| world.engine().facts(&relation).next().is_some()).await
 }
 

@@ -38,7 +38,7 @@ impl Reached {
     pub(crate) async fn run(self, plane: ControlPlane) {
         let Self { client, cluster, metrics, told } = self;
         let (ingress, nodes, channel) = tokio::join!(
-            Ingress::read(client.clone(), cluster.clone()),
+            Ingress::read(client.clone(), cluster),
             Nodes::read(client.clone(), cluster),
             Channel::read(client)
         );
@@ -55,8 +55,8 @@ impl Reached {
 }
 
 impl Source for Awaited {
-    fn id(&self) -> &SourceId {
-        &self.id
+    fn id(&self) -> SourceId {
+        self.id
     }
 
     fn run(self: Box<Self>, sink: Sink) {

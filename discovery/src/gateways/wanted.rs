@@ -65,7 +65,6 @@ pub(super) fn parameters(gateway: &Gateway) -> Option<&Arc<str>> {
 
 /// True only where a class is there and says so: one that was deleted may come back, and its gateways serve until then.
 fn is_foreign(world: &World, gateway: &ObjectKey, class: &str) -> bool {
-    let key =
-        ObjectKey { source: gateway.source.clone(), kind: Kind::GatewayClass, name: NamespacedName::new("", class) };
+    let key = ObjectKey { source: gateway.source, kind: Kind::GatewayClass, name: NamespacedName::new("", class) };
     world.snapshot().get::<GatewayClass>(&key).is_some_and(|class| &*class.controller_name != CONTROLLER)
 }

@@ -125,8 +125,8 @@ fn read(file: &Path) -> anyhow::Result<AnyObject> {
 }
 
 impl Source for Settings {
-    fn id(&self) -> &SourceId {
-        &self.id
+    fn id(&self) -> SourceId {
+        self.id
     }
 
     fn run(self: Box<Self>, sink: Sink) {

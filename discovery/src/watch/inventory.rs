@@ -76,7 +76,7 @@ impl Inventory {
         let status = object.take_status();
         let decoded = manifest::decode_stored(object.into_document(self.kind));
         // Known by the object's own texts: there are thousands, and each is kept once.
-        let source = self.source.clone();
+        let source = self.source;
         let key = decoded.object.as_ref().map_or_else(|| self.key(name), |object| object.key(source));
         self.known.insert(key.name.clone(), version.as_str().into());
         self.observed.see(&key, || Seen { version, status });
@@ -96,7 +96,7 @@ impl Inventory {
     }
 
     fn key(&self, name: NamespacedName) -> ObjectKey {
-        ObjectKey { source: self.source.clone(), kind: self.kind, name }
+        ObjectKey { source: self.source, kind: self.kind, name }
     }
 }
 

@@ -66,8 +66,8 @@ pub(crate) struct Cluster {
 }
 
 impl Source for Cluster {
-    fn id(&self) -> &SourceId {
-        &self.id
+    fn id(&self) -> SourceId {
+        self.id
     }
 
     fn run(self: Box<Self>, sink: Sink) {
@@ -96,7 +96,7 @@ impl Cluster {
                 kind,
                 client: self.client.clone(),
                 served: presence.of(kind),
-                inventory: Inventory::new(kind, self.id.clone(), self.observed.clone()),
+                inventory: Inventory::new(kind, self.id, self.observed.clone()),
                 told: told.clone(),
                 watched: Watched::new(&self.metrics, kind.name(), "objects"),
             };

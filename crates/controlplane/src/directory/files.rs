@@ -134,7 +134,7 @@ impl Files {
     fn key(&self, decoded: &Decoded) -> Option<ObjectKey> {
         let named = decoded.is_identified();
         decoded.kind.filter(|_| named).map(|kind| ObjectKey {
-            source: self.source.clone(),
+            source: self.source,
             kind,
             name: decoded.reference.name.clone(),
         })

@@ -60,8 +60,8 @@ impl Directory {
 }
 
 impl Source for Directory {
-    fn id(&self) -> &SourceId {
-        &self.id
+    fn id(&self) -> SourceId {
+        self.id
     }
 
     fn run(self: Box<Self>, sink: Sink) {

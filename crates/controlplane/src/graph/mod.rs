@@ -80,13 +80,13 @@ impl ControlPlane {
         let classifier = Classifier::new(commands.clone(), assigned.clone());
         let hub = Hub::with_health(xds, classifier, HealthPort(commands.clone()));
         let (events, _) = broadcast::channel(EVENTS);
-        let unread = watch::Sender::new(sources.iter().map(|source| source.id().clone()).collect());
+        let unread = watch::Sender::new(sources.iter().map(|source| source.id()).collect());
         let plane = Self { commands, events, stop: CancellationToken::new(), unread, hub, metrics: Metrics::default() };
         let graph = Graph { world, plane: plane.clone(), clock, assigned };
         let stop = plane.stop.clone();
         spawn("graph", move || graph.run(inbox, &stop))?;
         for source in sources {
-            let sink = Sink::new(source.id().clone(), plane.commands.clone(), plane.stop.clone());
+            let sink = Sink::new(source.id(), plane.commands.clone(), plane.stop.clone());
             spawn("source", move || source.run(sink))?;
         }
         rejections::watch(plane.hub.clone(), plane.commands.clone(), plane.stop.clone());
@@ -202,7 +202,7 @@ impl Graph {
         match command {
             Command::Update(source, update) => {
                 let synced = update.synced;
-                let (applied, changes) = world.update(&source, update, self.clock.now());
+                let (applied, changes) = world.update(source, update, self.clock.now());
                 revocations::enforce(&self.plane.hub, &world, &applied.objects);
                 self.assigned.enforce(&self.plane.hub, &world, &applied.objects);
                 self.publish(applied, changes);

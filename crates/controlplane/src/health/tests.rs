@@ -78,7 +78,7 @@ fn world() -> World {
     let workload = json!({"address": "10.0.0.1", "labels": {"app": "db"}, "serviceAccount": "db"});
     let mut world = World::default();
     let edits = vec![entry("ServiceEntry", "db", service), entry("WorkloadEntry", "db-1", workload)];
-    world.update(&key().source, Update { edits, ..Update::default() }, SystemTime::UNIX_EPOCH);
+    world.update(key().source, Update { edits, ..Update::default() }, SystemTime::UNIX_EPOCH);
     world
 }
 
@@ -123,7 +123,7 @@ fn what_was_said_goes_with_its_workload() {
     assert_eq!(hear(&mut world, &said), (Some(7), true));
     let entry = world.snapshot().object(&key()).unwrap().clone();
     for edit in [Edit::Delete(key()), Edit::Apply(entry, None)] {
-        world.update(&key().source, Update { edits: vec![edit], ..Update::default() }, SystemTime::UNIX_EPOCH);
+        world.update(key().source, Update { edits: vec![edit], ..Update::default() }, SystemTime::UNIX_EPOCH);
     }
     assert!(world.workloads().all(|(_, row)| row.healthy));
     assert_eq!(hear(&mut world, &report("m1", Some(1), Some("refused"))), (Some(1), true));

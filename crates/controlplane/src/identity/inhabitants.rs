@@ -113,7 +113,7 @@ mod tests {
         let mut world = World::default();
         let read = |document: &Value| Edit::Apply(manifest::decode(document.clone(), None).object.unwrap(), None);
         let update = Update { edits: documents.iter().map(read).collect(), ..Update::default() };
-        world.update(&SourceId::new("here"), update, SystemTime::UNIX_EPOCH);
+        world.update(SourceId::new("here"), update, SystemTime::UNIX_EPOCH);
         world
     }
 

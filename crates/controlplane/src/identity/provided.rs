@@ -85,7 +85,7 @@ mod tests {
             Edit::Apply(decoded.object.unwrap(), None)
         });
         let update = Update { edits: edits.into(), ..Update::default() };
-        world.update(&SourceId::new("here"), update, SystemTime::UNIX_EPOCH);
+        world.update(SourceId::new("here"), update, SystemTime::UNIX_EPOCH);
         let files = ProvidedFiles::of(&world).unwrap();
         assert_eq!(files.as_certs().cert.unwrap(), "\u{fffd}ber".as_bytes());
         let kept = serde_json::to_vec(&files).unwrap();

@@ -72,7 +72,7 @@ impl Case {
         for decoded in content.decoded {
             problems.extend(decoded.problems);
             if let Some(object) = decoded.object {
-                index.apply(&source, object);
+                index.apply(source, object);
             }
         }
         let mut gateways: Vec<ObjectKey> =

@@ -86,7 +86,7 @@ impl Route {
         }
         let namespace = parent.namespace.clone().unwrap_or_else(|| self.0.name.namespace.clone());
         let name = NamespacedName { namespace, name: parent.name.clone() };
-        let key = ObjectKey { source: self.0.source.clone(), kind: Kind::Gateway, name };
+        let key = ObjectKey { source: self.0.source, kind: Kind::Gateway, name };
         let Some(gateway) = view.unit(&Gateway(key.clone())) else {
             problem("name", format!("there is no Gateway {}", key.name), "create it, or correct the name");
             return None;
@@ -148,7 +148,7 @@ impl Route {
             FromNamespaces::None => false,
             FromNamespaces::Selector => {
                 let name = NamespacedName { namespace: "".into(), name: namespace.clone() };
-                let key = ObjectKey { source: self.0.source.clone(), kind: Kind::Namespace, name };
+                let key = ObjectKey { source: self.0.source, kind: Kind::Namespace, name };
                 let own = view.object::<Namespace>(&key).into_iter().flat_map(|ns| ns.metadata.labels.iter());
                 let mut labels: BTreeMap<_, _> = own.map(|(key, value)| (key.clone(), value.clone())).collect();
                 // The one label that Kubernetes gives each namespace, whether anybody wrote it down or not.

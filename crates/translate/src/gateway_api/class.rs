@@ -91,8 +91,7 @@ impl Unit for Class {
 
 /// Whether the Gateways of a class are ours. A class named `tombolo` is, also where no GatewayClass says so.
 pub(super) fn is_ours(view: &View<'_>, gateway: &ObjectKey, class: &str) -> bool {
-    let key =
-        ObjectKey { source: gateway.source.clone(), kind: Kind::GatewayClass, name: NamespacedName::new("", class) };
+    let key = ObjectKey { source: gateway.source, kind: Kind::GatewayClass, name: NamespacedName::new("", class) };
     view.unit(&Class(key)).copied().unwrap_or(class == DEFAULT_CLASS)
 }
 

@@ -80,7 +80,7 @@ impl Unit for Gateway {
 fn manual_service(view: &View<'_>, key: &ObjectKey, gateway: &Object<gateway::Gateway>) -> Option<Arc<ObjectKey>> {
     match Deployed::of(gateway) {
         Deployed::ByHand(name) if is_provisioned(view) => {
-            Some(Arc::new(ObjectKey { source: key.source.clone(), kind: Kind::Service, name }))
+            Some(Arc::new(ObjectKey { source: key.source, kind: Kind::Service, name }))
         }
         Deployed::ByHand(_) | Deployed::ByUs(_) | Deployed::Elsewhere(_) => None,
     }

@@ -22,7 +22,7 @@ pub(super) fn permitted(view: &View<'_>, from: &ObjectKey, target: &Target<'_>) 
         return true;
     }
     debug_assert!(matches!(from.kind, Kind::Gateway | Kind::HttpRoute));
-    view.entry(Entry::Grants(from.source.clone(), target.namespace.clone()))
+    view.entry(Entry::Grants(from.source, target.namespace.clone()))
         .iter()
         .filter_map(|key| view.object::<ReferenceGrant>(key))
         .any(|grant| {

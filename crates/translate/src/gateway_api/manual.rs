@@ -166,7 +166,7 @@ pub(super) fn slices<'a>(
     view: &View<'a>,
     service: &ObjectKey,
 ) -> impl Iterator<Item = &'a Arc<Object<EndpointSlice>>> + use<'a> {
-    let slices = view.entry(Entry::Slices(service.source.clone(), service.name.clone()));
+    let slices = view.entry(Entry::Slices(service.source, service.name.clone()));
     let slices: Vec<_> = slices.iter().filter_map(|key| view.object::<EndpointSlice>(key)).collect();
     slices.into_iter()
 }

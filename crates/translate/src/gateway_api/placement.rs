@@ -94,7 +94,7 @@ pub(super) fn placement(
         Fact::Hindrance(Hindrance::Resources(why)) if by_us => Some(refusal("NoResources", why.to_string())),
         _ => None,
     });
-    let service = ObjectKey { source: key.source.clone(), kind: Kind::Service, name };
+    let service = ObjectKey { source: key.source, kind: Kind::Service, name };
     if let Some(why) = (!by_us).then(|| manual::refusal(view, key, &service)).flatten() {
         return Some(Placement::none(refusal("AddressNotUsable", why)));
     }
@@ -112,7 +112,7 @@ pub(super) fn placement(
         return Some(Placement::none(cannot_be_made.unwrap_or(absent)));
     };
     if object.kind == ServiceType::NodePort {
-        emits.fact(Relation::OnNodes(key.source.clone()), Fact::Object(key.clone()));
+        emits.fact(Relation::OnNodes(key.source), Fact::Object(key.clone()));
     }
     let reachable = reachable(view, &service, object).served(object, &families(view, &service));
     Some(Placement {
@@ -241,7 +241,7 @@ fn reachable(view: &View<'_>, key: &ObjectKey, service: &Service) -> Reachable {
         given.filter_map(|fact| if let Fact::Name(address) = fact { Some(address) } else { None })
     };
     let nodes = || {
-        let nodes = view.relation(Relation::Nodes(key.source.clone()));
+        let nodes = view.relation(Relation::Nodes(key.source));
         nodes.filter_map(|fact| if let Fact::Node(node) = fact { Some(&**node) } else { None })
     };
     let given: Vec<&Arc<str>> = match service.kind {

@@ -75,7 +75,7 @@ fn resolve(
         );
         return Err(Refusal { reason: "RefNotPermitted", message });
     }
-    let key = ObjectKey { source: gateway.source.clone(), kind: Kind::Secret, name: name.clone() };
+    let key = ObjectKey { source: gateway.source, kind: Kind::Secret, name: name.clone() };
     let Some(secret) = view.object::<Secret>(&key) else {
         return Err(invalid(format!("there is no Secret {name}: create it, of type kubernetes.io/tls")));
     };

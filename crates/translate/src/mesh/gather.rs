@@ -89,7 +89,7 @@ fn slices<'a>(
     all: &mut Vec<Candidate<'a>>,
 ) {
     let about = About { namespace: key.name.namespace.clone(), ..About::default() };
-    for slice in view.entry(Entry::Slices(key.source.clone(), key.name.clone())).iter() {
+    for slice in view.entry(Entry::Slices(key.source, key.name.clone())).iter() {
         let Some(slice) = view.object::<EndpointSlice>(slice) else { continue };
         let named = |p: &&kubernetes::EndpointPort| p.name == port.name && p.protocol == port.transport;
         let Some(number) = slice.ports.iter().find(named).and_then(|p| p.port) else { continue };
@@ -159,7 +159,7 @@ fn selected<'a>(
     all: &mut Vec<Candidate<'a>>,
 ) {
     let Some((key, value)) = selector.first_key_value() else { return };
-    let (source, namespace) = (owner.source.clone(), owner.name.namespace.clone());
+    let (source, namespace) = (owner.source, owner.name.namespace.clone());
     let labelled = Relation::Labelled { source, namespace, key: key.clone(), value: value.clone() };
     for fact in view.relation(labelled) {
         let Fact::Object(key) = fact else { continue };

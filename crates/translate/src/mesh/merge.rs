@@ -24,6 +24,7 @@ pub(super) fn merge(host: Host, mut owners: Vec<(ObjectKey, Owner<'_>)>) -> Host
         .chunk_by(|a, b| a.0.name.namespace == b.0.name.namespace)
         .filter_map(|owners| define(&host, owners))
         .collect();
+    definitions.shrink_to_fit(); // nearly all have one, and are collected with room for four
     definitions.sort_by_key(Definition::strength);
     HostRow { host, definitions }
 }

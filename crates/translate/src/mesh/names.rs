@@ -184,7 +184,7 @@ fn listed(view: &View<'_>, definition: &Definition) -> Listed {
 }
 
 fn of_slices(view: &View<'_>, key: &ObjectKey, service: &kubernetes::Service, all: &mut Listed) {
-    for slice in view.entry(Entry::Slices(key.source.clone(), key.name.clone())).iter() {
+    for slice in view.entry(Entry::Slices(key.source, key.name.clone())).iter() {
         let Some(slice) = view.object::<EndpointSlice>(slice) else { continue };
         if slice.address_type == AddressType::FQDN {
             continue;

@@ -54,7 +54,7 @@ impl Unit for Workload {
         let entry = view.object::<WorkloadEntry>(&self.0)?;
         let group = entry.metadata.annotations.get(GROUP_ANNOTATION).and_then(|name| {
             let name = NamespacedName { namespace: self.0.name.namespace.clone(), name: name.clone() };
-            view.object::<WorkloadGroup>(&ObjectKey { kind: Kind::WorkloadGroup, name, source: self.0.source.clone() })
+            view.object::<WorkloadGroup>(&ObjectKey { kind: Kind::WorkloadGroup, name, source: self.0.source })
         });
         let mut emits = Emits::default();
         let local = has_local_agent(entry, group.map(|group| &**group)).unwrap_or_else(|other| {
@@ -70,7 +70,7 @@ impl Unit for Workload {
         }
         for (key, value) in &entry.labels {
             let labelled = Relation::Labelled {
-                source: self.0.source.clone(),
+                source: self.0.source,
                 namespace: self.0.name.namespace.clone(),
                 key: key.clone(),
                 value: value.clone(),
@@ -91,7 +91,7 @@ impl Workload {
         emits.fact(Relation::Holder(namespace.clone(), account), Fact::Object(self.0.clone()));
         let of_group = group.map(|group| {
             let name = NamespacedName { namespace: namespace.clone(), name: group.metadata.name.clone() };
-            let key = ObjectKey { kind: Kind::WorkloadGroup, name, source: self.0.source.clone() };
+            let key = ObjectKey { kind: Kind::WorkloadGroup, name, source: self.0.source };
             (key, &group.metadata)
         });
         for (key, metadata) in of_group.into_iter().chain([(self.0.clone(), &entry.metadata)]) {

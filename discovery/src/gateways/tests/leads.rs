@@ -42,9 +42,8 @@ const SLOW: Duration = Duration::from_millis(300);
 struct Once;
 
 impl Source for Once {
-    fn id(&self) -> &SourceId {
-        static ID: std::sync::OnceLock<SourceId> = std::sync::OnceLock::new();
-        ID.get_or_init(|| SourceId::new("here"))
+    fn id(&self) -> SourceId {
+        SourceId::new("here")
     }
 
     fn run(self: Box<Self>, sink: Sink) {
@@ -127,12 +126,11 @@ async fn a_new_writer_does_not_say_that_a_gateway_is_well_before_it_has_looked()
     let (plane, api, observed) = (ControlPlane::start(setup).unwrap(), Api::default(), Arc::new(Observed::default()));
     plane.ready().await;
     let name = NamespacedName::new("shop", "front");
-    let gateway = ObjectKey { source: here.clone(), kind: Kind::Gateway, name };
+    let gateway = ObjectKey { source: here, kind: Kind::Gateway, name };
     observed.see(&gateway, || Seen { version: "1".to_owned(), status: Value::Null });
     let (lease, leads) = watch::channel(false);
     let place = Place { namespace: "tombolo-system".into(), revision: "default".into() };
-    let gateways =
-        Gateways::new(api.client(), plane.clone(), here.clone(), place, leads.clone(), WatchMetrics::default());
+    let gateways = Gateways::new(api.client(), plane.clone(), here, place, leads.clone(), WatchMetrics::default());
     let writer = StatusWriter {
         plane: plane.clone(),
         client: api.client(),

@@ -25,8 +25,8 @@ use tombolo_core::SourceId;
 struct Installation(SourceId);
 
 impl Source for Installation {
-    fn id(&self) -> &SourceId {
-        &self.0
+    fn id(&self) -> SourceId {
+        self.0
     }
 
     fn run(self: Box<Self>, sink: Sink) {

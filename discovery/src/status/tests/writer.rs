@@ -38,8 +38,8 @@ spec: {parentRefs: [{name: front}], hostnames: [a.example.com]}
 pub(super) struct Told(pub(super) SourceId, pub(super) mpsc::Receiver<Update>);
 
 impl Source for Told {
-    fn id(&self) -> &SourceId {
-        &self.0
+    fn id(&self) -> SourceId {
+        self.0
     }
 
     fn run(mut self: Box<Self>, sink: Sink) {
@@ -85,7 +85,7 @@ impl World {
         let (says, told) = mpsc::channel(9);
         let here = SourceId::new("here");
         let setup = Setup {
-            sources: vec![Box::new(Told(here.clone(), told))],
+            sources: vec![Box::new(Told(here, told))],
             facts: Vec::new(),
             store: None,
             xds: tombolo_xds::Config::default(),
