@@ -17,7 +17,7 @@ enum Set {
     Many(OrdSet<ObjectKey>),
 }
 
-/// More are a tree, for as long as they are half of that.
+/// More are a tree, until half of that are left.
 const FEW: usize = 8;
 
 impl Keys {

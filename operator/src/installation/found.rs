@@ -62,10 +62,10 @@ fn taken_back<'a>(conditions: &'a [Condition], before: &'a [Condition]) -> impl 
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
 
-    fn condition(about: &str, status: &str, reason: &str) -> Condition {
+    pub(crate) fn condition(about: &str, status: &str, reason: &str) -> Condition {
         Condition {
             r#type: about.to_owned(),
             status: status.to_owned(),

@@ -111,17 +111,7 @@ fn of_tag(tag: &MeshRevisionTagStatus, current: bool) -> Option<Verdict> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn condition(about: &str, status: &str, reason: &str) -> Condition {
-        Condition {
-            r#type: about.to_owned(),
-            status: status.to_owned(),
-            reason: reason.to_owned(),
-            message: String::new(),
-            last_transition_time: String::new(),
-            observed_generation: 1,
-        }
-    }
+    use crate::installation::found::tests::condition;
 
     #[test]
     fn a_revision_speaks_for_the_installation_once_it_has_seen_the_spec() {
